@@ -1,0 +1,150 @@
+"""What a storage driver raises: the whole list, for every driver."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .base import Conflict, InvalidInput, NotFound, RevstoreError, StorageFailure
+
+
+@dataclass(eq=False)
+class InvalidKey(InvalidInput):
+    """A key outside the grammar of keys (see `revstore_async.driver.check_key`)."""
+
+    key: str
+    reason: str
+    says: ClassVar[str] = "key {key!r} is not valid: {reason}"
+
+
+@dataclass(eq=False)
+class InvalidOffset(InvalidInput):
+    """A read that starts outside the content, or a length below zero."""
+
+    key: str
+    offset: int
+    size: int
+    says: ClassVar[str] = "offset {offset} is outside the {size} bytes of {key!r}"
+
+
+@dataclass(eq=False)
+class InvalidArgument(InvalidInput):
+    """An argument of a call that can't be right."""
+
+    argument: str
+    value: object
+    reason: str
+    says: ClassVar[str] = "{argument} = {value!r} is not valid: {reason}"
+
+
+@dataclass(eq=False)
+class InvalidStoreURL(InvalidInput):
+    """A store URL, or an option given beside it, that no driver understands."""
+
+    url: str
+    reason: str
+    says: ClassVar[str] = "store URL {url!r} can't be opened: {reason}"
+
+
+@dataclass(eq=False)
+class MissingExtra(RevstoreError, ImportError):
+    """A part of the engine was asked for whose optional packages are not installed."""
+
+    what: str
+    extra: str
+    says: ClassVar[str] = (
+        "{what} needs packages that are not installed: pip install 'revstore-async[{extra}]'"
+    )
+
+
+@dataclass(eq=False)
+class KeyNotFound(NotFound):
+    """No object is stored under the key."""
+
+    key: str
+    says: ClassVar[str] = "nothing is stored under {key!r}"
+
+
+@dataclass(eq=False)
+class WriterNotFound(NotFound):
+    """The state given to resume a write belongs to none: committed, cancelled or purged since."""
+
+    key: str
+    says: ClassVar[str] = "the unfinished write of {key!r} is gone"
+    advice: ClassVar[str] = "start it again from the first byte"
+
+
+@dataclass(eq=False)
+class WriterBusy(Conflict):
+    """Another writer holds the unfinished write that was to be resumed."""
+
+    key: str
+    retryable: ClassVar[bool] = True
+    says: ClassVar[str] = "another writer is at work on {key!r}"
+
+
+@dataclass(eq=False)
+class ConditionFailed(Conflict):
+    """The condition of a write did not hold. Nothing was changed."""
+
+    key: str
+    condition: str
+    says: ClassVar[str] = "{key!r} was not written: the condition {condition} does not hold"
+    advice: ClassVar[str] = "read it again and decide anew"
+
+
+@dataclass(eq=False)
+class ObjectTooLarge(StorageFailure):
+    """An object is larger than the reader is willing to hold in memory."""
+
+    key: str
+    size: int
+    limit: int
+    says: ClassVar[str] = "{key!r} holds {size} bytes, over the limit of {limit}"
+
+
+@dataclass(eq=False)
+class Unsupported(StorageFailure):
+    """The driver, or the server behind it, can't do this. It is never imitated by check-then-act."""
+
+    driver: str
+    what: str
+    says: ClassVar[str] = "the {driver} driver does not support {what}"
+
+
+@dataclass(eq=False)
+class Unavailable(StorageFailure):
+    """The storage did not answer, or not with a result; whether a write took effect is not known."""
+
+    key: str
+    reason: str
+    retryable: ClassVar[bool] = True
+    says: ClassVar[str] = "the storage did not answer for {key!r}: {reason}"
+
+
+@dataclass(eq=False)
+class Throttled(Unavailable):
+    """The storage asks for fewer requests.
+
+    Attributes:
+        retry_after: Seconds to wait before the next try; None where the storage named none.
+    """
+
+    retry_after: float | None = None
+    says: ClassVar[str] = "the storage throttles requests for {key!r}: {reason}"
+
+
+@dataclass(eq=False)
+class AccessDenied(StorageFailure):
+    """The storage refuses these credentials, or this process's user, the access."""
+
+    key: str
+    reason: str
+    says: ClassVar[str] = "access to {key!r} was denied: {reason}"
+
+
+@dataclass(eq=False)
+class DriverClosed(StorageFailure):
+    """The driver is used outside its `async with` block."""
+
+    driver: str
+    says: ClassVar[str] = "the {driver} driver is not open"
+    advice: ClassVar[str] = "use it inside 'async with'"
