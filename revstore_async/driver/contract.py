@@ -1,0 +1,299 @@
+"""The contract of a storage driver: what every store under the engine must do, and nothing more.
+
+Each sentence here has one meaning on every driver, and `revstore_async.testing.DriverConformance` checks them
+one by one. Errors other than those listed do not leave a driver: it translates what its SDK raises, at one
+place, and keeps the cause (`raise ... from`).
+
+What holds for every method:
+
+* Keys fit `check_key`; any other raises `InvalidKey` before anything is asked of the store.
+* Any method may raise `Unavailable` (its subclass `Throttled` included), `AccessDenied` and `DriverClosed`.
+* A write that returned is seen by every read and listing that begins after it, from any process.
+* A reader sees one whole version of an object, never a part of it and never a mixture of two.
+* A call that was cancelled or failed leaves either no effect or its whole effect; no temporary object that a
+  listing shows, no task, no open file, no open connection.
+* No key may be a folder of another (`a` beside `a/b`): a driver may refuse the later one with `InvalidKey`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from ..errors import Unsupported
+from .values import Capabilities, Condition, File, FileInfo, Folder, Page
+
+LIST_LIMIT = 1000
+"""Entries of one page at most; what S3 gives for one request."""
+
+
+class Reader(ABC):
+    """Content on its way out. It is handed out by `Driver.open_reader` and closed by leaving that block.
+
+    Attributes:
+        info: What the store knows of the object; of the version that is read, `size` is that of the whole.
+    """
+
+    info: FileInfo
+
+    @abstractmethod
+    async def read(self, size: int = 1 << 16, /) -> bytes:
+        """Return the next bytes: at least one and at most `size`; none only at the end of the range.
+
+        Raises:
+            InvalidArgument: `size` is below 1.
+            Unavailable: The store broke off; the bytes read so far are right.
+        """
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the bytes that are left, in pieces of a size that suits the store, none empty."""
+        while piece := await self.read(1 << 18):
+            yield piece
+
+
+class Writer(ABC):
+    """Content on its way in. It is handed out by `Driver.open_writer`.
+
+    Nothing is visible under the key before `commit`. Leaving the block of `open_writer` without `commit` or
+    `suspend`, by an error or not, is a `cancel`. After `commit`, `suspend` or `cancel` the writer is done: a
+    further call but `cancel` raises `WriterNotFound`. One task uses it at a time.
+
+    Attributes:
+        offset: Bytes accepted so far, those before a resumption included.
+    """
+
+    offset: int
+
+    @abstractmethod
+    async def write(self, data: bytes | memoryview, /) -> None:
+        """Accept bytes. Their memory may be used again when it returns.
+
+        Memory is bounded by a small multiple of `Capabilities.part_size`, whatever the object's size.
+        """
+
+    @abstractmethod
+    async def suspend(self) -> bytes:
+        """Make durable what was accepted, end this writer, and return the state to go on from.
+
+        The state is an opaque token for `open_writer(resume=...)`, by this process or a later one on the same
+        store. It stays good until a writer resumed from it writes.
+
+        Raises:
+            Unsupported: The driver lacks `resumable_writes`.
+        """
+
+    @abstractmethod
+    async def commit(self, *, condition: Condition | None = None) -> FileInfo:
+        """Make the content visible under the key, at once and durably, in place of what was there.
+
+        An empty content is content. What is stored has `offset` bytes, else it is not made visible.
+
+        Raises:
+            ConditionFailed: The condition does not hold; nothing is visible, and the writer is cancelled.
+            Unsupported: A condition was given and the driver lacks `conditional_commit`.
+        """
+
+    @abstractmethod
+    async def cancel(self) -> None:
+        """Leave nothing of what was written. Idempotent; after `commit` or `suspend` it does nothing."""
+
+
+class Driver(ABC):
+    """A storage driver. It is an async context manager; its methods are used inside the block.
+
+    Attributes:
+        name: What messages call it; for a driver that is opened by URL, the scheme.
+    """
+
+    name: str
+
+    @classmethod
+    def from_url(cls, url: str, options: Mapping[str, object]) -> "Driver":
+        """Build a driver, not yet open, from a store URL.
+
+        Args:
+            url: The whole URL, of a scheme under which the driver is registered.
+            options: Keyword arguments of the program; they fill what the URL left open.
+
+        Raises:
+            InvalidStoreURL: The URL or an option is not understood; an unknown one is named.
+        """
+        raise Unsupported(cls.__name__, f"opening by URL ({url!r}, {len(options)} options)")
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What this driver can do; the same value as long as it is open."""
+
+    @abstractmethod
+    async def __aenter__(self) -> Self:
+        """Open what is needed. A driver may be opened once."""
+
+    @abstractmethod
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it all. What is stored stays."""
+
+    # ---- one object
+
+    @abstractmethod
+    async def get(self, key: str, *, limit: int | None = None) -> File:
+        """Return an object, whole: small content.
+
+        Args:
+            key: Its key.
+            limit: Bytes that the caller is willing to hold; None for any.
+
+        Raises:
+            KeyNotFound: Nothing is stored under the key; also where the key is a folder of others.
+            ObjectTooLarge: It holds more than `limit` bytes; they were not all read.
+        """
+
+    @abstractmethod
+    async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
+        """Store content under a key, durably, in place of what was there; return what is now there.
+
+        The condition and the write are one step: of many writers at once with `IfAbsent`, or with `IfMatch`
+        of one etag, exactly one wins. `IfMatch` where nothing is stored fails.
+
+        A conditional write whose answer was lost is resolved by reading back before anybody is told.
+
+        Raises:
+            ConditionFailed: The condition does not hold; nothing was written.
+            Unsupported: A condition was given and the driver lacks `conditional_put`.
+        """
+
+    @abstractmethod
+    async def stat(self, key: str) -> FileInfo:
+        """Return what the store knows of an object.
+
+        Raises:
+            KeyNotFound: Nothing is stored under the key; also where the key is a folder of others.
+        """
+
+    @abstractmethod
+    def open_reader(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AbstractAsyncContextManager[Reader]:
+        """Open an object's content from `offset` on; errors are raised on entering the block.
+
+        Args:
+            key: Its key.
+            offset: Where to begin; the object's size is a good offset, with no bytes after it.
+            length: Bytes to read at most; None for all. It may reach past the end.
+
+        Raises:
+            KeyNotFound: Nothing is stored under the key.
+            InvalidOffset: `offset` is below 0 or beyond the size.
+            InvalidArgument: `length` is below 0.
+        """
+
+    @abstractmethod
+    def open_writer(self, key: str, *, resume: bytes | None = None) -> AbstractAsyncContextManager[Writer]:
+        """Open a writer for a key; errors are raised on entering the block.
+
+        Args:
+            key: Where `commit` will make the content visible.
+            resume: A state that `Writer.suspend` returned for this key; None to begin a new object.
+
+        Raises:
+            WriterNotFound: The state is that of a writer which is gone: committed, cancelled or purged.
+            WriterBusy: Another writer has resumed from the state and is at work.
+            InvalidArgument: The state was not made by this driver for this key.
+            Unsupported: `resume` was given and the driver lacks `resumable_writes`.
+        """
+
+    @abstractmethod
+    async def copy(self, source: str, target: str) -> FileInfo:
+        """Store the source's content under the target too, in place of what was there.
+
+        The bytes do not pass through this process where the store can copy by itself.
+
+        Raises:
+            KeyNotFound: Nothing is stored under the source; the target is as it was.
+        """
+
+    async def url_for(
+        self, key: str, *, method: str = "GET", expires: timedelta = timedelta(minutes=20)
+    ) -> str:
+        """Return a URL with which anybody can GET or HEAD an object until it expires, ranges included.
+
+        The store is not asked whether the object exists.
+
+        Raises:
+            InvalidArgument: The method is not GET or HEAD, or the time not positive.
+            Unsupported: The driver lacks `signed_urls`.
+        """
+        raise Unsupported(self.name, f"signed URLs ({method} of {key!r} for {expires})")
+
+    # ---- listings
+
+    @abstractmethod
+    async def list(
+        self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
+    ) -> Page[FileInfo | Folder]:
+        """List one page of the direct children of a prefix: objects, and folders that have keys below them.
+
+        Children are in the byte order of their keys, where a folder counts as its key with a `/` at the end.
+        A prefix with nothing below it has no children; that is no error.
+
+        Args:
+            prefix: A key, without a `/` at the end; empty for the whole store.
+            start_after: Only children after this are listed. Any text will do, as a place in that order:
+                `Page.next`, a folder's key with its `/`, a key that does not exist.
+            limit: Entries of the page at most, from 1 to 1,000.
+
+        Raises:
+            InvalidArgument: `limit` is outside its range.
+        """
+
+    @abstractmethod
+    async def list_all(
+        self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
+    ) -> Page[FileInfo]:
+        """List one page of all the objects below a prefix, at any depth, in the byte order of their keys.
+
+        The object `ab` is not below the prefix `a`; nor is `a` itself.
+
+        Args:
+            prefix: A key, without a `/` at the end; empty for the whole store.
+            start_after: Only keys after this are listed. Any text will do.
+            limit: Entries of the page at most, from 1 to 1,000.
+
+        Raises:
+            InvalidArgument: `limit` is outside its range.
+        """
+
+    # ---- deletion
+
+    @abstractmethod
+    async def delete(self, key: str) -> None:
+        """Delete an object. Idempotent: it is no error where nothing is stored under the key."""
+
+    @abstractmethod
+    async def delete_many(self, keys: Iterable[str]) -> None:
+        """Delete objects, in as few requests as the store allows, in no order. Idempotent.
+
+        All keys are judged before any is deleted. When it fails, some may be deleted.
+        """
+
+    @abstractmethod
+    async def delete_prefix(self, prefix: str) -> None:
+        """Delete all the objects below a prefix, at any depth, those that `list_all` gives. Idempotent.
+
+        When it fails, some may be deleted. The object `ab` is not below the prefix `a`; nor is `a` itself.
+
+        Raises:
+            InvalidKey: The prefix is empty: a whole store is not deleted by a slip.
+        """
+
+    @abstractmethod
+    async def purge_writers(self, older_than: timedelta) -> int:
+        """Remove what abandoned and suspended writers left, where nothing was written for that long.
+
+        Returns:
+            How many unfinished writes were removed.
+        """

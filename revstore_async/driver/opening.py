@@ -1,0 +1,48 @@
+"""From a store URL to a driver, by the entry points that any installed package may offer."""
+
+from importlib.metadata import entry_points
+from urllib.parse import urlsplit, urlunsplit
+
+from ..errors import InvalidStoreURL
+from .contract import Driver
+
+GROUP = "revstore_async.drivers"
+"""The entry point group: name = URL scheme, value = a subclass of `Driver`."""
+
+
+def open_driver(url: str, **options: object) -> Driver:
+    """Return the driver for a store URL; it opens on entering its `async with` block.
+
+    Args:
+        url: Such as `memory:`, `file:///var/lib/registry` or `file:relative/folder`. The scheme names the
+            driver; what follows is the driver's own (see docs/drivers.md).
+        **options: What the URL left open, for the driver.
+
+    Raises:
+        InvalidStoreURL: It is no URL, no installed driver has its scheme, or the driver refuses the rest.
+        MissingExtra: The driver needs packages that are not installed; the extra is named.
+    """
+    scheme = urlsplit(url).scheme
+    if not scheme:
+        raise InvalidStoreURL(
+            without_secrets(url), "it has no scheme; a folder is written file:///the/folder"
+        )
+    found = entry_points(group=GROUP)
+    if scheme not in found.names:
+        known = ", ".join(sorted(found.names))
+        raise InvalidStoreURL(
+            without_secrets(url), f"no installed driver has this scheme; there are: {known}"
+        )
+    driver: type[Driver] = found[scheme].load()
+    return driver.from_url(url, options)
+
+
+def without_secrets(url: str) -> str:
+    """Return the URL as it may be shown: without user, password and query."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return (
+        urlunsplit((parts.scheme, host, parts.path, "...", ""))
+        if parts.query
+        else urlunsplit((parts.scheme, host, parts.path, "", ""))
+    )

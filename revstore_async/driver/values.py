@@ -1,0 +1,111 @@
+"""The small values that go in and out of a driver."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+Entry_co = TypeVar("Entry_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """What a store knows of one object without its content.
+
+    Attributes:
+        key: Its key.
+        size: Its size in bytes.
+        modified: When it was last written, by the store's clock; aware, in UTC.
+        etag: An opaque text; it differs whenever the content differs.
+    """
+
+    key: str
+    size: int
+    modified: datetime
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One object, whole.
+
+    Attributes:
+        info: What the store knows of it; of the same version as the content.
+        content: All its bytes.
+    """
+
+    info: FileInfo
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A direct child of a listed prefix that has keys below it.
+
+    Attributes:
+        key: The prefix they share, without the closing `/`.
+    """
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Entry_co]):
+    """One page of a listing.
+
+    Attributes:
+        entries: In order; a page may hold fewer than were asked for, even none, and not be the last.
+        next: What to pass as `start_after` for the page that follows; None after the last one.
+    """
+
+    entries: tuple[Entry_co, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IfAbsent:
+    """Write only where nothing is stored under the key."""
+
+    def __str__(self) -> str:
+        return "if absent"
+
+
+@dataclass(frozen=True, slots=True)
+class IfMatch:
+    """Write only over the version that has this etag.
+
+    Attributes:
+        etag: As `FileInfo.etag` gave it.
+    """
+
+    etag: str
+
+    def __str__(self) -> str:
+        return f"if etag is {self.etag}"
+
+
+Condition = IfAbsent | IfMatch
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a driver, and the server behind it, can do. A lacking one raises `Unsupported`.
+
+    Attributes:
+        conditional_put: `put` takes conditions, and exactly one of many writers at once wins.
+        conditional_commit: `Writer.commit` takes them too.
+        resumable_writes: `Writer.suspend` and `open_writer(resume=...)` work.
+        signed_urls: `url_for` works.
+        ordered_listing: `list` and `list_all` give the byte order of keys; without it, only a whole folder.
+        connections: Requests that may usefully be under way at once.
+        part_size: Bytes that a writer gathers before it sends them; its memory is a small multiple of it.
+        time_resolution: The finest difference that `FileInfo.modified` can show.
+    """
+
+    conditional_put: bool = True
+    conditional_commit: bool = True
+    resumable_writes: bool = True
+    signed_urls: bool = False
+    ordered_listing: bool = True
+    connections: int = 64
+    part_size: int = 1 << 20
+    time_resolution: timedelta = timedelta(microseconds=1)

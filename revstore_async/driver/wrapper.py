@@ -1,0 +1,84 @@
+"""A driver around a driver: the base of wrappers, which passes everything on."""
+
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from .contract import LIST_LIMIT, Driver, Reader, Writer
+from .values import Capabilities, Condition, File, FileInfo, Folder, Page
+
+
+class DriverWrapper(Driver):
+    """Passes each call on to the driver within; a wrapper overrides what it is about.
+
+    It opens and closes the driver within. Arguments are judged there, not here.
+    """
+
+    def __init__(self, inner: Driver) -> None:
+        self.inner = inner
+        self.name = inner.name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.inner!r})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.inner.capabilities
+
+    async def __aenter__(self) -> Self:
+        await self.inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.inner.__aexit__(kind, error, trace)
+
+    async def get(self, key: str, *, limit: int | None = None) -> File:
+        return await self.inner.get(key, limit=limit)
+
+    async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
+        return await self.inner.put(key, content, condition=condition)
+
+    async def stat(self, key: str) -> FileInfo:
+        return await self.inner.stat(key)
+
+    def open_reader(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AbstractAsyncContextManager[Reader]:
+        return self.inner.open_reader(key, offset=offset, length=length)
+
+    def open_writer(self, key: str, *, resume: bytes | None = None) -> AbstractAsyncContextManager[Writer]:
+        return self.inner.open_writer(key, resume=resume)
+
+    async def copy(self, source: str, target: str) -> FileInfo:
+        return await self.inner.copy(source, target)
+
+    async def url_for(
+        self, key: str, *, method: str = "GET", expires: timedelta = timedelta(minutes=20)
+    ) -> str:
+        return await self.inner.url_for(key, method=method, expires=expires)
+
+    async def list(
+        self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
+    ) -> Page[FileInfo | Folder]:
+        return await self.inner.list(prefix, start_after=start_after, limit=limit)
+
+    async def list_all(
+        self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
+    ) -> Page[FileInfo]:
+        return await self.inner.list_all(prefix, start_after=start_after, limit=limit)
+
+    async def delete(self, key: str) -> None:
+        await self.inner.delete(key)
+
+    async def delete_many(self, keys: Iterable[str]) -> None:
+        await self.inner.delete_many(keys)
+
+    async def delete_prefix(self, prefix: str) -> None:
+        await self.inner.delete_prefix(prefix)
+
+    async def purge_writers(self, older_than: timedelta) -> int:
+        return await self.inner.purge_writers(older_than)
