@@ -1,0 +1,364 @@
+"""Where each thing lies: names to keys and keys to names, from one table.
+
+The tree is Docker Distribution's (`registry/storage/paths.go`); what is marked + is ours, and is never walked
+by Distribution:
+
+    <root>/v2/blobs/<alg>/<hh>/<hex>/data                                           BlobData
+    <root>/v2/repositories/<name>/
+        _manifests/revisions/<alg>/<hex>/link                                       RevisionLink
+        _manifests/revisions/<alg>/<hex>/mediatype                                  RevisionMediaType +
+        _manifests/revisions/<alg>/<hex>/signatures/<alg>/<hex>/link                SignatureLink
+        _manifests/revisions/<alg>/<hex>/referrers/<alg>/<hex>/link                 ReferrerLink +
+        _manifests/tags/<tag>/current/link                                          TagCurrent
+        _manifests/tags/<tag>/index/<alg>/<hex>/link                                TagIndex
+        _layers/<alg>/<hex>/link                                                    LayerLink
+        _uploads/<id>/data                                                          UploadData
+        _uploads/<id>/startedat                                                     UploadStartedAt
+        _uploads/<id>/hashstates/<alg>/<offset>                                     UploadHashState
+    <root>/revstore/history/<name>/_tags/<tag>/<n>/<since>/<alg>/<hex>/...          TagReplaced, TagDeleted +
+
+A legacy tarsum digest takes the folders `tarsum/<version>/<alg>` where another takes `<alg>`.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+from .digest import Digest
+from .driver import check_key
+from .names import RepositoryName, Tag
+
+SEQUENCE_LIMIT: Final = 10**12
+"""One more than the highest number of a tag's change."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobData:
+    """The content of a blob."""
+
+    blob: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionLink:
+    """The link by which a repository has a manifest."""
+
+    name: RepositoryName
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionMediaType:
+    """The media type that a manifest was pushed with, where the manifest does not tell it itself."""
+
+    name: RepositoryName
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureLink:
+    """The link from a manifest to one of its signatures."""
+
+    name: RepositoryName
+    revision: Digest
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class ReferrerLink:
+    """The link from a manifest to one that names it as its subject."""
+
+    name: RepositoryName
+    subject: Digest
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class TagCurrent:
+    """The link from a tag to its revision."""
+
+    name: RepositoryName
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class TagIndex:
+    """The link from a tag to a revision that it was meant to have at some time."""
+
+    name: RepositoryName
+    tag: Tag
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class TagReplaced:
+    """The record of a tag's change: its revision, since when it had it, and what came then.
+
+    Attributes:
+        sequence: The number of the change, from 0.
+        since: When the tag got this revision, by the store's clock.
+    """
+
+    name: RepositoryName
+    tag: Tag
+    sequence: int
+    since: datetime
+    digest: Digest
+    successor: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class TagDeleted:
+    """The record of a tag's deletion: its last revision, and since when it had it."""
+
+    name: RepositoryName
+    tag: Tag
+    sequence: int
+    since: datetime
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class LayerLink:
+    """The link by which a repository has a blob: a layer or a config."""
+
+    name: RepositoryName
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class UploadData:
+    """The bytes of an upload under way."""
+
+    name: RepositoryName
+    upload: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadStartedAt:
+    """When an upload began."""
+
+    name: RepositoryName
+    upload: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadHashState:
+    """The state of an upload's digest at an offset."""
+
+    name: RepositoryName
+    upload: str
+    algorithm: str
+    offset: int
+
+
+Place = (
+    BlobData
+    | RevisionLink
+    | RevisionMediaType
+    | SignatureLink
+    | ReferrerLink
+    | TagCurrent
+    | TagIndex
+    | TagReplaced
+    | TagDeleted
+    | LayerLink
+    | UploadData
+    | UploadStartedAt
+    | UploadHashState
+)
+"""Everything that has a key of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A tree of keys: `CURRENT` is that of Docker Distribution today, `SEED` that of its refactor of 2015.
+
+    Attributes:
+        root: What all keys begin with; a `/` at its beginning is dropped, as keys have none.
+        manifests: The folder of a repository's manifests.
+        layers: The folder of its layers.
+        uploads: The folder of its uploads.
+    """
+
+    root: str = "docker/registry"
+    manifests: str = "_manifests"
+    layers: str = "_layers"
+    uploads: str = "_uploads"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", check_key(self.root.removeprefix("/")))
+
+    def key(self, place: Place) -> str:
+        """Return the key of a place."""
+        return _templates(self)[type(place)].format(
+            **{field.name: _rendered(field.name, getattr(place, field.name)) for field in fields(place)}
+        )
+
+    def parse(self, key: str) -> Place | None:
+        """Return the place of a key; None for a key that is none of this layout's.
+
+        A key is a place's only if `key(place)` gives it back: one text for one thing.
+        """
+        for kind, pattern in _patterns(self).items():
+            if match := pattern.fullmatch(key):
+                build: Callable[..., Place] = kind
+                try:
+                    place = build(**{name: _READ[name](text) for name, text in match.groupdict().items()})
+                except ValueError:  # a name, tag, digest or time outside its grammar
+                    return None
+                return place if self.key(place) == key else None
+        return None
+
+    # ---- folders, to list
+
+    @property
+    def blobs(self) -> str:
+        """The folder of all blobs."""
+        return f"{self.root}/v2/blobs"
+
+    @property
+    def repositories(self) -> str:
+        """The folder of all repositories."""
+        return f"{self.root}/v2/repositories"
+
+    def repository(self, name: RepositoryName) -> str:
+        """The folder of a repository."""
+        return f"{self.repositories}/{name}"
+
+    def revisions_of(self, name: RepositoryName) -> str:
+        """The folder of a repository's revisions."""
+        return f"{self.repository(name)}/{self.manifests}/revisions"
+
+    def signatures_of(self, name: RepositoryName, revision: Digest) -> str:
+        """The folder of a revision's signatures."""
+        return f"{self.revisions_of(name)}/{_folders(revision)}/signatures"
+
+    def tags_of(self, name: RepositoryName) -> str:
+        """The folder of a repository's tags."""
+        return f"{self.repository(name)}/{self.manifests}/tags"
+
+    def index_of(self, name: RepositoryName, tag: Tag) -> str:
+        """The folder of the revisions that a tag was meant to have."""
+        return f"{self.tags_of(name)}/{tag}/index"
+
+    def history_of(self, name: RepositoryName, tag: Tag) -> str:
+        """The folder of the records of a tag's changes, the latest first."""
+        return f"{self.root}/revstore/history/{name}/_tags/{tag}"
+
+    def layers_of(self, name: RepositoryName) -> str:
+        """The folder of a repository's layers."""
+        return f"{self.repository(name)}/{self.layers}"
+
+
+CURRENT: Final = Layout()
+"""The layout of Docker Distribution 2.x and 3.x."""
+
+SEED: Final = Layout(manifests="manifests", layers="layers", uploads="uploads")
+"""The layout of Docker Distribution's storage refactor of January 2015, before any release."""
+
+
+@lru_cache(maxsize=16)
+def _templates(layout: Layout) -> dict[type[Place], str]:
+    repository = f"{layout.repositories}/{{name}}"
+    revisions = f"{repository}/{layout.manifests}/revisions"
+    tag = f"{repository}/{layout.manifests}/tags/{{tag}}"
+    upload = f"{repository}/{layout.uploads}/{{upload}}"
+    change = f"{layout.root}/revstore/history/{{name}}/_tags/{{tag}}/{{sequence}}/{{since}}/{{digest}}"
+    return {
+        BlobData: f"{layout.blobs}/{{blob}}/data",
+        RevisionLink: f"{revisions}/{{digest}}/link",
+        RevisionMediaType: f"{revisions}/{{digest}}/mediatype",
+        SignatureLink: f"{revisions}/{{revision}}/signatures/{{digest}}/link",
+        ReferrerLink: f"{revisions}/{{subject}}/referrers/{{digest}}/link",
+        TagCurrent: f"{tag}/current/link",
+        TagIndex: f"{tag}/index/{{digest}}/link",
+        TagReplaced: f"{change}/replaced-by/{{successor}}",
+        TagDeleted: f"{change}/deleted",
+        LayerLink: f"{repository}/{layout.layers}/{{digest}}/link",
+        UploadData: f"{upload}/data",
+        UploadStartedAt: f"{upload}/startedat",
+        UploadHashState: f"{upload}/hashstates/{{algorithm}}/{{offset}}",
+    }
+
+
+_DIGEST = r"(?:tarsum/[a-z0-9]+/)?[a-z0-9]+/[0-9a-f]+"
+_GROUPS: Final = {
+    "blob": r"(?:tarsum/[a-z0-9]+/)?[a-z0-9]+/[0-9a-f]{2}/[0-9a-f]+",
+    "name": r".+",  # greedy: in the seed's layout a name may hold the folders' names, so the last ones count
+    "digest": _DIGEST,
+    "revision": _DIGEST,
+    "subject": _DIGEST,
+    "successor": _DIGEST,
+    "tag": r"[^/]+",
+    "upload": r"[^/]+",
+    "algorithm": r"[^/]+",
+    "offset": r"\d+",
+    "sequence": r"\d{12}",
+    "since": r"\d{8}T\d{6}\.\d{6}Z",
+}
+
+
+@lru_cache(maxsize=16)
+def _patterns(layout: Layout) -> dict[type[Place], re.Pattern[str]]:
+    groups = {f"\\{{{name}\\}}": f"(?P<{name}>{pattern})" for name, pattern in _GROUPS.items()}
+
+    def compiled(template: str) -> re.Pattern[str]:
+        pattern = re.escape(template)
+        for placeholder, group in groups.items():
+            pattern = pattern.replace(placeholder, group)
+        return re.compile(pattern, re.ASCII)
+
+    return {kind: compiled(template) for kind, template in _templates(layout).items()}
+
+
+def _folders(digest: Digest) -> str:
+    legacy = digest.tarsum
+    return f"tarsum/{legacy[0]}/{legacy[1]}/{digest.hex}" if legacy else f"{digest.algorithm}/{digest.hex}"
+
+
+def _digest(folders: str) -> Digest:
+    *kind, hexadecimal = folders.split("/")
+    if kind[0] != "tarsum":
+        return Digest(f"{kind[0]}:{hexadecimal}")
+    _, version, algorithm = kind
+    return Digest(f"tarsum{'' if version == 'v0' else '.' + version}+{algorithm}:{hexadecimal}")
+
+
+def _rendered(name: str, value: object) -> str:
+    match name, value:
+        case "blob", Digest():
+            folders, _, hexadecimal = _folders(value).rpartition("/")
+            return f"{folders}/{hexadecimal[:2]}/{hexadecimal}"
+        case "sequence", int():  # counted down, so that the latest change is listed first
+            return f"{SEQUENCE_LIMIT - 1 - value:012}"
+        case _, Digest():
+            return _folders(value)
+        case _, datetime():
+            return value.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        case _:
+            return str(value)
+
+
+def _blob_digest(folders: str) -> Digest:
+    kind, _, hexadecimal = folders.rpartition("/")
+    return _digest(f"{kind.rpartition('/')[0]}/{hexadecimal}")
+
+
+_READ: Final[dict[str, Callable[[str], object]]] = {
+    "name": RepositoryName,
+    "tag": Tag,
+    "blob": _blob_digest,
+    "digest": _digest,
+    "revision": _digest,
+    "subject": _digest,
+    "successor": _digest,
+    "since": lambda text: datetime.strptime(text, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC),
+    "sequence": lambda text: SEQUENCE_LIMIT - 1 - int(text),
+    "offset": int,
+    "upload": str,
+    "algorithm": str,
+}
