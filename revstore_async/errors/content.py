@@ -56,6 +56,24 @@ class InvalidJSON(InvalidInput):
 
 
 @dataclass(eq=False)
+class NotUTF8(InvalidJSON):
+    """JSON whose bytes are not UTF-8."""
+
+
+@dataclass(eq=False)
+class DuplicateMember(InvalidJSON):
+    """JSON in which an object has two members of one name, however they are escaped.
+
+    Attributes:
+        name: The name, unescaped.
+        depth: How many objects and arrays stand around it; 1 for a member of the outermost object.
+    """
+
+    name: str
+    depth: int
+
+
+@dataclass(eq=False)
 class InvalidManifest(InvalidInput):
     """A document that is not the manifest it claims to be.
 

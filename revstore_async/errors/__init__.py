@@ -1,0 +1,19 @@
+"""The one tree of exceptions.
+
+Coarse branches say what a caller can do; leaves carry the facts as attributes:
+
+    RevstoreError
+        InvalidInput        change the input; nothing was written (also a ValueError)
+        NotFound            it is not there (also a LookupError)
+        Conflict            somebody was first, or a policy holds: look again, decide anew
+        Damaged             stored bytes are wrong: put the right ones again
+        StorageFailure      the storage can't, or can't now: `retryable` says which
+
+`retryable` is on each class: whether the same call may succeed later as it is.
+"""
+
+from .base import *  # noqa: F403
+from .content import *  # noqa: F403
+from .keys import *  # noqa: F403
+from .signatures import *  # noqa: F403
+from .storage import *  # noqa: F403

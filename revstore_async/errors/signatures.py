@@ -1,0 +1,305 @@
+"""What is wrong with signatures and signed documents: one class for each thing that is refused.
+
+    InvalidSignature
+        NotSigned               there are none where they are needed
+        InvalidSplit            payload and signatures don't part where the format says
+        InvalidSignedPayload    the payload is not one that this format can carry
+        InvalidSignatureSet     each one may be fine, but not these together
+        InvalidEntry            one signature: its members, its encoding, its algorithm
+        BlobNotCanonical        one signature: its blob is not in the compact form
+        InvalidSignatureKey     one signature: the key or the certificates in it (see `errors.keys`)
+        SignatureMismatch       one signature: it does not verify
+
+`member` is where it stands, as a path like `signatures[2].header.jwk.kid`; for a signature that was read by
+itself the path begins at its own members.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .base import InvalidInput
+
+
+@dataclass(eq=False)
+class InvalidSignature(InvalidInput):
+    """A signature, or a document that carries signatures, that the engine does not accept."""
+
+
+@dataclass(eq=False)
+class NotSigned(InvalidSignature):
+    """There are no signatures where they are needed."""
+
+
+@dataclass(eq=False)
+class SignaturesAbsent(NotSigned):
+    """The document has no member `signatures`."""
+
+    says: ClassVar[str] = "the document is not signed: it has no member 'signatures'"
+
+
+@dataclass(eq=False)
+class SignaturesNull(NotSigned):
+    """The member `signatures` is null."""
+
+    says: ClassVar[str] = "the document's 'signatures' is null"
+
+
+@dataclass(eq=False)
+class SignaturesEmpty(NotSigned):
+    """The array `signatures` is empty."""
+
+    says: ClassVar[str] = "the document's 'signatures' is empty"
+
+
+@dataclass(eq=False)
+class SignaturesNotArray(NotSigned):
+    """The member `signatures` is something other than an array."""
+
+    found: str
+    says: ClassVar[str] = "the document's 'signatures' is not an array but {found}"
+
+
+@dataclass(eq=False)
+class InvalidSplit(InvalidSignature):
+    """`formatLength` and `formatTail` don't say where payload and signatures part."""
+
+
+@dataclass(eq=False)
+class FormatLengthNegative(InvalidSplit):
+    """`formatLength` is below zero."""
+
+    member: str
+    length: int
+    says: ClassVar[str] = "{member} is negative: {length}"
+
+
+@dataclass(eq=False)
+class FormatLengthFractional(InvalidSplit):
+    """`formatLength` is not written as an integer."""
+
+    member: str
+    length: float
+    says: ClassVar[str] = "{member} is not an integer: {length}"
+
+
+@dataclass(eq=False)
+class FormatLengthBeyond(InvalidSplit):
+    """`formatLength` points beyond the document."""
+
+    length: int
+    size: int
+    says: ClassVar[str] = "formatLength {length} is beyond the {size} bytes of the document"
+
+
+@dataclass(eq=False)
+class FormatNotCut(InvalidSplit):
+    """(`formatLength`, `formatTail`) is not the cut of the payload.
+
+    Attributes:
+        expected: The cut: the index after the last byte before the closing brace that is not white space.
+    """
+
+    length: int
+    tail: bytes
+    expected: int
+    says: ClassVar[str] = "formatLength {length} with tail {tail!r} is not the payload's cut, at {expected}"
+
+
+@dataclass(eq=False)
+class FormatsDiffer(InvalidSplit):
+    """Signatures of one document cut its payload at different places."""
+
+    member: str
+    says: ClassVar[str] = "{member} differs from that of the first signature"
+
+
+@dataclass(eq=False)
+class InvalidSignedPayload(InvalidSignature):
+    """The payload is not one that this format can carry."""
+
+
+@dataclass(eq=False)
+class PayloadEmpty(InvalidSignedPayload):
+    """The payload is an object without members: there is nothing to set the signatures in after."""
+
+    says: ClassVar[str] = "the payload is an empty object"
+
+
+@dataclass(eq=False)
+class PayloadHasSignatures(InvalidSignedPayload):
+    """The payload has a member `signatures` of its own."""
+
+    says: ClassVar[str] = "the payload has a member 'signatures' of its own"
+
+
+@dataclass(eq=False)
+class IndentTooWide(InvalidSignedPayload):
+    """The payload's indentation, which each line of the signatures would repeat, is over the limit."""
+
+    width: int
+    limit: int
+    says: ClassVar[str] = "the payload is indented by {width} bytes, over the limit of {limit}"
+
+
+@dataclass(eq=False)
+class PayloadsDiffer(InvalidSignedPayload):
+    """Documents to merge don't carry the same payload, byte for byte.
+
+    Attributes:
+        index: Which of the documents differs from the first.
+    """
+
+    index: int
+    expected: str
+    actual: str
+    says: ClassVar[str] = "document {index} has payload {actual}, the first has {expected}"
+
+
+@dataclass(eq=False)
+class InvalidSignatureSet(InvalidSignature):
+    """The signatures can't stand together, or something stands beside them."""
+
+
+@dataclass(eq=False)
+class SignaturesTwice(InvalidSignatureSet):
+    """The document has two members `signatures`, one of them perhaps escaped."""
+
+    offset: int
+    says: ClassVar[str] = "the document has a second member 'signatures' at byte {offset}"
+
+
+@dataclass(eq=False)
+class UnsignedMember(InvalidSignatureSet):
+    """A member of the document stands outside the payload, so nobody signed it."""
+
+    member: str
+    says: ClassVar[str] = "the document's member {member!r} is outside the signed payload"
+
+
+@dataclass(eq=False)
+class SignatureRepeated(InvalidSignatureSet):
+    """The same signature stands twice in one document."""
+
+    member: str
+    kid: str
+    says: ClassVar[str] = "{member} repeats an earlier signature by {kid}"
+
+
+@dataclass(eq=False)
+class ChainWithoutKeyID(InvalidSignatureSet):
+    """A signature with `x5c` and no `jwk` stands among others: it has no `kid` to be sorted by."""
+
+    member: str
+    says: ClassVar[str] = "{member} has x5c but no jwk, so it can't stand among other signatures"
+
+
+@dataclass(eq=False)
+class TooManySignatures(InvalidSignatureSet):
+    """More signatures than the limit."""
+
+    count: int
+    limit: int
+    says: ClassVar[str] = "{count} signatures are over the limit of {limit}"
+
+
+@dataclass(eq=False)
+class InvalidEntry(InvalidSignature):
+    """One signature is not written as it must be."""
+
+    member: str
+
+
+@dataclass(eq=False)
+class EntryMemberAbsent(InvalidEntry):
+    """A member that each signature must have is absent."""
+
+    says: ClassVar[str] = "{member} is absent"
+
+
+@dataclass(eq=False)
+class EntryMemberWrong(InvalidEntry):
+    """A member is of the wrong type, or its value can't be right."""
+
+    reason: str
+    says: ClassVar[str] = "{member} is not valid: {reason}"
+
+
+@dataclass(eq=False)
+class EntryMemberUnknown(InvalidEntry):
+    """A signature has a member, unsigned, that the format does not know."""
+
+    says: ClassVar[str] = "{member} is not a member of this format, and nobody signed it"
+
+
+@dataclass(eq=False)
+class ProtectedNotJSON(InvalidEntry):
+    """The protected header is not strict JSON, or not an object; the cause is the `InvalidJSON`."""
+
+    reason: str
+    says: ClassVar[str] = "{member} is not valid: {reason}"
+
+
+@dataclass(eq=False)
+class ProtectedMember(InvalidEntry):
+    """The protected header has a member that it must not have: `crit`, `b64`, `alg` or any other."""
+
+    says: ClassVar[str] = "{member} must not stand in the protected header"
+
+
+@dataclass(eq=False)
+class Base64NotCanonical(InvalidEntry):
+    """A value is not base64 of the kind asked for, written in the one canonical way."""
+
+    says: ClassVar[str] = "{member} is not canonical base64"
+
+
+@dataclass(eq=False)
+class TimeInvalid(InvalidEntry):
+    """The time of a signature is not RFC 3339."""
+
+    time: str
+    says: ClassVar[str] = "{member} is not a time of RFC 3339: {time!r}"
+
+
+@dataclass(eq=False)
+class AlgorithmRefused(InvalidEntry):
+    """The algorithm is not ES256, ES384, ES512, RS256, RS384 or RS512 (`none`, HMAC, PSS...)."""
+
+    alg: str
+    says: ClassVar[str] = "{member} is {alg!r}, which is not an algorithm of this format"
+
+
+@dataclass(eq=False)
+class AlgorithmKeyMismatch(InvalidEntry):
+    """The algorithm is not that of the key's type or curve."""
+
+    alg: str
+    key: str
+    says: ClassVar[str] = "{member} is {alg!r}, which a key of {key} can't have made"
+
+
+@dataclass(eq=False)
+class SignatureWidth(InvalidEntry):
+    """The signature value has not the width of its algorithm and key."""
+
+    width: int
+    expected: int
+    says: ClassVar[str] = "{member} is {width} bytes wide, not {expected}"
+
+
+@dataclass(eq=False)
+class BlobNotCanonical(InvalidSignature):
+    """A signature blob is not the compact form, byte for byte, of the signature it holds."""
+
+    blob: bytes
+    expected: bytes
+    says: ClassVar[str] = "a signature blob is not in its compact form: {blob!r}"
+
+
+@dataclass(eq=False)
+class SignatureMismatch(InvalidSignature):
+    """The signature was not made by its key over this payload."""
+
+    member: str
+    kid: str
+    says: ClassVar[str] = "{member} by {kid} does not verify"
