@@ -1,0 +1,35 @@
+"""Signed manifests in the format of libtrust (Docker image manifest, schema 1): read, sign, verify, merge.
+
+    signed = verify_document(document)          # .payload, .signatures
+    signature = sign(signed.payload, SigningKey.from_pem(pem))
+    document = serialise(signed.payload, [*signed.signatures, signature])
+
+Everything takes and gives bytes; nothing here does I/O. `revstore_async.trust` says whose signatures count.
+"""
+
+from .document import INDENT_LIMIT, SIGNATURE_LIMIT, SignedDocument, is_signed, parse, serialise
+from .entry import ALGORITHMS, Signature
+from .keys import PublicKey, load_certificates
+from .signing import sign
+from .signing_key import KeyKind, SigningKey
+from .verification import check, merge, verify, verify_document
+
+__all__ = [
+    "ALGORITHMS",
+    "INDENT_LIMIT",
+    "SIGNATURE_LIMIT",
+    "KeyKind",
+    "PublicKey",
+    "Signature",
+    "SignedDocument",
+    "SigningKey",
+    "check",
+    "is_signed",
+    "load_certificates",
+    "merge",
+    "parse",
+    "serialise",
+    "sign",
+    "verify",
+    "verify_document",
+]

@@ -1,0 +1,52 @@
+"""Signing a payload."""
+
+import json
+from datetime import UTC, datetime
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from jwcrypto.jwk import JWK
+from jwcrypto.jws import JWS
+
+from ..errors import InvalidArgument
+from .document import Split
+from .encoding import to_base64url
+from .entry import Signature, compact
+from .signing_key import SigningKey
+
+
+def sign(payload: bytes, key: SigningKey, *, time: datetime | None = None) -> Signature:
+    """Sign a payload; `serialise` makes a document of it and its signatures.
+
+    It computes here and now: 0.1 ms for EC, some milliseconds for RSA. A key with certificates writes them as
+    `x5c` beside the `jwk`, so that the signature can stand among others; libtrust verifies it so too.
+
+    Args:
+        payload: A JSON object with a member or more, none of them `signatures`.
+        key: The key.
+        time: When it is said to be signed, in whole seconds as libtrust writes it; now, unless given.
+
+    Raises:
+        InvalidJSON: The payload is not strict JSON, or not an object.
+        InvalidSignedPayload: It is empty, is signed already, or is indented too wide.
+        InvalidArgument: The time has no zone.
+    """
+    split = Split.of(payload)
+    moment = datetime.now(UTC) if time is None else time
+    if moment.tzinfo is None:
+        raise InvalidArgument("time", time, "it has no time zone")
+    protected = json.dumps(
+        {
+            "formatLength": split.length,
+            "formatTail": to_base64url(split.tail),
+            "time": moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z",
+        },
+        separators=(",", ":"),
+    )
+    jws = JWS(payload)
+    # The header goes in as text: a dict would be sorted and written anew.
+    jws.add_signature(JWK.from_pyca(key.crypto), alg=key.algorithm, protected=protected)
+    value: bytes = jws.objects["signature"]
+    x5c = tuple(certificate.public_bytes(Encoding.DER) for certificate in key.certificates)
+    return Signature.from_blob(
+        compact(key.public, x5c, to_base64url(value), to_base64url(protected.encode()))
+    )

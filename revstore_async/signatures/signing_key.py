@@ -1,0 +1,141 @@
+"""Keys that sign: generated, read from PEM and JWK, with or without a chain of certificates."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self, TypeAlias
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwcrypto.jwk import JWK
+
+from ..errors import CertificateMismatch, KeyUnreadable, KeyUnsupported, PassphraseNeeded, PassphraseWrong
+from .keys import CURVES, PublicKey, check_bits, load_certificates, read_jwk
+
+KeyKind: TypeAlias = Literal["P-256", "P-384", "P-521", "RSA"]
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key, with or without a chain of certificates. No part of it is ever in its `repr`.
+
+    Make one with `generate`, `from_pem` or `from_jwk`.
+
+    Attributes:
+        public: The public half, with `kid` and algorithms.
+        certificates: The chain written into each signature as `x5c`, this key's certificate first.
+        crypto: The private key as an object of `cryptography`.
+    """
+
+    public: PublicKey
+    certificates: tuple[x509.Certificate, ...] = field(default=(), repr=False, compare=False)
+    crypto: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = field(kw_only=True, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, key: object) -> Self:
+        """Take a private key of `cryptography`.
+
+        Raises:
+            KeyUnsupported: It is of another type, curve or size.
+        """
+        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+            raise KeyUnsupported(f"{type(key).__name__} is neither EC nor RSA")
+        return cls(PublicKey.of(key.public_key()), crypto=key)
+
+    @classmethod
+    def generate(cls, kind: KeyKind = "P-256", *, bits: int = 3072) -> Self:
+        """Make a new key; `bits` counts for RSA only, which takes seconds: from a coroutine, use a thread.
+
+        Raises:
+            KeyUnsupported: The kind or the size is none of those that sign here.
+        """
+        if kind == "RSA":
+            check_bits(bits)
+            return cls.of(rsa.generate_private_key(public_exponent=65537, key_size=bits))
+        if kind not in CURVES:
+            raise KeyUnsupported(f"kind {kind!r} is not one of {', '.join(CURVES)}, RSA")
+        return cls.of(ec.generate_private_key(CURVES[kind].group))
+
+    @classmethod
+    def from_pem(cls, pem: bytes, passphrase: bytes | None = None) -> Self:
+        """Read a private key in PEM: PKCS 8, PKCS 1 (RSA) or SEC 1 (EC), encrypted or not.
+
+        A passphrase given for a key that is not encrypted is an error, lest its owner believe it is.
+
+        Raises:
+            PassphraseNeeded: It is encrypted, and no passphrase was given.
+            PassphraseWrong: The passphrase does not open it, or it is not encrypted.
+            KeyUnreadable: The bytes are none.
+            KeyUnsupported: The key is of another type, curve or size.
+        """
+        try:
+            key = serialization.load_pem_private_key(pem, passphrase)
+        except (
+            TypeError
+        ) as error:  # how cryptography says that just one of encryption and passphrase is there
+            raise (PassphraseNeeded() if passphrase is None else PassphraseWrong()) from error
+        except (ValueError, UnsupportedAlgorithm) as error:
+            if passphrase is not None and b"ENCRYPTED" in pem:
+                raise PassphraseWrong from error
+            raise KeyUnreadable("it is not a private key in PEM") from error
+        return cls.of(key)
+
+    @classmethod
+    def from_jwk(cls, content: bytes) -> Self:
+        """Read a private JWK. Its `kid`, if any, is not used: the key's own ID is computed.
+
+        Raises:
+            KeyUnreadable: It is not a JWK, or holds no private key.
+            KeyUnsupported: The key is of another type, curve or size.
+        """
+        private, pem = read_jwk(content)
+        if not private:
+            raise KeyUnreadable("it is a public JWK where a private one is expected")
+        return cls.from_pem(pem)
+
+    @property
+    def kid(self) -> str:
+        """The libtrust key ID."""
+        return self.public.kid
+
+    @property
+    def algorithm(self) -> str:
+        """What it signs with: ES256, ES384, ES512 or RS256."""
+        return self.public.algorithms[0]
+
+    def with_chain(self, certificates: bytes | Sequence[x509.Certificate]) -> Self:
+        """Return the key with a chain, in PEM or parsed, this key's certificate first.
+
+        Raises:
+            KeyUnreadable: The bytes are no certificates, or there are none.
+            KeyUnsupported: The first certificate's key is of another type, curve or size.
+            CertificateMismatch: The first certificate is for another key.
+        """
+        chain = load_certificates(certificates) if isinstance(certificates, bytes) else tuple(certificates)
+        if not chain:
+            raise KeyUnreadable("the chain has no certificate")
+        leaf = PublicKey.from_certificate(chain[0])
+        if leaf != self.public:
+            raise CertificateMismatch(leaf.kid, self.kid)
+        return replace(self, certificates=chain)
+
+    def to_pem(self, passphrase: bytes | None = None) -> bytes:
+        """Write the private key in PEM, the way libtrust reads it; with a passphrase, as encrypted PKCS 8."""
+        if passphrase is not None:
+            return self.crypto.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.BestAvailableEncryption(passphrase),
+            )
+        return self.crypto.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+
+    def to_jwk(self) -> bytes:
+        """Write the private JWK, compact, members sorted, the libtrust `kid` among them."""
+        members = {**JWK.from_pyca(self.crypto).export(as_dict=True), **self.public.members()}
+        return json.dumps(members, sort_keys=True, separators=(",", ":")).encode()

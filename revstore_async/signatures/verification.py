@@ -1,0 +1,97 @@
+"""Verifying signatures over a payload, and merging documents that verify.
+
+jwcrypto verifies one JWS at a time, told which algorithm and which key: its own reading of headers, its
+default algorithms and its "any good signature will do" have no part in it. What it is lenient about was
+checked when the `Signature` was made.
+
+Everything here computes: about 0.3 ms for a signature by ES256, besides hashing the payload once for each.
+From a coroutine, call it in a thread.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from jwcrypto.jwk import JWK
+from jwcrypto.jws import JWS, InvalidJWSSignature
+
+from ..digest import Digest
+from ..errors import InvalidArgument, InvalidSignature, PayloadsDiffer, SignatureMismatch
+from .document import SignedDocument, Split, check_set, parse, serialise
+from .entry import Signature
+
+
+def verify(payload: bytes, signatures: Sequence[Signature]) -> None:
+    """Check that every one of the signatures was made over the payload. Of none, none is wrong.
+
+    Raises:
+        InvalidJSON: The payload is not strict JSON, or not an object.
+        InvalidSignature: The first thing found wrong: with the payload, with the signatures as a set, with
+            the cut of one (`FormatNotCut`), or `SignatureMismatch`, which names the signature.
+    """
+    for error in check(payload, signatures):
+        raise error
+
+
+def check(payload: bytes, signatures: Sequence[Signature]) -> list[InvalidSignature]:
+    """Return what is wrong with each signature, as `verify` would raise it; an empty list if nothing is.
+
+    Raises:
+        InvalidJSON: The payload is not strict JSON, or not an object.
+    """
+    if not signatures:
+        return []
+    errors: list[InvalidSignature] = []
+    try:
+        split = Split.of(payload)
+        check_set(signatures)
+    except InvalidSignature as error:
+        return [error]
+    for index, signature in enumerate(signatures):
+        try:
+            split.check(signature)
+            _verify_one(payload, signature, f"signatures[{index}]")
+        except InvalidSignature as error:
+            errors.append(error)
+    return errors
+
+
+def verify_document(document: bytes) -> SignedDocument:
+    """Take a signed document apart and verify every signature in it.
+
+    Raises:
+        InvalidJSON: The document is not strict JSON, or not an object.
+        InvalidSignature: What is wrong, each thing with its class.
+    """
+    signed = parse(document)
+    verify(signed.payload, signed.signatures)
+    return signed
+
+
+def merge(documents: Iterable[bytes]) -> bytes:
+    """Verify signed documents of one payload and write the one document with all their signatures.
+
+    Raises:
+        InvalidJSON: A document is not strict JSON, or not an object.
+        PayloadsDiffer: They don't carry the same payload, byte for byte.
+        InvalidSignature: What else is wrong, each thing with its class.
+        InvalidArgument: There is no document.
+    """
+    parsed = [parse(document) for document in documents]
+    if not parsed:
+        raise InvalidArgument("documents", [], "there is nothing to merge")
+    payload = parsed[0].payload
+    for index, document in enumerate(parsed):
+        if document.payload != payload:
+            raise PayloadsDiffer(index, Digest.of(payload), Digest.of(document.payload))
+    signatures = list(dict.fromkeys(each for document in parsed for each in document.signatures))
+    verify(payload, signatures)
+    return serialise(payload, signatures)
+
+
+def _verify_one(payload: bytes, signature: Signature, member: str) -> None:
+    jws = JWS()
+    jws.allowed_algs = [signature.alg]
+    jws.deserialize(f"{signature.protected}..{signature.text}")
+    try:
+        jws.verify(JWK.from_pyca(signature.key.crypto), alg=signature.alg, detached_payload=payload)
+    except InvalidJWSSignature as error:
+        raise SignatureMismatch(member, signature.kid) from error
