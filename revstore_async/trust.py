@@ -1,0 +1,146 @@
+"""Whose signatures count.
+
+The engine stores every signature that verifies; a policy says which of them mean something to the program
+that embeds it. A policy is any object with the method `trusted`; two are ready, by key and by certificate. It
+is asked only about signatures that were verified over their payload: it looks at who signed, not at what.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Final, Protocol, runtime_checkable
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    Policy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
+
+from .errors import KeyUnreadable
+from .signatures import PublicKey, Signature, load_certificates
+
+
+def _may_sign(_policy: Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    if usage is not None and not usage.digital_signature:
+        raise ValueError("the leaf's key may not be used for signatures")
+
+
+def _may_certify(_policy: Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("the issuer's key may not sign certificates")
+
+
+_LEAF: Final = ExtensionPolicy.permit_all().may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _may_sign)
+_AUTHORITY: Final = (
+    ExtensionPolicy.permit_all()
+    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)  # cA is checked by the verifier
+    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _may_certify)
+)
+
+
+@runtime_checkable
+class TrustPolicy(Protocol):
+    """Says whether a verified signature counts."""
+
+    def trusted(self, signature: Signature) -> bool:
+        """Return whether the signature, already verified, is by somebody who counts."""
+        ...
+
+
+class TrustedKeys:
+    """Signatures by these keys count.
+
+    Args:
+        keys: Public keys, or libtrust key IDs (`ABCD:EFGH:...`).
+    """
+
+    __slots__ = ("kids",)
+
+    def __init__(self, keys: Iterable[PublicKey | str]) -> None:
+        self.kids = frozenset(key.kid if isinstance(key, PublicKey) else key for key in keys)
+
+    def trusted(self, signature: Signature) -> bool:
+        """Return whether the signature is by one of the keys."""
+        return signature.kid in self.kids
+
+    def __repr__(self) -> str:
+        return f"TrustedKeys({sorted(self.kids)})"
+
+
+class TrustedCertificates:
+    """Signatures count whose `x5c` leads from the signing key to one of these certificates.
+
+    The chain is checked as RFC 5280 says: each certificate is signed by the next, issuers are CAs that may
+    sign certificates, all are valid at one moment. The leaf need not name a host; if it limits what its key
+    may be used for (`keyUsage`), digital signatures must be among it. Extensions that are critical and
+    unknown are refused. Revocation is not looked up: nothing here does I/O.
+
+    The moment is now: a certificate that has expired no longer counts, since whoever got hold of its key
+    later could write any time into a signature. With `at_signing` it is the time that the signature claims,
+    so that what was signed while a certificate was valid stays trusted for good; choose that only where keys
+    outlive their certificates safely.
+
+    Args:
+        authorities: CA certificates in PEM, one or more.
+        at_signing: Take the signature's time instead of now.
+        clock: Returns now.
+
+    Raises:
+        KeyUnreadable: The bytes are not certificates in PEM.
+    """
+
+    __slots__ = ("_at_signing", "_clock", "_store")
+
+    def __init__(
+        self,
+        authorities: bytes,
+        *,
+        at_signing: bool = False,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        certificates = load_certificates(authorities)
+        if not certificates:
+            raise KeyUnreadable("there is no certificate")
+        self._store = Store(list(certificates))
+        self._at_signing = at_signing
+        self._clock = clock
+
+    def trusted(self, signature: Signature) -> bool:
+        """Return whether a chain leads from the signature's key to an authority."""
+        if not signature.x5c:
+            return False
+        moment = signature.time if self._at_signing else self._clock()
+        verifier = (
+            PolicyBuilder()
+            .store(self._store)
+            .time(moment.astimezone(UTC).replace(tzinfo=None))
+            .extension_policies(ee_policy=_LEAF, ca_policy=_AUTHORITY)
+            .build_client_verifier()
+        )
+        try:
+            leaf, *between = map(x509.load_der_x509_certificate, signature.x5c)
+            verifier.verify(leaf, between)
+        except (VerificationError, ValueError, UnsupportedAlgorithm):
+            return False  # the question is yes or no; the signature itself was verified before
+        return True
+
+
+class AnyOf:
+    """Signatures count that count for one of these policies.
+
+    Args:
+        policies: Asked in this order until one says yes.
+    """
+
+    __slots__ = ("policies",)
+
+    def __init__(self, *policies: TrustPolicy) -> None:
+        self.policies = policies
+
+    def trusted(self, signature: Signature) -> bool:
+        """Return whether one of the policies trusts the signature."""
+        return any(policy.trusted(signature) for policy in self.policies)
