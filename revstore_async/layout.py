@@ -15,7 +15,10 @@ by Distribution:
         _uploads/<id>/data                                                          UploadData
         _uploads/<id>/startedat                                                     UploadStartedAt
         _uploads/<id>/hashstates/<alg>/<offset>                                     UploadHashState
-    <root>/revstore/history/<name>/_tags/<tag>/<n>/<since>/<alg>/<hex>/...          TagReplaced, TagDeleted +
+    <root>/revstore/history/<name>/_tags/<tag>/<n>/
+        absent/replaced-by/<alg>/<hex>                                              TagCreated +
+        <since>/<alg>/<hex>/replaced-by/<alg>/<hex>                                 TagReplaced +
+        <since>/<alg>/<hex>/deleted                                                 TagDeleted +
 
 A legacy tarsum digest takes the folders `tarsum/<version>/<alg>` where another takes `<alg>`.
 """
@@ -94,12 +97,26 @@ class TagIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class TagReplaced:
-    """The record of a tag's change: its revision, since when it had it, and what came then.
+class TagCreated:
+    """The record that a tag was about to be created.
 
     Attributes:
         sequence: The number of the change, from 0.
-        since: When the tag got this revision, by the store's clock.
+    """
+
+    name: RepositoryName
+    tag: Tag
+    sequence: int
+    successor: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class TagReplaced:
+    """The record that a tag was about to be moved: from what, which it had since when, to what.
+
+    Attributes:
+        sequence: The number of the change, from 0.
+        since: When the tag got the revision that it leaves, by the store's clock.
     """
 
     name: RepositoryName
@@ -112,7 +129,7 @@ class TagReplaced:
 
 @dataclass(frozen=True, slots=True)
 class TagDeleted:
-    """The record of a tag's deletion: its last revision, and since when it had it."""
+    """The record that a tag was about to be deleted: from what, which it had since when."""
 
     name: RepositoryName
     tag: Tag
@@ -163,6 +180,7 @@ Place = (
     | ReferrerLink
     | TagCurrent
     | TagIndex
+    | TagCreated
     | TagReplaced
     | TagDeleted
     | LayerLink
@@ -267,7 +285,8 @@ def _templates(layout: Layout) -> dict[type[Place], str]:
     revisions = f"{repository}/{layout.manifests}/revisions"
     tag = f"{repository}/{layout.manifests}/tags/{{tag}}"
     upload = f"{repository}/{layout.uploads}/{{upload}}"
-    change = f"{layout.root}/revstore/history/{{name}}/_tags/{{tag}}/{{sequence}}/{{since}}/{{digest}}"
+    change = f"{layout.root}/revstore/history/{{name}}/_tags/{{tag}}/{{sequence}}"
+    left = f"{change}/{{since}}/{{digest}}"
     return {
         BlobData: f"{layout.blobs}/{{blob}}/data",
         RevisionLink: f"{revisions}/{{digest}}/link",
@@ -276,8 +295,9 @@ def _templates(layout: Layout) -> dict[type[Place], str]:
         ReferrerLink: f"{revisions}/{{subject}}/referrers/{{digest}}/link",
         TagCurrent: f"{tag}/current/link",
         TagIndex: f"{tag}/index/{{digest}}/link",
-        TagReplaced: f"{change}/replaced-by/{{successor}}",
-        TagDeleted: f"{change}/deleted",
+        TagCreated: f"{change}/absent/replaced-by/{{successor}}",
+        TagReplaced: f"{left}/replaced-by/{{successor}}",
+        TagDeleted: f"{left}/deleted",
         LayerLink: f"{repository}/{layout.layers}/{{digest}}/link",
         UploadData: f"{upload}/data",
         UploadStartedAt: f"{upload}/startedat",

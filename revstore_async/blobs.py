@@ -1,0 +1,236 @@
+"""The blob store: content under its digest, the same for all repositories, verified whenever it is read."""
+
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from .digest import Digest, new_hasher
+from .driver import Driver, Reader
+from .errors import (
+    BlobDamaged,
+    BlobUnknown,
+    DigestMismatch,
+    InvalidArgument,
+    KeyNotFound,
+    LinkDangling,
+)
+from .layout import BlobData, Layout
+from .links import LinkStore
+from .manifests import OCTET_STREAM, Descriptor
+from .threads import digest_of, update
+
+
+class BlobReader(Reader):
+    """A reader of a blob that holds back the last piece until the whole is known to be right.
+
+    Only a read from the first byte to the last can be verified; one of a range passes on what the store has.
+    """
+
+    def __init__(self, inner: Reader, digest: Digest, *, whole: bool) -> None:
+        self.info = inner.info
+        self._inner = inner
+        self._digest = digest
+        self._hasher = new_hasher(digest.algorithm) if whole else None
+        self._left = inner.info.size
+
+    async def read(self, size: int = 1 << 16, /) -> bytes:
+        """Return the next bytes: at least one and at most `size`; none only at the end.
+
+        Raises:
+            BlobDamaged: The content is not what its digest says; its last piece was not handed out.
+        """
+        piece = await self._inner.read(size)
+        if self._hasher is None:
+            return piece
+        await update(self._hasher, piece)
+        self._left -= len(piece)
+        if self._left <= 0 or not piece:
+            actual = Digest(f"{self._digest.algorithm}:{self._hasher.hexdigest()}")
+            if actual != self._digest:
+                raise BlobDamaged(self._digest, actual)
+        return piece
+
+
+class BlobStore:
+    """All content of a store, by digest. It knows nothing of repositories, and so of nobody's permission.
+
+    Args:
+        driver: The storage.
+        layout: Where things lie.
+    """
+
+    def __init__(self, driver: Driver, layout: Layout) -> None:
+        self._driver = driver
+        self._layout = layout
+        self._links = LinkStore(driver)
+
+    def path(self, digest: Digest) -> str:
+        """Return the key of a blob's content."""
+        return self._layout.key(BlobData(digest))
+
+    # ---- reading
+
+    async def get(self, digest: Digest, *, limit: int | None = None) -> bytes:
+        """Return a blob's content, verified. One request.
+
+        Args:
+            digest: Its digest.
+            limit: Bytes that the caller is willing to hold; None for any.
+
+        Raises:
+            BlobUnknown: It is not stored.
+            BlobDamaged: What is stored is not that content.
+            ObjectTooLarge: It holds more than `limit` bytes.
+        """
+        content = await self.fetch(digest, limit=limit)
+        if content is None:
+            raise BlobUnknown(digest)
+        return await self.verified(digest, content)
+
+    async def fetch(self, digest: Digest, *, limit: int | None = None) -> bytes | None:
+        """Return what is stored for a blob, for `verified`; None where nothing is. One request.
+
+        The two are apart for callers that ask for content and permission together.
+
+        Raises:
+            ObjectTooLarge: It holds more than `limit` bytes.
+        """
+        try:
+            return (await self._driver.get(self.path(digest), limit=limit)).content
+        except KeyNotFound:
+            return None
+
+    async def verified(self, digest: Digest, content: bytes) -> bytes:
+        """Return the content, if it has the digest.
+
+        Raises:
+            BlobDamaged: It has another.
+        """
+        actual = await digest_of(content, digest.algorithm)
+        if actual != digest:
+            raise BlobDamaged(digest, actual)
+        return content
+
+    @asynccontextmanager
+    async def open(
+        self, digest: Digest, *, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[BlobReader]:
+        """Open a blob's content from `offset` on. One request to the first byte.
+
+        Args:
+            digest: Its digest.
+            offset: Where to begin, in bytes.
+            length: Bytes to read at most; None for all.
+
+        Raises:
+            BlobUnknown: It is not stored.
+            InvalidOffset: The offset is outside the content.
+        """
+        async with AsyncExitStack() as stack:
+            opening = self._driver.open_reader(self.path(digest), offset=offset, length=length)
+            try:
+                reader = await stack.enter_async_context(opening)
+            except KeyNotFound as error:
+                raise BlobUnknown(digest) from error
+            whole = offset == 0 and (length is None or length >= reader.info.size)
+            yield BlobReader(reader, digest, whole=whole and digest.tarsum is None)
+
+    async def stat(self, digest: Digest) -> Descriptor:
+        """Return a blob's descriptor. One request.
+
+        Raises:
+            BlobUnknown: It is not stored.
+        """
+        found = await self.present(digest)
+        if found is None:
+            raise BlobUnknown(digest)
+        return found
+
+    async def exists(self, digest: Digest) -> bool:
+        """Say whether a blob is stored. One request."""
+        return await self.present(digest) is not None
+
+    async def present(self, digest: Digest) -> Descriptor | None:
+        """Say whether content is there to rely on: the one function for every such decision. One request.
+
+        A check before a push, a known layer, a mount, what a manifest refers to: all of them ask here, because
+        a collector at work will have a say in the answer (docs/decisions/0003). Whoever got a yes links the
+        content within `Policy.link_within`, or asks again.
+        """
+        try:
+            info = await self._driver.stat(self.path(digest))
+        except KeyNotFound:
+            return None
+        return Descriptor(OCTET_STREAM, digest, info.size)
+
+    # ---- writing
+
+    async def put(self, content: bytes | AsyncIterable[bytes], *, digest: Digest | None = None) -> Descriptor:
+        """Store content, durably, and return its descriptor. One request; for a stream, one a part and one more.
+
+        It is written without asking whether it is there: the same bytes, and a damaged blob is healed.
+
+        Args:
+            content: The bytes, or an asynchronous iterable of them of any length, held a part at a time.
+            digest: What the content must be; with bytes it may be left out, and is sha256 then.
+
+        Raises:
+            DigestMismatch: The content has another digest; nothing is stored.
+            InvalidArgument: A stream came without its digest.
+            InvalidDigest: The digest is one that can't be computed (tarsum).
+        """
+        if not isinstance(content, bytes):
+            if digest is None:
+                raise InvalidArgument(
+                    "digest", None, "a stream is stored under the digest that the caller names"
+                )
+            return await self._put_stream(content, digest)
+        actual = await digest_of(content, digest.algorithm if digest else "sha256")
+        if digest is not None and actual != digest:
+            raise DigestMismatch(digest, actual)
+        await self._driver.put(self.path(actual), content)
+        return Descriptor(OCTET_STREAM, actual, len(content))
+
+    async def _put_stream(self, pieces: AsyncIterable[bytes], digest: Digest) -> Descriptor:
+        hasher = new_hasher(digest.algorithm)
+        async with self._driver.open_writer(self.path(digest)) as writer:
+            async for piece in pieces:
+                await update(hasher, piece)
+                await writer.write(piece)
+            actual = Digest(f"{digest.algorithm}:{hasher.hexdigest()}")
+            if actual != digest:
+                raise DigestMismatch(digest, actual)
+            info = await writer.commit()
+        return Descriptor(OCTET_STREAM, digest, info.size)
+
+    # ---- links to blobs
+
+    async def link(self, key: str, digest: Digest) -> None:
+        """Write a link to a blob. One request."""
+        await self._links.link(key, digest)
+
+    async def readlink(self, key: str) -> Digest:
+        """Return the digest that a link holds. One request.
+
+        Raises:
+            KeyNotFound: There is no link.
+            LinkDamaged: Its content is not a digest.
+        """
+        return (await self._links.readlink(key)).digest
+
+    async def linked(self, key: str) -> bool:
+        """Say whether there is a link. One request."""
+        return await self._links.linked(key)
+
+    async def resolve(self, key: str) -> Descriptor:
+        """Return the descriptor of the content that a link points at. Two requests, one after the other.
+
+        Raises:
+            KeyNotFound: There is no link.
+            LinkDamaged: Its content is not a digest.
+            LinkDangling: The content is not stored.
+        """
+        digest = await self.readlink(key)
+        found = await self.present(digest)
+        if found is None:
+            raise LinkDangling(key, digest)
+        return found

@@ -1,0 +1,87 @@
+"""Fan-out: `asyncio.gather` with nothing left behind when one of many fails."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, overload
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+
+
+@overload
+async def gather(a: Coroutine[Any, Any, A], b: Coroutine[Any, Any, B], /) -> tuple[A, B]: ...
+@overload
+async def gather(
+    a: Coroutine[Any, Any, A], b: Coroutine[Any, Any, B], c: Coroutine[Any, Any, C], /
+) -> tuple[A, B, C]: ...
+@overload
+async def gather(
+    a: Coroutine[Any, Any, A],
+    b: Coroutine[Any, Any, B],
+    c: Coroutine[Any, Any, C],
+    d: Coroutine[Any, Any, D],
+    /,
+) -> tuple[A, B, C, D]: ...
+@overload
+async def gather(*coroutines: Coroutine[Any, Any, A]) -> tuple[A, ...]: ...
+
+
+async def gather(*coroutines: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
+    """Run coroutines together and return their results in order.
+
+    When one fails, or this call is cancelled, the others are cancelled and awaited before the error leaves:
+    `asyncio.gather` alone would let them run on.
+    """
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        return tuple(await asyncio.gather(*tasks))
+    except BaseException:
+        await _settle(tasks)
+        raise
+
+
+async def gather_map(function: Callable[[A], Awaitable[B]], items: Iterable[A], *, limit: int) -> Sequence[B]:
+    """Call a function on each item, at most `limit` at once, and return the results in the items' order.
+
+    No more than `limit` tasks exist at any time. Failure and cancellation are as in `gather`.
+    """
+    waiting = list(enumerate(items))
+    waiting.reverse()
+    results: dict[int, B] = {}
+
+    async def work() -> None:
+        while waiting:
+            index, item = waiting.pop()
+            results[index] = await function(item)
+
+    await gather(*(work() for _ in range(min(limit, len(waiting)))))
+    return [results[index] for index in range(len(results))]
+
+
+@asynccontextmanager
+async def alongside(coroutine: Coroutine[Any, Any, A]) -> AsyncIterator["asyncio.Task[A]"]:
+    """Run a coroutine beside the block, which may await its task; what is left of it ends with the block."""
+    task = asyncio.ensure_future(coroutine)
+    try:
+        yield task
+    finally:
+        await _settle([task])
+
+
+async def _settle(tasks: Sequence["asyncio.Task[Any]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    interrupted: asyncio.CancelledError | None = None
+    while pending := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError as error:  # cancelled while cleaning up: the siblings come first
+            interrupted = error
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not report it as never retrieved
+    if interrupted:
+        raise interrupted

@@ -1,0 +1,269 @@
+"""Manifests as documents: media types, descriptors, and what a manifest refers to. Bytes in, values out.
+
+Sources: OCI image spec v1.1 (`manifest.md`, `image-index.md`, `descriptor.md`), Docker image manifest version 2,
+schema 1 and schema 2.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from . import strictjson
+from .digest import Digest
+from .errors import InvalidDigest, InvalidManifest, ManifestTooLarge
+
+MANIFEST_LIMIT: Final = 4 << 20
+"""Bytes of a manifest at most; the OCI distribution spec has registries take at least this."""
+
+DOCKER_SCHEMA1: Final = "application/vnd.docker.distribution.manifest.v1+json"
+DOCKER_SCHEMA1_SIGNED: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+DOCKER_SCHEMA2: Final = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
+OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
+OCTET_STREAM: Final = "application/octet-stream"
+SCHEMA1_LAYER: Final = "application/vnd.docker.container.image.rootfs.diff+x-gtar"
+
+_SCHEMA1 = {DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED}
+_IMAGES = {DOCKER_SCHEMA2, OCI_MANIFEST}
+_INDEXES = {DOCKER_LIST, OCI_INDEX}
+_UNSTORED = {  # layers that are fetched from elsewhere: a registry need not have them
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+}
+_MEDIA_TYPE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}")
+_SIZE_LIMIT = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """Content by its digest, with what a client needs to know before it asks for it.
+
+    Attributes:
+        media_type: Its type, such as `application/octet-stream`.
+        digest: Its digest.
+        size: Its size in bytes; -1 where a schema 1 manifest does not tell.
+        artifact_type: The type of the artifact that it describes, if any.
+    """
+
+    media_type: str
+    digest: Digest
+    size: int
+    artifact_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestDocument:
+    """A manifest, read.
+
+    Attributes:
+        media_type: Its type.
+        declared: Whether the type stands in the document itself, or follows from its form as schema 1's does.
+        name: The repository that a schema 1 manifest names; None in any other.
+        tag: The tag that a schema 1 manifest names; None in any other.
+        blobs: Config and layers that a registry must have for it, each once, in the document's order.
+        manifests: The manifests that an index must have, each once, in the document's order.
+        subject: The manifest that this one is about, if any; it need not exist.
+        artifact_type: The type of the artifact, if it is one.
+    """
+
+    media_type: str
+    declared: bool
+    name: str | None = None
+    tag: str | None = None
+    blobs: tuple[Descriptor, ...] = ()
+    manifests: tuple[Descriptor, ...] = ()
+    subject: Descriptor | None = None
+    artifact_type: str | None = None
+
+    @property
+    def schema1(self) -> bool:
+        """Whether it is a Docker schema 1 manifest, to which signatures are merged."""
+        return self.media_type in _SCHEMA1
+
+
+def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocument:
+    """Read a manifest and judge its form; for a signed schema 1 manifest, read its payload.
+
+    Docker schema 1 and 2, the manifest list, the OCI image manifest and index are judged member by member. A
+    document of another type is taken as given: a JSON object, of which `artifactType` and `subject` are read.
+
+    Args:
+        content: The document.
+        media_type: The type that it came with; None to go by the document.
+
+    Raises:
+        ManifestTooLarge: It has more than 4 MiB.
+        InvalidJSON: It is not strict JSON, or not an object (see `revstore_async.strictjson`).
+        InvalidManifest: A member is missing or wrong, or the media type is another than the document's own.
+    """
+    if len(content) > MANIFEST_LIMIT:
+        raise ManifestTooLarge(len(content), MANIFEST_LIMIT)
+    members = strictjson.loads_object(content)
+    kind, declared = _media_type(
+        members, None if media_type is None else media_type.partition(";")[0].strip()
+    )
+    if kind in _SCHEMA1:
+        return _schema1(members, kind)
+    config: tuple[Descriptor, ...] = ()
+    layers: tuple[Descriptor, ...] = ()
+    manifests: tuple[Descriptor, ...] = ()
+    if kind in _IMAGES | _INDEXES and members.get("schemaVersion") != 2:
+        raise InvalidManifest("schemaVersion", "it is not 2")
+    if kind in _IMAGES:
+        config = (_descriptor(members.get("config"), "config"),)
+        layers = tuple(
+            descriptor
+            for descriptor in _descriptors(members.get("layers"), "layers")
+            if descriptor.media_type not in _UNSTORED
+        )
+    elif kind in _INDEXES:
+        manifests = _descriptors(members.get("manifests"), "manifests")
+    subject = members.get("subject")
+    return ManifestDocument(
+        media_type=kind,
+        declared=declared,
+        blobs=_each_once(config + layers),
+        manifests=_each_once(manifests),
+        subject=None if subject is None else _descriptor(subject, "subject"),
+        artifact_type=_artifact_type(members, config),
+    )
+
+
+def guess_media_type(content: bytes) -> tuple[str | None, bool]:
+    """Return a stored manifest's media type, and whether it stands in the document or follows from schema 1.
+
+    Unlike `read_manifest` it judges nothing: what another program stored is served as it is. The type is None
+    where even the form tells nothing.
+    """
+    try:
+        members = json.loads(content)
+        own = members.get("mediaType")
+        version = members.get("schemaVersion")
+    except (ValueError, AttributeError, RecursionError):
+        return None, False
+    if version == 1:
+        return DOCKER_SCHEMA1, True
+    if isinstance(own, str) and _MEDIA_TYPE.fullmatch(own):
+        return own, True
+    return _by_form(members), False
+
+
+def _by_form(members: Mapping[str, object]) -> str | None:
+    """Tell an index from an image manifest, as Docker Distribution does, where neither tells it itself."""
+    if members.get("schemaVersion") != 2:
+        return None
+    return OCI_INDEX if "manifests" in members else OCI_MANIFEST if "config" in members else None
+
+
+def check_media_type(media_type: str, member: str = "mediaType") -> str:
+    """Return the media type, if it is one by RFC 6838, section 4.2, without parameters.
+
+    Raises:
+        InvalidManifest: It is not.
+    """
+    if not _MEDIA_TYPE.fullmatch(media_type):
+        raise InvalidManifest(member, f"{media_type[:100]!r} is not a media type")
+    return media_type
+
+
+def _media_type(members: Mapping[str, object], given: str | None) -> tuple[str, bool]:
+    if given is not None:
+        check_media_type(given, "")
+    if given in _SCHEMA1 or (given is None and members.get("schemaVersion") == 1):
+        return given or DOCKER_SCHEMA1, True
+    own = members.get("mediaType")
+    if own is not None:
+        if not isinstance(own, str):
+            raise InvalidManifest("mediaType", "it is not text")
+        if given is not None and given != own:
+            raise InvalidManifest("mediaType", f"it is {own[:100]!r}, the manifest came as {given!r}")
+        return check_media_type(own), True
+    kind = given or _by_form(members)
+    if kind is not None:
+        return kind, False
+    raise InvalidManifest(
+        "mediaType", "the document does not tell what it is, and it came without a media type"
+    )
+
+
+def _schema1(members: Mapping[str, object], kind: str) -> ManifestDocument:
+    if members.get("schemaVersion") != 1:
+        raise InvalidManifest("schemaVersion", "it is not 1")
+    layers = members.get("fsLayers")
+    history = members.get("history")
+    if not isinstance(layers, list) or not layers:
+        raise InvalidManifest("fsLayers", "it is not a list of at least one layer")
+    if not isinstance(history, list) or len(history) != len(layers):
+        raise InvalidManifest("history", "it is not a list of as many entries as there are layers")
+    blobs = []
+    for index, layer in enumerate(layers):
+        member = f"fsLayers[{index}]"
+        digest = _member(_object(layer, member), "blobSum", member)
+        blobs.append(Descriptor(SCHEMA1_LAYER, _digest(digest, f"{member}.blobSum"), -1))
+    return ManifestDocument(
+        media_type=kind,
+        declared=True,
+        name=_member(members, "name", ""),
+        tag=_member(members, "tag", ""),
+        blobs=_each_once(tuple(blobs)),
+    )
+
+
+def _descriptors(value: object, member: str) -> tuple[Descriptor, ...]:
+    if not isinstance(value, list):
+        raise InvalidManifest(member, "it is not a list")
+    return tuple(_descriptor(item, f"{member}[{index}]") for index, item in enumerate(value))
+
+
+def _descriptor(value: object, member: str) -> Descriptor:
+    members = _object(value, member)
+    media_type = check_media_type(_member(members, "mediaType", member), f"{member}.mediaType")
+    digest = _digest(_member(members, "digest", member), f"{member}.digest")
+    size = members.get("size")
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= _SIZE_LIMIT:
+        raise InvalidManifest(f"{member}.size", "it is not a whole number of bytes")
+    return Descriptor(media_type, digest, size, _text(members, "artifactType", member))
+
+
+def _object(value: object, member: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise InvalidManifest(member, "it is not an object")
+    return value
+
+
+def _member(value: Mapping[str, object], name: str, member: str) -> str:
+    text = _text(value, name, member)
+    if text is None:
+        raise InvalidManifest(f"{member}.{name}".lstrip("."), "it is missing")
+    return text
+
+
+def _text(value: Mapping[str, object], name: str, member: str) -> str | None:
+    text = value.get(name)
+    if text is not None and not isinstance(text, str):
+        raise InvalidManifest(f"{member}.{name}".lstrip("."), "it is not text")
+    return text
+
+
+def _digest(text: str, member: str) -> Digest:
+    try:
+        return Digest(text)
+    except InvalidDigest as error:
+        raise InvalidManifest(member, str(error)) from error
+
+
+def _artifact_type(members: Mapping[str, object], config: tuple[Descriptor, ...]) -> str | None:
+    # distribution-spec, "Listing Referrers": the config's media type stands in for an absent artifactType.
+    given = _text(members, "artifactType", "")
+    if given:
+        return given
+    return config[0].media_type if config else None
+
+
+def _each_once(descriptors: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
+    return tuple({descriptor.digest: descriptor for descriptor in descriptors}.values())
