@@ -1,0 +1,127 @@
+"""What stands on the command line: files, references, keys, times."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from ..digest import Digest
+from ..errors import RevstoreError, UnusableKey
+from ..names import Reference, RepositoryName, Tag
+from ..signatures import PublicKey, SigningKey
+from ..trust import AnyOf, TrustedCertificates, TrustedKeys, TrustPolicy
+
+
+class ReferenceType(click.ParamType[Reference]):
+    """REPO, REPO:TAG or REPO@DIGEST."""
+
+    name = "reference"
+
+    def __init__(self, *, target: type[Tag] | type[Digest] | None = None, demanded: bool = True) -> None:
+        self._target = target
+        self._demanded = demanded
+
+    def convert(
+        self, value: str | Reference, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Reference:
+        """Read the reference, or fail as a usage error."""
+        if isinstance(value, Reference):
+            return value
+        try:
+            reference = Reference.parse(value)
+        except RevstoreError as error:
+            self.fail(str(error), parameter, context)
+        if self._demanded and reference.target is None:
+            self.fail(f"{value!r} names no tag or digest", parameter, context)
+        if self._target and reference.target is not None and not isinstance(reference.target, self._target):
+            self.fail(f"{value!r} does not name a {self._target.__name__.lower()}", parameter, context)
+        return reference
+
+
+class RepositoryType(click.ParamType[RepositoryName]):
+    """The name of a repository."""
+
+    name = "repository"
+
+    def convert(
+        self, value: str, parameter: click.Parameter | None, context: click.Context | None
+    ) -> RepositoryName:
+        """Read the name, or fail as a usage error."""
+        try:
+            return RepositoryName(value)
+        except RevstoreError as error:
+            self.fail(str(error), parameter, context)
+
+
+class TimeType(click.ParamType[datetime]):
+    """A moment, in ISO 8601; without a zone it is UTC."""
+
+    name = "time"
+
+    def convert(
+        self, value: str | datetime, parameter: click.Parameter | None, context: click.Context | None
+    ) -> datetime:
+        """Read the time, or fail as a usage error."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            time = datetime.fromisoformat(value)
+        except ValueError as error:
+            self.fail(f"{error}; write it like 2026-11-23T12:00:00Z", parameter, context)
+        return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def document_or_reference(text: str) -> bytes | Reference:
+    """Read FILE|REF: `-` is standard input, an existing file's path that file, anything else a reference."""
+    if text == "-" or Path(text).is_file():
+        return read_document(text)
+    try:
+        reference = Reference.parse(text)
+    except RevstoreError as error:
+        raise click.UsageError(f"{text!r} is no file, and as a reference: {error}") from error
+    if reference.target is None:
+        raise click.UsageError(f"{text!r} is no file, and as a reference names no tag or digest")
+    return reference
+
+
+def read_document(path: str) -> bytes:
+    """Return a file's bytes; of standard input for `-`."""
+    with click.open_file(path, "rb") as file:
+        content: bytes = file.read()
+    return content
+
+
+def signing_key(path: str, passphrase: str | None) -> SigningKey:
+    """Load a private key, PEM or JWK."""
+    content = read_document(path)
+    if content.lstrip().startswith(b"{"):
+        return SigningKey.from_jwk(content)
+    return SigningKey.from_pem(content, passphrase.encode() if passphrase else None)
+
+
+def public_key(path: str) -> PublicKey:
+    """Load a public key, PEM or JWK; that of a private key file is taken from it."""
+    content = read_document(path)
+    load = PublicKey.from_jwk if content.lstrip().startswith(b"{") else PublicKey.from_pem
+    try:
+        return load(content)
+    except UnusableKey:
+        return signing_key(path, None).public
+
+
+def trust_policy(arguments: Sequence[str]) -> TrustPolicy | None:
+    """Make one policy of all --trust: key IDs, files of keys, files of CA certificates."""
+    policies: list[TrustPolicy] = []
+    for argument in arguments:
+        if not Path(argument).is_file():
+            if argument.count(":") != 11:
+                raise click.UsageError(f"--trust {argument!r} is neither a file nor a key ID")
+            policies.append(TrustedKeys([argument]))
+            continue
+        content = read_document(argument)
+        if b"-----BEGIN CERTIFICATE-----" in content:
+            policies.append(TrustedCertificates(content))
+        else:
+            policies.append(TrustedKeys([public_key(argument)]))
+    return AnyOf(*policies) if policies else None

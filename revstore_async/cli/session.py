@@ -1,0 +1,109 @@
+"""What every command shares: its store, its output, its exit code."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from ..errors import Conflict, InvalidSignature, NotFound, RevstoreError, VerificationFailed
+from ..policy import Policy
+from ..repository import Registry
+
+Answer = TypeVar("Answer")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+FINE, NO, FAILURE, INTERRUPTED = 0, 1, 2, 130
+
+
+class AnswerIsNo(Exception):
+    """The command did its work, and what it was asked is not so. What it had to say is printed already."""
+
+
+@dataclass(slots=True)
+class Session:
+    """The options that may stand before or after the command's name."""
+
+    store: str | None = None
+    as_json: bool = False
+
+    def within(self, work: Callable[[Registry], Awaitable[Answer]], policy: Policy | None = None) -> Answer:
+        """Open the store, let the work be done in it, and close it."""
+        if not self.store:
+            raise click.UsageError("which store? Give --store URL, or set REVSTORE_STORE")
+        url = self.store
+
+        async def opened() -> Answer:
+            async with Registry.open(url, policy=policy) as registry:
+                return await work(registry)
+
+        return asyncio.run(opened())
+
+    def say(self, value: object, plain: str | None = None) -> None:
+        """Print a result: as one line of JSON if that was asked for, else as the plain text."""
+        if self.as_json or plain is None:
+            click.echo(json.dumps(value, indent=None if self.as_json else 2))
+        elif plain:
+            click.echo(plain)
+
+
+def _take_store(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    session = context.ensure_object(Session)
+    session.store = value or session.store
+
+
+def _take_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    session = context.ensure_object(Session)
+    session.as_json = value or session.as_json
+
+
+def shared_options(command: Command) -> Command:
+    """Add --store and --json to a command; they may stand before its name too."""
+    for option in (
+        click.option(
+            "--json",
+            is_flag=True,
+            expose_value=False,
+            callback=_take_json,
+            help="Print JSON, one value on one line.",
+        ),
+        click.option(
+            "--store",
+            metavar="URL",
+            envvar="REVSTORE_STORE",
+            expose_value=False,
+            callback=_take_store,
+            help="The store, such as file:///var/lib/registry. Default: $REVSTORE_STORE.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def exit_code(command: click.Command, arguments: list[str]) -> int:
+    """Run a command and tell how it ended: 0 fine, 1 the answer is no, 2 usage or failure."""
+    try:
+        command.main(arguments, prog_name="revstore", standalone_mode=False)
+    except AnswerIsNo:
+        return NO
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output left: nobody is there to be told
+        sys.stderr.close()
+        return FAILURE
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except (RevstoreError, click.ClickException, OSError) as error:
+        return _told(error)
+    return FINE
+
+
+def _told(error: RevstoreError | click.ClickException | OSError) -> int:
+    if isinstance(error, click.ClickException):
+        error.show()
+    else:
+        click.echo(f"revstore: {error}", err=True)
+    return NO if isinstance(error, NotFound | Conflict | VerificationFailed | InvalidSignature) else FAILURE

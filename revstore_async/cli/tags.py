@@ -1,0 +1,127 @@
+"""Commands about tags and repositories: tags, tag, history, restore, ls."""
+
+from datetime import datetime
+
+import click
+
+from ..digest import Digest
+from ..errors import RepositoryUnknown, RevstoreError
+from ..names import Reference, RepositoryName, Tag, tag_or_digest
+from ..repository import Registry
+from ..tag_listing import TagInfo
+from ..tags import ABSENT, Expected
+from .inputs import ReferenceType, RepositoryType, TimeType
+from .session import Session, shared_options
+
+
+@click.command()
+@click.argument("repository", metavar="REPO", type=RepositoryType())
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Print at most so many.")
+@click.option("--last", metavar="TAG", help="Print only tags after this one.")
+@shared_options
+@click.pass_obj
+def tags(session: Session, repository: RepositoryName, limit: int | None, last: str | None) -> None:
+    """Print the tags of a repository, in lexical order."""
+
+    async def work(registry: Registry) -> None:
+        opened = registry.repository(repository)
+        found: list[TagInfo] = []
+        after = last
+        while limit is None or len(found) < limit:
+            page = await opened.tags.list(limit=min(1000, (limit or 1 << 30) - len(found)), last=after)
+            found.extend(page.tags)
+            after = page.next
+            if after is None:
+                break
+        if not found and not await opened.exists():
+            raise RepositoryUnknown(repository)
+        session.say(
+            [{"tag": info.tag, "modified": info.modified.isoformat()} for info in found],
+            "\n".join(info.tag for info in found),
+        )
+
+    session.within(work)
+
+
+@click.command()
+@click.argument("repository", metavar="REPO", type=RepositoryType())
+@click.argument("source", metavar="REF")
+@click.argument("name", metavar="TAG")
+@click.option("--expect", metavar="DIGEST|absent", help="Change it only if it points there, or is absent.")
+@shared_options
+@click.pass_obj
+def tag(session: Session, repository: RepositoryName, source: str, name: str, expect: str | None) -> None:
+    """Point TAG at a manifest of REPO, named by a tag or a digest; print its digest."""
+    try:
+        target = _target(repository, source)
+        wanted = Tag(name)
+        expected: Expected = None if expect is None else ABSENT if expect == "absent" else Digest(expect)
+    except RevstoreError as error:
+        raise click.UsageError(str(error)) from error
+
+    async def work(registry: Registry) -> None:
+        opened = registry.repository(repository)
+        digest = await opened.tags.resolve(target) if isinstance(target, Tag) else target
+        await opened.tags.set(wanted, digest, expected=expected)
+        session.say({"repository": repository, "tag": wanted, "digest": digest}, digest)
+
+    session.within(work)
+
+
+@click.command()
+@click.argument("reference", metavar="REPO:TAG", type=ReferenceType(target=Tag))
+@shared_options
+@click.pass_obj
+def history(session: Session, reference: Reference) -> None:
+    """Print each revision that a tag had, with the time since when, the oldest first."""
+
+    async def work(registry: Registry) -> None:
+        events = await registry.repository(reference.repository).tags.history(str(reference.target))
+        session.say(
+            [{"since": event.since.isoformat(), "digest": event.digest} for event in events],
+            "\n".join(f"{event.since.isoformat()}  {event.digest or 'deleted'}" for event in events),
+        )
+
+    session.within(work)
+
+
+@click.command()
+@click.argument("reference", metavar="REPO:TAG", type=ReferenceType(target=Tag))
+@click.option(
+    "--at", "time", required=True, type=TimeType(), metavar="TIME", help="ISO 8601; UTC if no zone."
+)
+@shared_options
+@click.pass_obj
+def restore(session: Session, reference: Reference, time: datetime) -> None:
+    """Point a tag at the revision that it had at a time; print its digest."""
+
+    async def work(registry: Registry) -> None:
+        digest = await registry.repository(reference.repository).tags.restore(str(reference.target), time)
+        session.say({"repository": reference.repository, "tag": reference.target, "digest": digest}, digest)
+
+    session.within(work)
+
+
+@click.command()
+@shared_options
+@click.pass_obj
+def ls(session: Session) -> None:
+    """Print the repositories of the store, in lexical order."""
+
+    async def work(registry: Registry) -> None:
+        names = [name async for name in registry.repositories()]
+        session.say(names, "\n".join(names))
+
+    session.within(work)
+
+
+COMMANDS = (tags, tag, history, restore, ls)
+
+
+def _target(repository: RepositoryName, source: str) -> Tag | Digest:
+    """Read REF: a tag, a digest, or a full reference into the same repository."""
+    if source.startswith((f"{repository}:", f"{repository}@")):
+        target = Reference.parse(source).target
+        if target is not None:
+            return target
+    return tag_or_digest(source)
