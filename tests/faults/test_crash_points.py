@@ -1,0 +1,249 @@
+"""The world stops at every storage operation of every write; then a new process opens the store and looks.
+
+After each stop: the store can be read; what was acknowledged is there; of the write that was under way nothing
+is half visible; and the same write, repeated, succeeds and leaves what it would have left alone.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from revstore_async import ABSENT, Digest, Registry, Repository, sign, verify_document
+from revstore_async.driver import Driver
+from revstore_async.errors import BlobUnknown, NotFound, RevstoreError, TagChanged, TagUnknown, Unavailable
+from revstore_drivers.memory import MemoryDriver, MemoryStore
+from revstore_drivers.wrappers import At, Fault, FaultsDriver, When
+from tests.parts.documents import image, index, key, schema1, signed
+
+LAYERS = [b"layer 0", b"layer 1"]
+OTHER_LAYER = b"a layer that comes later"
+PAYLOAD = schema1(*map(Digest.of, LAYERS))
+A, B = image(*LAYERS), image(LAYERS[1], LAYERS[0])
+INDEX = index(A, B)
+BY_0, BY_1, BY_2 = (signed(PAYLOAD, host) for host in range(3))
+BY_3_AND_4 = signed(PAYLOAD, 3, 4)
+SIGNATURE_5 = sign(PAYLOAD, key(5))
+
+Step = Callable[[Repository], Awaitable[object]]
+
+
+@dataclass
+class Write:
+    """A public write, and what is in the store before it."""
+
+    name: str
+    before: list[Step]
+    act: Step
+
+
+async def pieces(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 8):
+        yield content[start : start + 8]
+
+
+def put(document: bytes, tag: str | None = None, **options: object) -> Step:
+    return lambda repository: repository.manifests.put(document, tag=tag, **options)
+
+
+def set_tag(tag: str, document: bytes, **options: object) -> Step:
+    return lambda repository: repository.tags.set(tag, Digest.of(document), **options)
+
+
+async def restore_first(repository: Repository) -> object:
+    first = (await repository.tags.history("latest"))[0]
+    return await repository.tags.restore("latest", first.since)
+
+
+BOTH = [put(A), put(B)]
+WRITES = [
+    Write("layer", [], lambda repository: repository.blobs.put(OTHER_LAYER)),
+    Write(
+        "layer from a stream",
+        [],
+        lambda repository: repository.blobs.put(pieces(OTHER_LAYER), digest=Digest.of(OTHER_LAYER)),
+    ),
+    Write("revision", [], lambda repository: repository.revisions.put(PAYLOAD, [SIGNATURE_5])),
+    Write("link of a revision", [], lambda repository: repository.revisions.link(Digest.of(LAYERS[0]))),
+    Write(
+        "signatures later",
+        [put(BY_0)],
+        lambda repository: repository.revisions.add_signatures(Digest.of(PAYLOAD), [SIGNATURE_5]),
+    ),
+    Write("deletion of a revision", [put(BY_3_AND_4)], lambda r: r.revisions.delete(Digest.of(PAYLOAD))),
+    Write("manifest", [], put(A)),
+    Write("manifest without a word of its type", [], put(image(*LAYERS, media_type=None), "latest")),
+    Write("index", BOTH, put(INDEX, "latest")),
+    Write("manifest by a new tag", [], put(A, "latest")),
+    Write("manifest by a tag that moves", [put(A, "latest")], put(B, "latest")),
+    Write("manifest by a tag that moves back", [put(A, "latest"), put(B, "latest")], put(A, "latest")),
+    Write("manifest by a tag that stays", [put(A, "latest")], put(A, "latest")),
+    Write("manifest by two hosts", [], put(BY_3_AND_4, "latest")),
+    Write("manifest by more hosts", [put(BY_0, "latest"), put(BY_1)], put(BY_3_AND_4, "latest")),
+    Write("manifest with an expectation", [put(A, "latest")], put(B, "latest", expected=Digest.of(A))),
+    Write("tag", BOTH, set_tag("latest", A)),
+    Write("tag that moves", [*BOTH, set_tag("latest", A)], set_tag("latest", B)),
+    Write("tag with an expectation", [*BOTH, set_tag("latest", A)], set_tag("latest", B, expected=Digest.of(A))),
+    Write("tag that is expected to be absent", BOTH, set_tag("latest", A, expected=ABSENT)),
+    Write("restored tag", [*BOTH, set_tag("latest", A), set_tag("latest", B)], restore_first),
+    Write(
+        "deletion of a tag",
+        [*BOTH, set_tag("latest", A), set_tag("latest", B), set_tag("other", A)],
+        lambda repository: repository.tags.delete("latest"),
+    ),
+    Write(
+        "deletion of a manifest with its tags",
+        [put(BY_3_AND_4, "latest"), put(A, "other"), set_tag("stable", PAYLOAD)],
+        lambda repository: repository.manifests.delete(Digest.of(PAYLOAD)),
+    ),
+    Write(
+        "tag after its deletion",
+        [*BOTH, set_tag("latest", A), lambda repository: repository.tags.delete("latest")],
+        set_tag("latest", B),
+    ),
+]
+
+
+@dataclass
+class Seen:
+    """All that can be seen of a repository."""
+
+    tags: dict[str, str]
+    revisions: dict[str, frozenset[bytes]]
+    history: dict[str, list[str | None]]
+    layers: frozenset[str]
+
+
+async def look(driver: Driver) -> Seen:
+    """Read everything; whatever can't be read fails the test."""
+    async with Registry(driver) as registry:
+        repository = registry.repository("library/hello")
+        tags, revisions, history = {}, {}, {}
+        async for info in repository.tags:
+            tags[info.tag] = await repository.tags.resolve(info.tag)
+        for tag in ("latest", "other", "stable"):
+            assert await repository.tags.exists(tag) == (tag in tags)
+            try:
+                history[tag] = [event.digest for event in await repository.tags.history(tag)]
+            except TagUnknown:
+                history[tag] = []
+            assert tags.get(tag) == (history[tag][-1] if history[tag] else None)
+        async for revision in repository.revisions.enumerate():
+            manifest = await repository.manifests.get(revision.digest)
+            if manifest.media_type.endswith("prettyjws"):
+                assert verify_document(manifest.content).payload == PAYLOAD
+            revisions[revision.digest] = frozenset(signature.blob for signature in manifest.signatures)
+        for tag, digest in tags.items():
+            assert digest in revisions, f"{tag} points at nothing"
+        layers = set()
+        for content in [*LAYERS, OTHER_LAYER]:
+            try:
+                assert await repository.blobs.get(Digest.of(content)) == content
+                layers.add(Digest.of(content))
+            except BlobUnknown:
+                pass
+        return Seen(tags, revisions, history, frozenset(layers))
+
+
+def whole(before: Seen, now: Seen, after: Seen) -> None:
+    """Everything is as it was before the write, or as it is after it; of a set of signatures, anything between."""
+    for tag in before.tags | after.tags | now.tags:
+        assert now.tags.get(tag) in {before.tags.get(tag), after.tags.get(tag)}
+    for tag in now.history:
+        assert now.history[tag] in (before.history[tag], after.history[tag])
+        is_after = now.tags.get(tag) == after.tags.get(tag)
+        assert now.history[tag] == (after if is_after else before).history[tag]
+    for digest in before.revisions | after.revisions | now.revisions:
+        if digest not in now.revisions:
+            assert digest not in before.revisions or digest not in after.revisions
+            continue
+        assert digest in before.revisions or digest in after.revisions
+        earlier, later = before.revisions.get(digest, frozenset()), after.revisions.get(digest, frozenset())
+        assert earlier & later <= now.revisions[digest] <= earlier | later
+        if digest not in after.revisions:  # half deleted is not seen
+            assert now.revisions[digest] == earlier
+    assert before.layers & after.layers <= now.layers <= before.layers | after.layers
+
+
+class Clock:
+    """A store's clock: each thing is a second after the one before."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self.time += timedelta(seconds=1)
+        return self.time
+
+
+async def prepared(write: Write) -> Callable[[], Driver]:
+    """Make a store with what is there before, and return how to open it."""
+    store, clock = MemoryStore(), Clock()
+
+    def opened() -> Driver:
+        return MemoryDriver(store, clock=clock)
+
+    async with Registry(opened()) as registry:
+        repository = registry.repository("library/hello")
+        for layer in LAYERS:
+            await repository.blobs.put(layer)
+        for step in write.before:
+            await step(repository)
+    return opened
+
+
+async def attempt(write: Write, driver: Driver) -> RevstoreError | None:
+    async with Registry(driver) as registry:
+        try:
+            await write.act(registry.repository("library/hello"))
+        except RevstoreError as error:
+            return error
+    return None
+
+
+def faults() -> dict[str, Callable[[Driver, int], FaultsDriver]]:
+    stops = {
+        f"the world stops {when.name.lower()}": lambda driver, k, when=when: FaultsDriver(
+            driver, stop_at=k, when=when
+        )
+        for when in When
+    }
+    return stops | {
+        "one answer is lost": lambda driver, k: FaultsDriver(driver, At(k, Fault.ANSWER_LOST)),
+        "one operation fails": lambda driver, k: FaultsDriver(driver, At(k, Fault.BEFORE)),
+    }
+
+
+@pytest.mark.parametrize("fault", faults())
+@pytest.mark.parametrize("write", WRITES, ids=lambda write: write.name)
+async def test_nothing_half_done_is_seen_and_repeating_succeeds(write: Write, fault: str):
+    opened = await prepared(write)
+    before = await look(opened())
+    assert await attempt(write, opened()) is None
+    after = await look(opened())
+
+    for k in itertools.count():
+        opened = await prepared(write)
+        driver = faults()[fault](opened(), k)
+        tasks = asyncio.all_tasks()
+        error = await attempt(write, driver)
+        assert asyncio.all_tasks() == tasks, "a task was left behind"
+        now = await look(opened())
+        if error is None:
+            assert now == after, f"acknowledged, though stopped at {k}"
+        else:
+            assert isinstance(error, Unavailable), f"at {k}: {error!r}"
+            whole(before, now, after)
+        if driver.operations <= k:
+            assert error is None
+            break
+        again = await attempt(write, opened())
+        if again is not None:
+            # A deletion that was done already, or a change that was: its repetition is told so.
+            assert now == after
+            assert isinstance(again, NotFound | TagChanged)
+        assert await look(opened()) == after
+    assert k >= 1
