@@ -1,0 +1,78 @@
+"""What drivers judge alike, whatever they store in: arguments, conditions, the rest of a URL."""
+
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlsplit
+
+from revstore_async.driver import LIST_LIMIT, Condition, IfAbsent, check_prefix, without_secrets
+from revstore_async.errors import ConditionFailed, InvalidArgument, InvalidOffset, InvalidStoreURL
+
+
+def check_listing(prefix: str, limit: int) -> str:
+    """Return what every key below the prefix begins with.
+
+    Raises:
+        InvalidKey: The prefix is none.
+        InvalidArgument: The limit is outside its range.
+    """
+    check_prefix(prefix)
+    if not 1 <= limit <= LIST_LIMIT:
+        raise InvalidArgument("limit", limit, f"a page has 1 to {LIST_LIMIT} entries")
+    return prefix and prefix + "/"
+
+
+def check_range(key: str, offset: int, length: int | None, size: int) -> int:
+    """Return where a read of an object of that size ends.
+
+    Raises:
+        InvalidOffset: The offset is below 0 or beyond the size.
+        InvalidArgument: The length is below 0.
+    """
+    if length is not None and length < 0:
+        raise InvalidArgument("length", length, "it is below 0")
+    if not 0 <= offset <= size:
+        raise InvalidOffset(key, offset, size)
+    return size if length is None else min(size, offset + length)
+
+
+def check_read(size: int) -> None:
+    """Judge the argument of `Reader.read`.
+
+    Raises:
+        InvalidArgument: It is below 1.
+    """
+    if size < 1:
+        raise InvalidArgument("size", size, "a read asks for at least one byte")
+
+
+def check_condition(key: str, condition: Condition | None, etag: str | None) -> None:
+    """Judge a condition against the stored version's etag; None where nothing is stored.
+
+    Raises:
+        ConditionFailed: It does not hold.
+    """
+    if condition is None:
+        return
+    holds = etag is None if isinstance(condition, IfAbsent) else etag == condition.etag
+    if not holds:
+        raise ConditionFailed(key, str(condition))
+
+
+def take_options(url: str, options: Mapping[str, object], known: frozenset[str]) -> dict[str, object]:
+    """Return the URL's query and the program's options as one; the query goes first.
+
+    Raises:
+        InvalidStoreURL: One of them is not known, or stands twice in the query.
+    """
+    query = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    taken: dict[str, object] = dict(query)
+    if len(taken) < len(query):
+        raise InvalidStoreURL(without_secrets(url), "an option stands in it twice")
+    for name, value in options.items():
+        taken.setdefault(name, value)
+    for name in taken:
+        if name not in known:
+            offered = ", ".join(sorted(known)) or "none"
+            raise InvalidStoreURL(
+                without_secrets(url), f"the option {name!r} is not known; there are: {offered}"
+            )
+    return taken

@@ -1,0 +1,207 @@
+"""The driver of a `MemoryStore`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+from revstore_async.driver import (
+    LIST_LIMIT,
+    Capabilities,
+    Condition,
+    Driver,
+    File,
+    FileInfo,
+    Folder,
+    Page,
+    Reader,
+    Writer,
+    check_key,
+    without_secrets,
+)
+from revstore_async.errors import (
+    DriverClosed,
+    InvalidStoreURL,
+    KeyNotFound,
+    ObjectTooLarge,
+    WriterBusy,
+    WriterNotFound,
+)
+
+from ..arguments import check_listing, check_range, take_options
+from ..state import WriterState
+from .store import MemoryStore, Unfinished
+from .streams import DRIVER, MemoryReader, MemoryWriter
+
+Entry = TypeVar("Entry", FileInfo, FileInfo | Folder)
+
+
+def utc_now() -> datetime:
+    """Return the time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class MemoryDriver(Driver):
+    """A driver of a `MemoryStore`. URL: `memory:`, which is a new and empty store."""
+
+    name = DRIVER
+
+    def __init__(self, store: MemoryStore | None = None, *, clock: Callable[[], datetime] = utc_now) -> None:
+        """Make a driver.
+
+        Args:
+            store: What it works on; None for a new and empty one.
+            clock: Where `FileInfo.modified` and the age of unfinished writes come from.
+        """
+        self.store = MemoryStore() if store is None else store
+        self._clock = clock
+        self._open = False
+
+    @classmethod
+    def from_url(cls, url: str, options: Mapping[str, object]) -> Self:
+        """Build a driver from `memory:`."""
+        take_options(url, options, frozenset())
+        parts = urlsplit(url)
+        if parts.netloc or parts.path or parts.fragment:
+            raise InvalidStoreURL(without_secrets(url), "nothing follows 'memory:'")
+        return cls()
+
+    def __repr__(self) -> str:
+        return f"MemoryDriver({len(self.store.objects)} objects)"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities()
+
+    async def __aenter__(self) -> Self:
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open = False
+
+    async def _asked(self) -> None:
+        if not self._open:
+            raise DriverClosed(self.name)
+        await asyncio.sleep(0)
+
+    async def get(self, key: str, *, limit: int | None = None) -> File:
+        await self._asked()
+        file = self._file(key)
+        if limit is not None and file.info.size > limit:
+            raise ObjectTooLarge(key, file.info.size, limit)
+        return file
+
+    async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
+        check_key(key)
+        await self._asked()
+        info = self.store.set(key, bytes(content), condition, self._clock())
+        await asyncio.sleep(0)
+        return info
+
+    async def stat(self, key: str) -> FileInfo:
+        await self._asked()
+        return self._file(key).info
+
+    @asynccontextmanager
+    async def open_reader(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[Reader]:
+        await self._asked()
+        file = self._file(key)
+        end = check_range(key, offset, length, file.info.size)
+        yield MemoryReader(file, offset, end)
+
+    def open_writer(self, key: str, *, resume: bytes | None = None) -> AbstractAsyncContextManager[Writer]:
+        return self._writer(key, resume)
+
+    @asynccontextmanager
+    async def _writer(self, key: str, resume: bytes | None) -> AsyncIterator[Writer]:
+        check_key(key)
+        await self._asked()
+        if resume is None:
+            unfinished = Unfinished(key, bytearray(), self._clock())
+            writer = MemoryWriter(self.store, self._clock, self.store.add(unfinished), unfinished, 0)
+        else:
+            writer = self._resumed(WriterState.decode(resume, driver=self.name, key=key))
+        try:
+            yield writer
+        finally:
+            await writer.cancel()
+
+    def _resumed(self, state: WriterState) -> "MemoryWriter":
+        unfinished = self.store.unfinished.get(state.writer)
+        if unfinished is None or unfinished.key != state.key or len(unfinished.content) < state.offset:
+            raise WriterNotFound(state.key)
+        if unfinished.busy:
+            raise WriterBusy(state.key)
+        unfinished.busy = True
+        return MemoryWriter(self.store, self._clock, state.writer, unfinished, state.offset)
+
+    async def copy(self, source: str, target: str) -> FileInfo:
+        check_key(target)
+        await self._asked()
+        info = self.store.set(target, self._file(source).content, None, self._clock())
+        await asyncio.sleep(0)
+        return info
+
+    async def list(
+        self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
+    ) -> Page[FileInfo | Folder]:
+        begin = check_listing(prefix, limit)
+        await self._asked()
+        return _page(self.store.children(begin, start_after), limit)
+
+    async def list_all(
+        self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
+    ) -> Page[FileInfo]:
+        begin = check_listing(prefix, limit)
+        await self._asked()
+        return _page((self.store.objects[key].info for key in self.store.below(begin, start_after)), limit)
+
+    async def delete(self, key: str) -> None:
+        await self.delete_many([key])
+
+    async def delete_many(self, keys: Iterable[str]) -> None:
+        judged = [check_key(key) for key in keys]
+        await self._asked()
+        for key in judged:
+            self.store.remove(key)
+        await asyncio.sleep(0)
+
+    async def delete_prefix(self, prefix: str) -> None:
+        check_key(prefix)
+        await self._asked()
+        for key in [*self.store.below(prefix + "/", None)]:
+            self.store.remove(key)
+        await asyncio.sleep(0)
+
+    async def purge_writers(self, older_than: timedelta) -> int:
+        await self._asked()
+        limit = self._clock() - older_than
+        waiting = self.store.unfinished.items()
+        old = [name for name, unfinished in waiting if not unfinished.busy and unfinished.touched <= limit]
+        for name in old:
+            del self.store.unfinished[name]
+        return len(old)
+
+    def _file(self, key: str) -> File:
+        try:
+            return self.store.objects[check_key(key)]
+        except KeyError:
+            raise KeyNotFound(key) from None
+
+
+def _page(entries: Iterator[Entry], limit: int) -> Page[Entry]:
+    found: list[Entry] = []
+    for entry in entries:
+        if len(found) == limit:
+            last = found[-1]
+            return Page(tuple(found), last.key + "/" if isinstance(last, Folder) else last.key)
+        found.append(entry)
+    return Page(tuple(found), None)

@@ -1,0 +1,103 @@
+"""What the memory driver stores in."""
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from revstore_async.driver import Condition, File, FileInfo, Folder
+from revstore_async.errors import InvalidKey
+
+from ..arguments import check_condition
+
+_LAST = "\U0010ffff"  # after every character of a key: a folder's end in the order of keys
+
+
+@dataclass(slots=True)
+class Unfinished:
+    """Content on its way in.
+
+    Attributes:
+        key: Where it will become visible.
+        content: What was accepted.
+        touched: When something was last written.
+        busy: Whether a writer is at work on it.
+    """
+
+    key: str
+    content: bytearray
+    touched: datetime
+    busy: bool = True
+
+
+class MemoryStore:
+    """What is stored. Several drivers may be opened on one store, as several processes on one folder."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, File] = {}
+        self.unfinished: dict[str, Unfinished] = {}
+        self._order: list[str] = []
+        self._made = 0
+
+    def add(self, unfinished: Unfinished) -> str:
+        """Keep an unfinished write, and return its name."""
+        name = self._number()
+        self.unfinished[name] = unfinished
+        return name
+
+    def set(self, key: str, content: bytes, condition: Condition | None, now: datetime) -> FileInfo:
+        """Store an object where the condition holds: one step, for nothing here awaits.
+
+        Raises:
+            ConditionFailed: It does not hold.
+            InvalidKey: A folder has this key, or an object has the key of one of its folders.
+        """
+        check_condition(key, condition, self.objects[key].info.etag if key in self.objects else None)
+        self._check_place(key)
+        info = FileInfo(key, len(content), now.astimezone(UTC), self._number())
+        if key not in self.objects:
+            insort(self._order, key)
+        self.objects[key] = File(info, content)
+        return info
+
+    def remove(self, key: str) -> None:
+        """Forget an object, if it is there."""
+        if self.objects.pop(key, None) is not None:
+            del self._order[bisect_left(self._order, key)]
+
+    def below(self, begin: str, start_after: str | None) -> Iterator[str]:
+        """Yield the keys that begin with a text and come after another, in order."""
+        order, at = self._order, bisect_left(self._order, begin)
+        if start_after is not None:
+            at = max(at, bisect_right(order, start_after))
+        while at < len(order) and order[at].startswith(begin):
+            yield order[at]
+            at += 1
+
+    def children(self, begin: str, start_after: str | None) -> Iterator[FileInfo | Folder]:
+        """Yield the objects and folders directly below what begins with a text, in order."""
+        after = start_after
+        while key := next(self.below(begin, after), None):
+            name, slash, _ = key.removeprefix(begin).partition("/")
+            if not slash:
+                yield self.objects[key].info
+                after = key
+                continue
+            place = begin + name + slash
+            if start_after is None or place > start_after:
+                yield Folder(begin + name)
+            after = place + _LAST
+
+    def _check_place(self, key: str) -> None:
+        # S3 would take both; a file system can't, and an engine that needs both should fail in its first
+        # test.
+        if next(self.below(key + "/", None), None) is not None:
+            raise InvalidKey(key, "it is a folder of other keys")
+        parts = key.split("/")
+        for count in range(1, len(parts)):
+            if (parent := "/".join(parts[:count])) in self.objects:
+                raise InvalidKey(key, f"the object {parent!r} stands where a folder is needed")
+
+    def _number(self) -> str:
+        self._made += 1
+        return str(self._made)

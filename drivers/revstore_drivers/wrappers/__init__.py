@@ -1,0 +1,27 @@
+"""Drivers around drivers, one concern each.
+
+From the inside out, where several are used: a store's driver, `LatencyDriver` (tests), `FaultsDriver`
+(tests), `LimitsDriver`, `TracingDriver`. Each module says in its first paragraph what it counts and what it
+does not.
+"""
+
+from .faults import At, Fault, FaultsDriver, Plan, RandomFaults, Rule, Script, Stopped, When
+from .latency import LatencyDriver
+from .limits import LimitsDriver
+from .tracing import Request, TracingDriver
+
+__all__ = [
+    "At",
+    "Fault",
+    "FaultsDriver",
+    "LatencyDriver",
+    "LimitsDriver",
+    "Plan",
+    "RandomFaults",
+    "Request",
+    "Rule",
+    "Script",
+    "Stopped",
+    "TracingDriver",
+    "When",
+]

@@ -1,0 +1,205 @@
+"""The common part of wrappers that do one thing around each request: they override `AroundDriver.around`.
+
+It says what a request is, for all of them alike. One call of a driver's method is one request, though a store
+may need several for `delete_prefix` or for more keys than it deletes at once. `open_reader` is one: bytes
+that flow afterwards are its answer. A writer gathers `Capabilities.part_size` bytes and sends them all, so a
+`write` that fills a part is a request and any other none; `suspend` and `commit` are one each, `cancel` is
+one where something was sent, and to go on from a state is one. `url_for` asks the store nothing.
+"""
+
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from revstore_async.driver import (
+    LIST_LIMIT,
+    Condition,
+    DriverWrapper,
+    File,
+    FileInfo,
+    Folder,
+    Page,
+    Reader,
+    Writer,
+)
+from revstore_async.errors import ConditionFailed, RevstoreError
+
+
+@dataclass(slots=True)
+class Call:
+    """One call on its way to the driver within.
+
+    Attributes:
+        method: The method's name in the contract; to open a writer from a state is `resume`.
+        key: The key or prefix; of several, the first; empty where there is none.
+        sent: Bytes of content that go in with it.
+        received: Bytes of content that came out, once it has returned.
+        asks: Whether it is a request: false for a `write` that fills no part and a `cancel` of nothing sent.
+        broken: Whether its answer is to break off half-way; set by a wrapper for itself.
+    """
+
+    method: str
+    key: str
+    sent: int = 0
+    received: int = 0
+    asks: bool = True
+    broken: bool = False
+
+
+class AroundDriver(DriverWrapper):
+    """Passes each call on inside of `around`."""
+
+    @abstractmethod
+    def around(self, call: Call) -> AbstractAsyncContextManager[None]:
+        """Return a block that is entered before the call is passed on and left after its answer."""
+
+    async def let_go(self, writer: "AroundWriter") -> None:
+        """Do what is to be done between a writer's last step and the end of the block of the one within."""
+
+    async def get(self, key: str, *, limit: int | None = None) -> File:
+        call = Call("get", key)
+        async with self.around(call):
+            file = await self.inner.get(key, limit=limit)
+            call.received = file.info.size
+        return file
+
+    async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
+        async with self.around(Call("put", key, sent=len(content))):
+            return await self.inner.put(key, content, condition=condition)
+
+    async def stat(self, key: str) -> FileInfo:
+        async with self.around(Call("stat", key)):
+            return await self.inner.stat(key)
+
+    @asynccontextmanager
+    async def open_reader(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[Reader]:
+        async with AsyncExitStack() as block:
+            async with self.around(Call("open_reader", key)):
+                entered = self.inner.open_reader(key, offset=offset, length=length)
+                reader = await block.enter_async_context(entered)
+            yield reader
+
+    @asynccontextmanager
+    async def open_writer(self, key: str, *, resume: bytes | None = None) -> AsyncIterator[Writer]:
+        async with AsyncExitStack() as block:
+            if resume is None:
+                writer = await self._enter(block, key, None)
+            else:
+                async with self.around(Call("resume", key)):
+                    writer = await self._enter(block, key, resume)
+                writer.unreached = False
+            try:
+                yield writer
+            except BaseException:
+                with suppress(RevstoreError):  # the caller's own error says more than that of the clean-up
+                    await writer.cancel()
+                raise
+            await writer.cancel()
+
+    async def _enter(self, block: AsyncExitStack, key: str, resume: bytes | None) -> "AroundWriter":
+        inner = await block.enter_async_context(self.inner.open_writer(key, resume=resume))
+        writer = AroundWriter(self, key, inner, resumed=resume is not None)
+        writer.unreached = resume is not None
+        block.push_async_callback(self.let_go, writer)
+        return writer
+
+    async def copy(self, source: str, target: str) -> FileInfo:
+        async with self.around(Call("copy", target)):
+            return await self.inner.copy(source, target)
+
+    async def list(
+        self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
+    ) -> Page[FileInfo | Folder]:
+        async with self.around(Call("list", prefix)):
+            return await self.inner.list(prefix, start_after=start_after, limit=limit)
+
+    async def list_all(
+        self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
+    ) -> Page[FileInfo]:
+        async with self.around(Call("list_all", prefix)):
+            return await self.inner.list_all(prefix, start_after=start_after, limit=limit)
+
+    async def delete(self, key: str) -> None:
+        async with self.around(Call("delete", key)):
+            await self.inner.delete(key)
+
+    async def delete_many(self, keys: Iterable[str]) -> None:
+        several = [*keys]
+        async with self.around(Call("delete_many", several[0] if several else "", asks=bool(several))):
+            await self.inner.delete_many(several)
+
+    async def delete_prefix(self, prefix: str) -> None:
+        async with self.around(Call("delete_prefix", prefix)):
+            await self.inner.delete_prefix(prefix)
+
+    async def purge_writers(self, older_than: timedelta) -> int:
+        async with self.around(Call("purge_writers", "")):
+            return await self.inner.purge_writers(older_than)
+
+
+class AroundWriter(Writer):
+    """A writer whose steps are passed on inside of the driver's `around`.
+
+    Attributes:
+        inner: The writer within.
+        ended: Whether the one within is done.
+        unreached: Whether a wrapper kept the call that began it, or its `cancel`, from the store or its
+        answer
+            from the caller.
+    """
+
+    def __init__(self, driver: AroundDriver, key: str, inner: Writer, *, resumed: bool) -> None:
+        self.inner = inner
+        self.ended = False
+        self.unreached = False
+        self.offset = inner.offset
+        self._driver = driver
+        self._key = key
+        self._part = driver.capabilities.part_size
+        self._gathered = 0
+        self._sent = resumed  # whether the store holds something of it
+        self._cancelled = False
+
+    async def write(self, data: bytes | memoryview, /) -> None:
+        gathered = self._gathered + memoryview(data).nbytes
+        fills = gathered >= self._part
+        self._sent = self._sent or fills
+        async with self._driver.around(self._call("write", sent=gathered if fills else 0, asks=fills)):
+            await self.inner.write(data)
+            self.offset = self.inner.offset
+            self._gathered = 0 if fills else gathered
+
+    async def suspend(self) -> bytes:
+        async with self._driver.around(self._call("suspend", sent=self._gathered)):
+            state = await self.inner.suspend()
+            self.ended = True
+        return state
+
+    async def commit(self, *, condition: Condition | None = None) -> FileInfo:
+        async with self._driver.around(self._call("commit", sent=self._gathered)):
+            try:
+                info = await self.inner.commit(condition=condition)
+            except ConditionFailed:
+                self.ended = True
+                raise
+            self.ended = True
+        return info
+
+    async def cancel(self) -> None:
+        if self.ended or self._cancelled:
+            return
+        self._cancelled = True
+        try:
+            async with self._driver.around(self._call("cancel", asks=self._sent)):
+                await self.inner.cancel()
+                self.ended = True
+        except RevstoreError:
+            self.unreached = True
+            raise
+
+    def _call(self, method: str, *, sent: int = 0, asks: bool = True) -> Call:
+        return Call(method, self._key, sent=sent, asks=asks)

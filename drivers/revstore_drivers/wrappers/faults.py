@@ -1,0 +1,263 @@
+"""Makes operations fail: the world stops at a chosen one, or faults are drawn by chance or by a script.
+
+For tests. It sits right around a store's driver, below whatever is to survive the faults. It counts
+operations: each call on the driver and each step of a writer (`resume`, `write`, `suspend`, `commit`,
+`cancel`), from 0 on; it does not count single reads of a reader, nor `url_for`.
+
+A stopped world stands for a process that died: no later operation has an effect, clean-up included, so what
+an unfinished writer left stays in the store, as a process leaves it that was killed. The error is an
+`Unavailable` and not a `BaseException`, so that the very handlers run which would run for a store that
+stopped answering: one that reads back after a lost answer asks again, and gets `Stopped` again. It isn't
+`retryable`, else a wrapper that retries would try until its deadline.
+
+    for k in itertools.count():
+        async with FaultsDriver(MemoryDriver(), stop_at=k, when=When.BEFORE) as driver:
+            ...  # the operation, which may raise Stopped; then look at the driver within
+        if not driver.stopped:
+            break
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+from typing import ClassVar, Protocol
+
+from revstore_async.driver import Driver, Reader
+from revstore_async.errors import RevstoreError, Throttled, Unavailable
+
+from .around import AroundDriver, AroundWriter, Call
+
+
+class When(Enum):
+    """Where in an operation the world stops."""
+
+    BEFORE = "before it: it has no effect, and raises `Stopped`"
+    AFTER = "after it: it has its effect and returns; the next one raises `Stopped`"
+    ANSWER_LOST = "inside of it: it has its effect, its answer is lost, and it raises `Stopped`"
+
+
+class Fault(Enum):
+    """What may happen to one operation; the world goes on."""
+
+    BEFORE = "it has no effect, and raises `Unavailable`"
+    ANSWER_LOST = "it has its effect, and raises `Unavailable`"
+    THROTTLED = "it has no effect, and raises `Throttled`"
+    SLOW = "it takes a time"
+    TRUNCATED = "a `get` or a reader breaks off with `Unavailable`; other operations go well"
+
+
+@dataclass(eq=False)
+class Stopped(Unavailable):
+    """The world has stopped: no operation has an effect any more."""
+
+    retryable: ClassVar[bool] = False
+
+
+class Plan(Protocol):
+    """Says what happens to an operation."""
+
+    def __call__(self, number: int, call: Call) -> Fault | None:
+        """Return the fault of the operation with this number; None where it goes well."""
+
+
+class RandomFaults:
+    """Faults by chance: the same seed and the same operations give the same faults.
+
+    The seed is in the representation and in each error, so that a failed test names it.
+    """
+
+    def __init__(self, seed: int, chances: dict[Fault, float]) -> None:
+        """Make a plan.
+
+        Args:
+            seed: Of the random numbers.
+            chances: The probability of each kind of fault, of an operation; in all at most 1.
+        """
+        self.seed = seed
+        self.chances = chances
+        self._random = Random(seed)  # noqa: S311 (faults need no secrecy, they need to come again)
+
+    def __repr__(self) -> str:
+        return f"RandomFaults(seed={self.seed})"
+
+    def __call__(self, number: int, call: Call) -> Fault | None:  # noqa: ARG002 (the protocol's)
+        drawn = self._random.random()
+        for fault, chance in self.chances.items():
+            drawn -= chance
+            if drawn < 0:
+                return fault
+        return None
+
+
+@dataclass(slots=True)
+class Rule:
+    """One line of a script: a fault for the n-th operation that fits.
+
+    Attributes:
+        method: As `Call.method`; empty for any.
+        fault: What happens to it.
+        nth: Which one of those that fit, from 1 on; 0 for each of them.
+        key: A part of the key; empty for any.
+    """
+
+    method: str
+    fault: Fault
+    nth: int = 1
+    key: str = ""
+
+
+class Script:
+    """Faults by a script."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self.rules = rules
+        self._seen = [0] * len(rules)
+
+    def __repr__(self) -> str:
+        return f"Script{self.rules}"
+
+    def __call__(self, number: int, call: Call) -> Fault | None:  # noqa: ARG002 (the protocol's)
+        for place, rule in enumerate(self.rules):
+            if rule.method in {"", call.method} and rule.key in call.key:
+                self._seen[place] += 1
+                if rule.nth in {0, self._seen[place]}:
+                    return rule.fault
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """One fault at the operation with this number: the world goes on, unlike with `stop_at`."""
+
+    operation: int
+    fault: Fault
+
+    def __call__(self, number: int, call: Call) -> Fault | None:  # noqa: ARG002 (the protocol's)
+        return self.fault if number == self.operation else None
+
+
+class FaultsDriver(AroundDriver):
+    """A driver whose operations fail as planned.
+
+    Attributes:
+        calls: Method and key of each operation, by its number; those after the stop are none.
+        stopped: Whether the world has stopped.
+    """
+
+    def __init__(
+        self,
+        inner: Driver,
+        plan: Plan | None = None,
+        *,
+        stop_at: int | None = None,
+        when: When = When.BEFORE,
+        slow: float = 1.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Wrap a driver.
+
+        Args:
+            inner: The driver.
+            plan: What happens to single operations; None for nothing.
+            stop_at: The number of the operation at which the world stops; None for never.
+            when: Where in that operation.
+            slow: Seconds that a slow operation takes.
+            sleep: How it takes them.
+        """
+        super().__init__(inner)
+        self._plan = plan
+        self._stop_at = stop_at
+        self._when = when
+        self._slow = slow
+        self._sleep = sleep
+        self.calls: list[tuple[str, str]] = []
+        self.stopped = False
+
+    @property
+    def operations(self) -> int:
+        """How many operations were begun before the world stopped."""
+        return len(self.calls)
+
+    def stop(self) -> None:
+        """Stop the world now."""
+        self.stopped = True
+
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        number = len(self.calls)
+        fault = self._begin(number, call)
+        if fault is Fault.SLOW:
+            await self._sleep(self._slow)
+        try:
+            yield
+        except RevstoreError as answer:
+            self._end(number, call, fault, answer)
+            raise
+        self._end(number, call, fault, None)
+
+    def _begin(self, number: int, call: Call) -> Fault | None:
+        if self.stopped:
+            raise Stopped(call.key, f"the world has stopped; {call.method} was asked for")
+        self.calls.append((call.method, call.key))
+        if number == self._stop_at and self._when is When.BEFORE:
+            self.stopped = True
+            raise Stopped(call.key, f"the world stops before operation {number}, {call.method}")
+        fault = self._plan(number, call) if self._plan else None
+        reason = f"injected before operation {number}, {call.method}, by {self._plan}"
+        if fault is Fault.BEFORE:
+            raise Unavailable(call.key, reason)
+        if fault is Fault.THROTTLED:
+            raise Throttled(call.key, reason, retry_after=self._slow)
+        return fault
+
+    def _end(self, number: int, call: Call, fault: Fault | None, answer: RevstoreError | None) -> None:
+        if number == self._stop_at:
+            self.stopped = True
+            if self._when is When.ANSWER_LOST:
+                reason = f"the world stops before the answer of operation {number}, {call.method}"
+                raise Stopped(call.key, reason) from answer
+        if fault is Fault.ANSWER_LOST or (fault is Fault.TRUNCATED and call.method == "get"):
+            reason = f"injected after operation {number}, {call.method}, by {self._plan}"
+            raise Unavailable(call.key, reason) from answer
+        call.broken = fault is Fault.TRUNCATED
+
+    @asynccontextmanager
+    async def open_reader(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[Reader]:
+        call = Call("open_reader", key)
+        async with AsyncExitStack() as block:
+            async with self.around(call):
+                opened = self.inner.open_reader(key, offset=offset, length=length)
+                inner = await block.enter_async_context(opened)
+            yield _FaultyReader(self, key, inner, breaks=call.broken)
+
+    async def let_go(self, writer: AroundWriter) -> None:
+        # A clean-up that did not reach the store leaves there what a killed process leaves: the writer within
+        # is suspended, since the end of its block would cancel it.
+        if not writer.ended and (self.stopped or writer.unreached):
+            with suppress(RevstoreError):
+                await writer.inner.suspend()
+
+
+class _FaultyReader(Reader):
+    def __init__(self, driver: FaultsDriver, key: str, inner: Reader, *, breaks: bool) -> None:
+        self.info = inner.info
+        self._driver = driver
+        self._key = key
+        self._inner = inner
+        self._breaks = breaks
+        self._begun = False
+
+    async def read(self, size: int = 1 << 16, /) -> bytes:
+        if self._driver.stopped:
+            raise Stopped(self._key, "the world has stopped; a reader went on")
+        if self._breaks:
+            if self._begun:
+                raise Unavailable(self._key, "injected: the store broke off")
+            size = max(size // 2, min(size, 1))
+        self._begun = True
+        return await self._inner.read(size)

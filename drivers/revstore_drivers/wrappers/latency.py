@@ -1,0 +1,34 @@
+"""Makes every request take a time: for tests that count round trips, and to see a program on a distant store.
+
+It sits right around a store's driver. A request waits before it is passed on, one `asyncio.sleep` each; what
+a request is, `around` says. It does not slow down the bytes of an answer, and requests made together wait
+together.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from revstore_async.driver import Driver
+
+from .around import AroundDriver, Call
+
+
+class LatencyDriver(AroundDriver):
+    """A driver whose requests each take a time."""
+
+    def __init__(self, inner: Driver, delay: float | Callable[[], float]) -> None:
+        """Wrap a driver.
+
+        Args:
+            inner: The driver.
+            delay: Seconds of each request, or what gives them anew for each.
+        """
+        super().__init__(inner)
+        self._delay = delay if callable(delay) else lambda: delay
+
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        if call.asks:
+            await asyncio.sleep(self._delay())
+        yield

@@ -1,0 +1,66 @@
+"""Bounds the requests that are under way at once: for a store, or a server, that bears only so many.
+
+It sits around a store's driver or its retries, so that a request which waits for its turn is not yet tried.
+It counts requests under way, and a reader from its opening to the end of its block, since its connection
+carries the answer all that time. It does not count a writer between its steps, bytes, or requests by the
+second.
+
+Turns are given in the order of asking. One place is never given to a reader, so that requests always go on,
+however many readers wait for their caller. A task that holds a reader and opens another can still wait for
+ever, if as many tasks do so as there are places for readers: hold one reader at a time.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from revstore_async.driver import Capabilities, Driver, Reader
+from revstore_async.errors import InvalidArgument
+
+from .around import AroundDriver, Call
+
+
+class LimitsDriver(AroundDriver):
+    """A driver with so many requests at once, in the order of asking."""
+
+    def __init__(self, inner: Driver, connections: int) -> None:
+        """Wrap a driver.
+
+        Args:
+            inner: The driver.
+            connections: Requests at once, from 2 on; all but one of them may be readers.
+
+        Raises:
+            InvalidArgument: `connections` is below 2.
+        """
+        if connections < 2:
+            raise InvalidArgument("connections", connections, "a reader and a request beside it need two")
+        super().__init__(inner)
+        self._connections = connections
+        self._places = asyncio.Semaphore(connections)
+        self._reader_places = asyncio.Semaphore(connections - 1)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        within = self.inner.capabilities
+        return replace(within, connections=min(within.connections, self._connections))
+
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        if not call.asks:
+            yield
+            return
+        async with self._places:
+            yield
+
+    @asynccontextmanager
+    async def open_reader(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[Reader]:
+        async with (
+            self._reader_places,
+            self._places,
+            self.inner.open_reader(key, offset=offset, length=length) as reader,
+        ):
+            yield reader
