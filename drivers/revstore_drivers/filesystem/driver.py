@@ -1,0 +1,268 @@
+"""The driver of a folder: each method is one step in a thread, or a few where one would take long."""
+
+# ruff: noqa: PTH108 (as in `root`)
+
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+from revstore_async.driver import (
+    LIST_LIMIT,
+    Capabilities,
+    Condition,
+    Driver,
+    File,
+    FileInfo,
+    Folder,
+    Page,
+    Reader,
+    Writer,
+    check_key,
+    without_secrets,
+)
+from revstore_async.errors import DriverClosed, InvalidStoreURL, KeyNotFound, ObjectTooLarge, Unavailable
+
+from ..arguments import check_listing, check_range, take_options
+from ..state import WriterState
+from .listing import list_below, list_children, unfinished_files
+from .root import Root, info_of, sync_folder
+from .streams import PART, FileReader, FileWriter
+from .threads import Threads
+from .unfinished import Unfinished, put
+
+_COPIED_AT_ONCE = 64 << 20  # bytes of a copy, entries of a walk, keys of a deletion: what one step takes
+_WALKED_AT_ONCE = 1000
+_DELETED_AT_ONCE = 100
+
+
+class FilesystemDriver(Driver):
+    """A driver of a folder. URL: `file:///absolute/folder` or `file:relative/folder`, `?threads=32`.
+
+    Several drivers, of any number of processes on one machine, may work on one folder.
+    """
+
+    name = "file"
+
+    def __init__(self, root: Path | str, *, threads: int = 32) -> None:
+        """Make a driver.
+
+        Args:
+            root: The folder; it is created on opening, if it is missing.
+            threads: How many calls may wait for the disk at once.
+        """
+        self.root = Path(root)
+        self._count = threads
+        self._opened: tuple[Root, Threads] | None = None
+
+    @classmethod
+    def from_url(cls, url: str, options: Mapping[str, object]) -> Self:
+        """Build a driver from a `file:` URL."""
+        taken = take_options(url, options, frozenset({"threads"}))
+        parts = urlsplit(url)
+        if parts.netloc not in {"", "localhost"} or parts.fragment:
+            raise InvalidStoreURL(without_secrets(url), "a folder is written file:///the/folder")
+        if not parts.path or "\0" in (path := unquote(parts.path)):
+            raise InvalidStoreURL(without_secrets(url), "it names no folder")
+        threads = taken.get("threads", 32)
+        if not str(threads).isdecimal() or not 1 <= int(str(threads)) <= 1000:
+            reason = f"threads is {threads!r}, not a number from 1 to 1000"
+            raise InvalidStoreURL(without_secrets(url), reason)
+        return cls(Path(path), threads=int(str(threads)))
+
+    def __repr__(self) -> str:
+        return f"FilesystemDriver({str(self.root)!r})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(connections=self._count, part_size=PART)
+
+    async def __aenter__(self) -> Self:
+        threads = Threads(self._count)
+        self._opened = await threads.run("", Root, self.root), threads
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened = None
+
+    def _open(self) -> tuple[Root, Threads]:
+        if self._opened is None:
+            raise DriverClosed(self.name)
+        return self._opened
+
+    async def get(self, key: str, *, limit: int | None = None) -> File:
+        check_key(key)
+        root, threads = self._open()
+        return await threads.run(key, _get, root, key, limit)
+
+    async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
+        check_key(key)
+        root, threads = self._open()
+        return await threads.run(key, put, root, key, content, condition)
+
+    async def stat(self, key: str) -> FileInfo:
+        check_key(key)
+        root, threads = self._open()
+        if (status := await threads.run(key, root.find, key)) is None:
+            raise KeyNotFound(key)
+        return info_of(key, status)
+
+    @asynccontextmanager
+    async def open_reader(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[Reader]:
+        check_key(key)
+        root, threads = self._open()
+        reader = FileReader(threads, key)
+        try:
+            await threads.run(key, reader.open_in_thread, root)
+            reader.set_range(offset, check_range(key, offset, length, reader.info.size))
+            yield reader
+        finally:
+            await threads.finish(key, reader.close_in_thread)
+
+    @asynccontextmanager
+    async def open_writer(self, key: str, *, resume: bytes | None = None) -> AsyncIterator[Writer]:
+        check_key(key)
+        root, threads = self._open()
+        unfinished = Unfinished(root, key)
+        offset = 0
+        if resume is not None:
+            state = WriterState.decode(resume, driver=self.name, key=key)
+            offset = state.offset
+            try:
+                await threads.run(key, unfinished.resume, state.writer, offset)
+            except BaseException:
+                await threads.finish(key, unfinished.close)
+                raise
+        writer = FileWriter(threads, self.name, key, unfinished, offset)
+        try:
+            yield writer
+        finally:
+            await writer.cancel()
+
+    async def copy(self, source: str, target: str) -> FileInfo:
+        check_key(source)
+        check_key(target)
+        root, threads = self._open()
+        reader = FileReader(threads, source)
+        unfinished = Unfinished(root, target)
+        try:
+            await threads.run(source, reader.open_in_thread, root)
+            offset, size = 0, reader.info.size
+            while offset < size:
+                step = min(size - offset, _COPIED_AT_ONCE)
+                count = await threads.run(target, reader.copy_in_thread, unfinished, offset, step)
+                if not count:
+                    raise Unavailable(source, "the file is shorter than it was")
+                offset += count
+            return await threads.run(target, unfinished.place, size, None)
+        finally:
+            # One step: were they two, a cancellation during the first would be the end of the second.
+            await threads.finish(target, _end_copy, unfinished, reader)
+
+    async def list(
+        self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
+    ) -> Page[FileInfo | Folder]:
+        check_listing(prefix, limit)
+        root, threads = self._open()
+        return await threads.run(prefix, list_children, root, prefix, start_after, limit)
+
+    async def list_all(
+        self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
+    ) -> Page[FileInfo]:
+        check_listing(prefix, limit)
+        root, threads = self._open()
+        return await threads.run(prefix, list_below, root, prefix, start_after, limit)
+
+    async def delete(self, key: str) -> None:
+        await self.delete_many([key])
+
+    async def delete_many(self, keys: Iterable[str]) -> None:
+        judged = [check_key(key) for key in keys]
+        root, threads = self._open()
+        for begin in range(0, len(judged), _DELETED_AT_ONCE):
+            some = judged[begin : begin + _DELETED_AT_ONCE]
+            await threads.run(some[0], _delete, root, some)
+
+    async def delete_prefix(self, prefix: str) -> None:
+        check_key(prefix)
+        root, threads = self._open()
+        after: str | None = None
+        while True:
+            page = await threads.run(prefix, list_below, root, prefix, after, _DELETED_AT_ONCE)
+            if page.entries:
+                await threads.run(prefix, _delete, root, [info.key for info in page.entries])
+            after = page.next
+            if after is None:
+                return
+
+    async def purge_writers(self, older_than: timedelta) -> int:
+        root, threads = self._open()
+        latest = time.time_ns() - older_than // timedelta(microseconds=1) * 1000
+        files = unfinished_files(root)
+        purged = 0
+        while (step := await threads.run("", _purge, root, files, latest)) is not None:
+            purged += step
+        return purged
+
+
+def _end_copy(unfinished: Unfinished, reader: FileReader) -> None:
+    unfinished.remove()
+    reader.close_in_thread()
+
+
+def _get(root: Root, key: str, limit: int | None) -> File:
+    descriptor, info = root.open(key)
+    with os.fdopen(descriptor, "rb") as file:
+        if limit is not None and info.size > limit:
+            raise ObjectTooLarge(key, info.size, limit)
+        content = file.read(info.size)
+    if len(content) != info.size:
+        raise Unavailable(key, "the file is shorter than it was")
+    return File(info, content)
+
+
+def _delete(root: Root, keys: list[str]) -> None:
+    folders = {key.rpartition("/")[0] for key in keys if root.remove(key)}
+    for folder in folders:
+        with suppress(FileNotFoundError):  # somebody else found it empty and removed it: that is as good
+            sync_folder(root.path_of(folder))
+        root.prune(folder)
+
+
+def _purge(root: Root, files: Iterator[tuple[str, str] | None], latest: int) -> int | None:
+    """Take some steps of a walk; return how many files were purged, None where the walk was over."""
+    steps = [*islice(files, _WALKED_AT_ONCE)]
+    if not steps:
+        return None
+    return sum(_purge_one(root, *found, latest) for found in steps if found is not None)
+
+
+def _purge_one(root: Root, prefix: str, path: str, latest: int) -> bool:
+    try:
+        file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    try:
+        if os.fstat(file).st_mtime_ns > latest:
+            return False
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(file).st_mtime_ns > latest:  # somebody went on with it and suspended it again just now
+            return False
+        os.unlink(path)
+    except (BlockingIOError, FileNotFoundError):  # a writer is at work on it, or has ended just now
+        return False
+    finally:
+        os.close(file)
+    root.prune(prefix)
+    return True

@@ -1,0 +1,198 @@
+"""The folder that is the store: names, paths, locks, and what is known of a file. It blocks: for threads."""
+
+# ruff: noqa: PTH102, PTH103, PTH106, PTH108 (texts as paths: a Path for each would cost more than the call)
+
+import errno
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zlib import crc32
+
+from revstore_async.driver import KEY_LIMIT, FileInfo
+from revstore_async.errors import AccessDenied, InvalidKey, KeyNotFound
+
+MARK = ","
+"""The first character of every name here that is no part of a key: it is outside the grammar of keys."""
+
+_PART = re.compile(r"[A-Za-z0-9._-]+")
+_LOCKS = f"{MARK}locks"
+_LOCK_FILES = 64  # a fixed number, the same for every process; two keys of one file only wait a little
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
+
+
+def is_part(name: str) -> bool:
+    """Whether a name can be a part of a key."""
+    return _PART.fullmatch(name) is not None
+
+
+def info_of(key: str, status: os.stat_result) -> FileInfo:
+    """Return what is known of a file as what the store knows of an object."""
+    modified = _EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
+    # The inode's number alone is used again soon, and a kernel's own times stand still for milliseconds: see
+    # `Unfinished.place`, which sets the time.
+    etag = f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+    return FileInfo(key, status.st_size, modified, etag)
+
+
+def sync_folder(path: str) -> None:
+    """Make a folder's entries durable."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(folder)
+
+
+class Root:
+    """The root folder.
+
+    Symbolic links below it are not followed, wherever they lead: they are no objects and no folders.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self.path = str(path.resolve())
+
+    def path_of(self, key: str) -> str:
+        """Return the path of a key, or of a prefix."""
+        return f"{self.path}/{key}" if key else self.path
+
+    def folder_of(self, key: str) -> str:
+        """Return the path of the folder that holds a key."""
+        return self.path_of(key.rpartition("/")[0])
+
+    def check_way(self, key: str) -> None:
+        """Check that no folder on the way to a key is a symbolic link.
+
+        Raises:
+            AccessDenied: One is.
+        """
+        at = self.path
+        for part in key.split("/")[:-1]:
+            at = f"{at}/{part}"
+            try:
+                status = os.lstat(at)
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            self._check_no_link(key, status)
+
+    def make_way(self, key: str) -> None:
+        """Create the folders that a key needs, durably.
+
+        Raises:
+            InvalidKey: An object stands where a folder is needed.
+            AccessDenied: A symbolic link stands there.
+            FileNotFoundError: Another process removes an empty folder at this moment; to be tried again.
+        """
+        at = self.path
+        for part in key.split("/")[:-1]:
+            above, at = at, f"{at}/{part}"
+            try:
+                status = os.lstat(at)
+            except FileNotFoundError:
+                with suppress(FileExistsError):
+                    os.mkdir(at)
+                    sync_folder(above)
+                status = os.lstat(at)
+            self._check_no_link(key, status)
+            if not stat.S_ISDIR(status.st_mode):
+                parent = at.removeprefix(self.path + "/")
+                raise InvalidKey(key, f"the object {parent!r} stands where a folder is needed")
+
+    def find(self, key: str) -> os.stat_result | None:
+        """Return what is known of the file of a key; None where there is none.
+
+        Raises:
+            AccessDenied: A symbolic link is on the way or at the end of it.
+        """
+        self.check_way(key)
+        try:
+            status = os.lstat(self.path_of(key))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        self._check_no_link(key, status)
+        return status if stat.S_ISREG(status.st_mode) else None
+
+    def open(self, key: str) -> tuple[int, FileInfo]:
+        """Open the file of a key to read it.
+
+        Raises:
+            KeyNotFound: There is none.
+            AccessDenied: A symbolic link is on the way or at the end of it.
+        """
+        self.check_way(key)
+        try:
+            # Without O_NONBLOCK, a pipe that somebody put there would hold the thread for ever.
+            file = os.open(self.path_of(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise KeyNotFound(key) from error
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(file)
+            raise KeyNotFound(key)
+        return file, info_of(key, status)
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[None]:
+        """Keep every other process and thread from changing what is stored under a key."""
+        path = f"{self.path}/{_LOCKS}/{crc32(key.encode()) % _LOCK_FILES:02x}"
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            os.makedirs(f"{self.path}/{_LOCKS}", exist_ok=True)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def remove(self, key: str) -> bool:
+        """Remove the file of a key; say whether there was one. Its folder is neither synced nor pruned."""
+        with self.locked(key):
+            if self.find(key) is None:
+                return False
+            with suppress(FileNotFoundError):
+                os.unlink(self.path_of(key))
+            return True
+
+    def prune(self, folder: str) -> None:
+        """Remove a folder, given by its prefix, and those above it that are empty then; but never the root.
+
+        Against a writer that is about to need one of them only the order helps: the system removes none that
+        holds a file, and the writer makes anew what is gone.
+        """
+        while folder:
+            try:
+                os.rmdir(self.path_of(folder))
+            except FileNotFoundError:
+                pass
+            except OSError:
+                return
+            folder = folder.rpartition("/")[0]
+
+    def prune_below(self, folder: str) -> None:
+        """Remove the empty folders below and at a prefix, deepest first, and those above it."""
+        top = self.path_of(folder)
+        for path, _, _ in os.walk(top, topdown=False):
+            with suppress(OSError):
+                os.rmdir(path)
+        self.prune(folder.rpartition("/")[0])
+
+    def _check_no_link(self, key: str, status: os.stat_result) -> None:
+        if stat.S_ISLNK(status.st_mode):
+            raise AccessDenied(key, "a symbolic link is in the way, and none is followed")
+
+
+def fits(place: str) -> bool:
+    """Whether a path below the root, given as a key, is short enough to be one."""
+    return len(place) <= KEY_LIMIT

@@ -1,0 +1,125 @@
+"""Readers and writers of the file-system driver."""
+
+import os
+
+from revstore_async.driver import Condition, FileInfo, Reader, Writer
+from revstore_async.errors import Unavailable, WriterNotFound
+
+from ..arguments import check_read
+from ..state import WriterState
+from .root import Root
+from .threads import Threads
+from .unfinished import Unfinished
+
+PART = 1 << 20
+"""Bytes that a writer gathers, and that one read gives at most: a way through a thread should be worth it."""
+
+
+class FileReader(Reader):
+    """Reads an open file, that nobody changes: a later version is another file."""
+
+    info: FileInfo
+
+    def __init__(self, threads: Threads, key: str) -> None:
+        self._threads = threads
+        self._key = key
+        self._file = -1
+        self._at = 0
+        self._end = 0
+
+    def open_in_thread(self, root: Root) -> None:
+        """Open the file. It is kept here and not returned, so that it is closed even if nobody got it."""
+        self._file, self.info = root.open(self._key)
+
+    def close_in_thread(self) -> None:
+        """Close the file, if it is open."""
+        file, self._file = self._file, -1  # its number may soon be that of another file
+        if file >= 0:
+            os.close(file)
+
+    def copy_in_thread(self, target: Unfinished, offset: int, count: int) -> int:
+        """Copy some bytes; return how many."""
+        return target.copy(self._file, offset, count)
+
+    def set_range(self, offset: int, end: int) -> None:
+        """Say what is to be read."""
+        self._at = offset
+        self._end = end
+
+    async def read(self, size: int = 1 << 16, /) -> bytes:
+        check_read(size)
+        size = min(size, self._end - self._at, PART)
+        if not size:
+            return b""
+        piece = await self._threads.run(self._key, os.pread, self._file, size, self._at)
+        if not piece:
+            raise Unavailable(self._key, "the file is shorter than it was")
+        self._at += len(piece)
+        return piece
+
+
+class FileWriter(Writer):
+    """Gathers a part, then writes it. Content of less than a part is written when it is committed.
+
+    The methods of the same name with `_in_thread` are their work. They change what the writer knows at their
+    end, so that it is right even if the task that waits for them is cancelled.
+    """
+
+    def __init__(self, threads: Threads, name: str, key: str, unfinished: Unfinished, offset: int) -> None:
+        self.offset = offset
+        self._threads = threads
+        self._driver = name
+        self._key = key
+        self._unfinished = unfinished
+        self._gathered = bytearray()
+        self._done = False
+
+    async def write(self, data: bytes | memoryview, /) -> None:
+        self._check_not_done()
+        view = memoryview(data).cast("B")
+        if len(self._gathered) + len(view) < PART:
+            self._gathered += view
+            self.offset += len(view)
+        else:
+            await self._threads.run(self._key, self._write_in_thread, view)
+
+    def _write_in_thread(self, data: memoryview) -> None:
+        self._unfinished.write(self.offset - len(self._gathered), self._gathered, data)
+        self._gathered = bytearray()
+        self.offset += len(data)
+
+    async def suspend(self) -> bytes:
+        self._check_not_done()
+        try:
+            await self._threads.run(self._key, self._suspend_in_thread)
+        except BaseException:
+            self._done = False  # nobody gets the state, so the end of the block has to remove what it is of
+            raise
+        return WriterState(self._driver, self._key, self._unfinished.name, self.offset).encode()
+
+    def _suspend_in_thread(self) -> None:
+        if self._gathered:
+            self._write_in_thread(memoryview(b""))
+        self._unfinished.keep()
+        self._done = True
+
+    async def commit(self, *, condition: Condition | None = None) -> FileInfo:
+        self._check_not_done()
+        return await self._threads.run(self._key, self._commit_in_thread, condition)
+
+    def _commit_in_thread(self, condition: Condition | None) -> FileInfo:
+        if self._gathered:
+            self._write_in_thread(memoryview(b""))
+        try:
+            return self._unfinished.place(self.offset, condition)
+        finally:
+            self._done = self._unfinished.placed or self._unfinished.removed
+
+    async def cancel(self) -> None:
+        if not self._done:
+            self._done = True
+            await self._threads.finish(self._key, self._unfinished.remove)
+
+    def _check_not_done(self) -> None:
+        if self._done:
+            raise WriterNotFound(self._key)

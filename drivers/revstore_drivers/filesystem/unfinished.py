@@ -1,0 +1,229 @@
+"""Files on their way in: written under a name that is no key, put in place at once. It blocks: for threads.
+
+The steps, and what each is for: a temporary file in the same folder (a rename is atomic inside of one file
+system); `flock` on it (nobody else goes on with it or purges it); all bytes, and a look at the size; fsync
+(else a rename may survive a power failure, and the bytes not); the key's lock, the condition, the time, the
+rename; fsync of the folder (else the rename may not survive).
+"""
+
+# ruff: noqa: PTH104, PTH108 (as in `root`)
+
+import errno
+import fcntl
+import os
+import secrets
+import time
+from contextlib import suppress
+
+from revstore_async.driver import Condition, FileInfo
+from revstore_async.errors import ConditionFailed, InvalidKey, Unavailable, WriterBusy, WriterNotFound
+
+from ..arguments import check_condition
+from .listing import keys_below
+from .root import MARK, Root, info_of, sync_folder
+
+_TRIES = 100  # how often a folder may be removed under a writer before it gives up
+_A_FOLDER = frozenset({errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST})
+
+
+class Unfinished:
+    """A file on its way in.
+
+    Attributes:
+        name: Its name without the mark; empty before it is created.
+        placed: Whether it was put in place.
+        removed: Whether it was removed.
+    """
+
+    def __init__(self, root: Root, key: str) -> None:
+        self.name = ""
+        self.placed = False
+        self.removed = False
+        self._root = root
+        self._key = key
+        self._folder = root.folder_of(key)
+        self._file = -1
+        self._way = False  # whether its folder was made, of folders only
+        self._tail = False  # whether there are bytes past those that its state counted
+
+    def create(self) -> None:
+        """Create it, and its folder."""
+        for _ in range(_TRIES):
+            try:
+                self._root.make_way(self._key)
+                self._way = True
+                if self._created():
+                    return
+            except (FileNotFoundError, NotADirectoryError):  # somebody removes empty folders
+                continue
+        raise Unavailable(self._key, "its folder is removed again and again")
+
+    def _created(self) -> bool:
+        name = secrets.token_hex(8)
+        self._file = os.open(self._path(name), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+        self.name = name
+        # A purge may have come between the two; then there is nothing under the name any more.
+        if self._held() and os.fstat(self._file).st_nlink:
+            return True
+        self.close()
+        return False
+
+    def resume(self, name: str, offset: int) -> None:
+        """Open one that was kept.
+
+        Raises:
+            WriterNotFound: It is gone, or doesn't have the bytes any more.
+            WriterBusy: Another writer is at work on it.
+        """
+        self._root.check_way(self._key)
+        self._way = True
+        try:
+            self._file = os.open(self._path(name), os.O_RDWR | os.O_NOFOLLOW)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise WriterNotFound(self._key) from error
+        if not self._held():
+            raise WriterBusy(self._key)
+        status = os.fstat(self._file)
+        # It may have been committed, purged, or gone on under another name while its lock was waited for.
+        try:
+            current = os.lstat(self._path(name)).st_ino == status.st_ino
+        except FileNotFoundError:
+            current = False
+        if not current or status.st_size < offset:
+            raise WriterNotFound(self._key)
+        self.name = name
+        self._tail = status.st_size > offset
+
+    def write(self, offset: int, *pieces: bytes | bytearray | memoryview) -> None:
+        """Write pieces one after another, from an offset on."""
+        if not self.name:
+            self.create()
+        if self._tail:
+            self._drop_tail(offset)
+        for piece in pieces:
+            rest = memoryview(piece).cast("B")
+            while rest:
+                count = os.pwrite(self._file, rest, offset)
+                offset += count
+                rest = rest[count:]
+
+    def copy(self, source: int, offset: int, count: int) -> int:
+        """Copy bytes of another file to the same offset, inside of the system where it can; return how many."""
+        if not self.name:
+            self.create()
+        if hasattr(os, "copy_file_range"):
+            try:
+                return os.copy_file_range(source, self._file, count, offset, offset)
+            except OSError as error:
+                if error.errno not in {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}:
+                    raise
+        piece = os.pread(source, min(count, 1 << 20), offset)
+        self.write(offset, piece)
+        return len(piece)
+
+    def place(self, size: int, condition: Condition | None) -> FileInfo:
+        """Put it in place, and return what is there then.
+
+        Raises:
+            ConditionFailed: The condition does not hold; it is removed.
+            InvalidKey: The key is a folder of others.
+        """
+        if not self.name:
+            self.create()
+        if self._tail:
+            self._drop_tail(size)
+        if (actual := os.fstat(self._file).st_size) != size:
+            raise Unavailable(self._key, f"the temporary file has {actual} bytes instead of {size}")
+        os.fsync(self._file)
+        try:
+            with self._root.locked(self._key):
+                info = self._replace(condition)
+        except ConditionFailed:
+            self.remove()
+            raise
+        sync_folder(self._folder)
+        self.close()
+        return info
+
+    def _replace(self, condition: Condition | None) -> FileInfo:
+        there = self._root.find(self._key)
+        check_condition(self._key, condition, info_of(self._key, there).etag if there else None)
+        # Later than what it replaces, whatever the clock says: with the inode's number, that makes an etag
+        # which no other version has.
+        now = time.time_ns()
+        now = max(now, there.st_mtime_ns + 1) if there else now
+        os.utime(self._file, ns=(now, now))
+        target = self._root.path_of(self._key)
+        try:
+            os.rename(self._path(self.name), target)
+        except OSError as error:
+            if error.errno not in _A_FOLDER:
+                raise
+            self._make_room()
+            os.rename(self._path(self.name), target)
+        self.placed = True
+        return info_of(self._key, os.fstat(self._file))
+
+    def _make_room(self) -> None:
+        # A process that died leaves folders that hold nothing, which are none.
+        if next(keys_below(self._root, self._key + "/", None), None) is None:
+            self._root.prune_below(self._key)
+        if os.path.lexists(self._root.path_of(self._key)):
+            raise InvalidKey(self._key, "it is a folder of other keys, or of unfinished writes")
+
+    def keep(self) -> None:
+        """Make durable what was written, and let go of it."""
+        if not self.name:
+            self.create()
+        os.fsync(self._file)
+        sync_folder(self._folder)
+        self.close()
+
+    def remove(self) -> None:
+        """Leave nothing of it, where it was not put in place. It doesn't fail: a purge takes what it leaves."""
+        if self.name and not self.placed:
+            with suppress(OSError):
+                os.unlink(self._path(self.name))
+        if self._way and not self.placed:
+            self._root.prune(self._key.rpartition("/")[0])
+        self.removed = True
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it, as it is."""
+        if self._file >= 0:
+            with suppress(OSError):
+                os.close(self._file)
+            self._file = -1
+
+    def _drop_tail(self, offset: int) -> None:
+        # Another state may count on the bytes that are thrown away here: under a new name it finds them gone,
+        # where under the old one it would go on from bytes that are not its own.
+        name = secrets.token_hex(8)
+        os.rename(self._path(self.name), self._path(name))
+        self.name = name
+        os.ftruncate(self._file, offset)
+        self._tail = False
+
+    def _held(self) -> bool:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _path(self, name: str) -> str:
+        return f"{self._folder}/{MARK}{name}"
+
+
+def put(root: Root, key: str, content: bytes, condition: Condition | None) -> FileInfo:
+    """Store content under a key."""
+    if condition is not None:  # one that fails already needs no file; one that doesn't is judged again
+        there = root.find(key)
+        check_condition(key, condition, info_of(key, there).etag if there else None)
+    unfinished = Unfinished(root, key)
+    try:
+        unfinished.write(0, content)
+        return unfinished.place(len(content), condition)
+    finally:
+        unfinished.remove()
