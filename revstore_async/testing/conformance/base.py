@@ -1,0 +1,150 @@
+"""What an author of a driver gives to the suite, and what its tests share."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+import pytest
+
+from revstore_async.driver import LIST_LIMIT, Driver, FileInfo, Folder
+from revstore_async.errors import KeyNotFound
+
+
+class Hooks:
+    """What the author of a driver overrides. Only `driver` has to be."""
+
+    @pytest.fixture
+    async def driver(self) -> AsyncIterator[Driver]:
+        """Give an open driver on an empty store, new for each test."""
+        raise NotImplementedError("the subclass gives a fixture `driver`")
+        yield  # type: ignore[unreachable]
+
+    def reopen(self, driver: Driver) -> Driver | None:  # noqa: ARG002 (for overriding)
+        """Return another driver, not yet open, on the same store; None where that can't be."""
+        return None
+
+    async def leftovers(self, driver: Driver) -> Sequence[str]:  # noqa: ARG002 (for overriding)
+        """Name what is in the raw store, or open in this process, and is no stored object: rightly nothing.
+
+        Look past the driver: at temporary files, unfinished uploads, open files, connections in use.
+        """
+        return ()
+
+    async def fill(self, driver: Driver, keys: Iterable[str]) -> None:
+        """Store an object under each of many keys, its key as content; past the driver where that is faster."""
+        places = asyncio.Semaphore(driver.capabilities.connections)
+
+        async def one(key: str) -> None:
+            async with places:
+                await driver.put(key, key.encode())
+
+        async with asyncio.TaskGroup() as tasks:
+            for key in keys:
+                tasks.create_task(one(key))
+
+    purges_writers = True
+    """Whether `purge_writers` finds what suspended writers left; some servers can't list that."""
+
+    @pytest.fixture(autouse=True)
+    async def nothing_left(self, driver: Driver) -> AsyncIterator[None]:
+        """Fail a test after which a task, an unfinished write or a temporary object is left."""
+        before = asyncio.all_tasks()
+        yield
+        await asyncio.sleep(0)
+        tasks = asyncio.all_tasks() - before - {asyncio.current_task()}
+        assert not tasks, "tasks were left"
+        assert not [*await self.leftovers(driver)], "something was left in the store"
+
+
+def need(driver: Driver, capability: str) -> None:
+    """Skip the test where the driver lacks a capability."""
+    if not getattr(driver.capabilities, capability):
+        pytest.skip(f"the {driver.name} driver lacks {capability}")
+
+
+def pattern(size: int, seed: int = 0) -> bytes:
+    """Return bytes that differ from place to place, so that a mixed-up piece shows."""
+    block = b"".join(
+        (number * 2654435761 + seed).to_bytes(8, "big") for number in range(min(size // 8 + 1, 8192))
+    )
+    return (block * (size // len(block) + 1))[:size]
+
+
+async def content_of(driver: Driver, key: str) -> bytes | None:
+    """Return what is stored; None where nothing is."""
+    try:
+        return (await driver.get(key)).content
+    except KeyNotFound:
+        return None
+
+
+async def read_all(driver: Driver, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
+    """Return what a reader gives."""
+    async with driver.open_reader(key, offset=offset, length=length) as reader:
+        return b"".join([piece async for piece in reader])
+
+
+async def write_all(driver: Driver, key: str, *pieces: bytes) -> FileInfo:
+    """Store pieces through a writer."""
+    async with driver.open_writer(key) as writer:
+        for piece in pieces:
+            await writer.write(piece)
+        return await writer.commit()
+
+
+async def suspended(driver: Driver, key: str, *pieces: bytes) -> bytes:
+    """Write pieces and suspend; return the state."""
+    async with driver.open_writer(key) as writer:
+        for piece in pieces:
+            await writer.write(piece)
+        return await writer.suspend()
+
+
+async def forget(driver: Driver, key: str, state: bytes) -> None:
+    """Cancel a suspended write."""
+    async with driver.open_writer(key, resume=state) as writer:
+        await writer.cancel()
+
+
+def place(entry: FileInfo | Folder) -> str:
+    """Return where an entry stands in the order of a listing."""
+    return entry.key + "/" if isinstance(entry, Folder) else entry.key
+
+
+async def walk(
+    driver: Driver, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
+) -> list[FileInfo]:
+    """Return all that `list_all` gives, page by page; each page is judged."""
+    found: list[FileInfo] = []
+    while True:
+        page = await driver.list_all(prefix, start_after=start_after, limit=limit)
+        assert len(page.entries) <= limit
+        found += page.entries
+        if page.next is None:
+            return found
+        assert start_after is None or page.next > start_after, "a listing must get on"
+        start_after = page.next
+
+
+async def children(
+    driver: Driver, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
+) -> list[FileInfo | Folder]:
+    """Return all that `list` gives, page by page; each page is judged."""
+    found: list[FileInfo | Folder] = []
+    while True:
+        page = await driver.list(prefix, start_after=start_after, limit=limit)
+        assert len(page.entries) <= limit
+        found += page.entries
+        if page.next is None:
+            return found
+        assert start_after is None or page.next > start_after, "a listing must get on"
+        start_after = page.next
+
+
+async def keys_of(driver: Driver, prefix: str = "") -> list[str]:
+    """Return the keys below a prefix."""
+    return [info.key for info in await walk(driver, prefix)]
+
+
+async def places_of(driver: Driver, prefix: str = "") -> list[str]:
+    """Return the places of the children of a prefix."""
+    return [place(entry) for entry in await children(driver, prefix)]

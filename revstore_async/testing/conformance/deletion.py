@@ -1,0 +1,112 @@
+"""Deletion: of one, of many, of all below a prefix."""
+
+import pytest
+
+from revstore_async.driver import Driver
+from revstore_async.errors import InvalidKey, KeyNotFound
+
+from .base import Hooks, content_of, keys_of, pattern, places_of, write_all
+
+
+class Deletion(Hooks):
+    """Tests of deletion."""
+
+    async def test_delete(self, driver: Driver) -> None:
+        """A deleted object is gone for every read and listing; it can be written again."""
+        for key in ("key", "folder/key"):
+            await driver.put(key, b"content")
+            await driver.delete(key)
+            for ask in (driver.get(key), driver.stat(key)):
+                with pytest.raises(KeyNotFound):
+                    await ask
+            assert await keys_of(driver) == []
+            assert await places_of(driver) == []
+            await driver.put(key, b"again")
+            assert await content_of(driver, key) == b"again"
+            await driver.delete(key)
+
+    async def test_delete_is_idempotent(self, driver: Driver) -> None:
+        """It is no error where nothing is stored under the key, nor does it touch what is below or above."""
+        await driver.put("folder/key", b"content")
+        for key in ("missing", "folder", "folder/missing", "folder/key/below", "folder/missing/below"):
+            await driver.delete(key)
+            await driver.delete_many([key, key])
+        assert await keys_of(driver) == ["folder/key"]
+
+    async def test_an_empty_folder_is_none(self, driver: Driver) -> None:
+        """A folder is what has keys below it: with the last one it goes, and its name is free for a key."""
+        await driver.put("a/b/c/d", b"")
+        await driver.put("a/x", b"")
+        await driver.delete("a/b/c/d")
+        assert await places_of(driver, "a") == ["a/x"]
+        await driver.put("a/b", b"an object")
+        assert await places_of(driver, "a") == ["a/b", "a/x"]
+
+    async def test_delete_many(self, driver: Driver) -> None:
+        """All that are named are deleted, whether there or not, named twice or by a generator."""
+        await self.fill(driver, ["a/1", "a/2", "a/3", "b"])
+        await driver.delete_many(key for key in ("a/1", "missing", "b", "a/1"))
+        assert await keys_of(driver) == ["a/2", "a/3"]
+        await driver.delete_many([])
+        await driver.delete_many(())
+        assert await keys_of(driver) == ["a/2", "a/3"]
+
+    async def test_delete_very_many(self, driver: Driver) -> None:
+        """More may be named than a store deletes in one request."""
+        keys = [f"many/{number // 100}/{number}" for number in range(2100)]
+        await self.fill(driver, [*keys, "many/stays"])
+        await driver.delete_many(keys)
+        assert await keys_of(driver) == ["many/stays"]
+
+    async def test_keys_are_judged_first(self, driver: Driver) -> None:
+        """All keys are judged before any is deleted."""
+        await self.fill(driver, ["a", "b"])
+        with pytest.raises(InvalidKey):
+            await driver.delete_many(["a", "../b", "b"])
+        assert await keys_of(driver) == ["a", "b"]
+
+    async def test_delete_prefix(self, driver: Driver) -> None:
+        """All below the prefix is deleted, at any depth; what only begins like it is not below it."""
+        stay = ["a-b/c", "a.b", "a0", "ab", "abc/d", "b/a/x"]
+        await self.fill(driver, [*stay, "a/1", "a/2/3", "a/2/4/5", "a/a/a"])
+        await driver.delete_prefix("a")
+        assert sorted(await keys_of(driver)) == sorted(stay)
+        assert "a/" not in await places_of(driver)
+        await driver.delete_prefix("a")
+        await driver.delete_prefix("missing/folder")
+        assert sorted(await keys_of(driver)) == sorted(stay)
+        await driver.put("a", b"the name is free")
+
+    async def test_an_object_is_not_below_itself(self, driver: Driver) -> None:
+        """The object whose key the prefix is stays."""
+        await driver.put("a", b"object")
+        await driver.delete_prefix("a")
+        await driver.delete_prefix("a/b")
+        assert await content_of(driver, "a") == b"object"
+
+    async def test_a_whole_store_is_not_deleted(self, driver: Driver) -> None:
+        """An empty prefix is `InvalidKey`."""
+        await driver.put("key", b"")
+        with pytest.raises(InvalidKey):
+            await driver.delete_prefix("")
+        assert await keys_of(driver) == ["key"]
+
+    async def test_delete_a_large_prefix(self, driver: Driver) -> None:
+        """More may be below the prefix than one page of a listing."""
+        await self.fill(driver, [f"big/{number % 7}/{number}" for number in range(2100)])
+        await driver.put("bigger", b"")
+        await driver.delete_prefix("big")
+        assert await keys_of(driver) == ["bigger"]
+
+    async def test_reading_while_it_is_deleted(self, driver: Driver) -> None:
+        """A reader sees one whole version, though the object is deleted or replaced meanwhile."""
+        content = pattern(driver.capabilities.part_size * 3)
+        await write_all(driver, "key", content)
+        async with driver.open_reader("key") as first:
+            begin = await first.read(1000)
+            await driver.put("key", b"another version")
+            async with driver.open_reader("key") as second:
+                await driver.delete("key")
+                assert b"".join([piece async for piece in second]) == b"another version"
+            assert begin + b"".join([piece async for piece in first]) == content
+            assert first.info.size == len(content)

@@ -1,0 +1,102 @@
+"""Writing whole objects: `put` and `copy`."""
+
+import pytest
+
+from revstore_async.driver import Driver
+from revstore_async.errors import KeyNotFound
+
+from .base import Hooks, content_of, keys_of, pattern, read_all, write_all
+
+
+class Writes(Hooks):
+    """Tests of writing whole objects."""
+
+    @pytest.mark.parametrize("size", [0, 1, 1000, 3_000_001])
+    async def test_put(self, driver: Driver, size: int) -> None:
+        """What was put is there, whole; what is returned is what the store knows of it."""
+        content = pattern(size)
+        info = await driver.put("some/folder/key", content)
+        assert (info.key, info.size) == ("some/folder/key", size)
+        assert await driver.stat("some/folder/key") == info
+        assert await content_of(driver, "some/folder/key") == content
+
+    async def test_put_in_place_of_another(self, driver: Driver) -> None:
+        """Content is stored in place of what was there, whether that was longer or shorter."""
+        for content in (b"one", b"a longer one", b"", b"x"):
+            info = await driver.put("key", content)
+            assert info.size == len(content)
+            assert await content_of(driver, "key") == content
+        assert await keys_of(driver) == ["key"]
+
+    async def test_etags_differ(self, driver: Driver) -> None:
+        """The etag differs whenever the content differs, however soon one follows the other."""
+        put = [(await driver.put("key", f"content {number:02}".encode())).etag for number in range(30)]
+        deleted = []
+        for number in range(30, 60):
+            await driver.delete("key")
+            deleted.append((await driver.put("key", f"content {number:02}".encode())).etag)
+        written = [(await write_all(driver, "key", f"content {n:02}".encode())).etag for n in range(60, 80)]
+        etags = [*put, *deleted, *written]
+        assert len({*etags}) == len(etags)
+
+    async def test_time_does_not_go_back(self, driver: Driver) -> None:
+        """`modified` is when it was last written, by the store's clock."""
+        first = await driver.put("key", b"first")
+        second = await driver.put("key", b"second")
+        assert second.modified >= first.modified
+        assert (await driver.stat("key")).modified == second.modified
+
+    async def test_a_write_is_seen_from_everywhere(self, driver: Driver) -> None:
+        """A write that returned is seen by every read and listing that begins after it, from any process."""
+        other = self.reopen(driver)
+        if other is None:
+            pytest.skip("there is no hook `reopen`")
+        async with other:
+            info = await driver.put("folder/key", b"one")
+            assert (await other.get("folder/key")).info == info
+            assert await keys_of(other) == ["folder/key"]
+            await other.put("folder/key", b"two")
+            assert await content_of(driver, "folder/key") == b"two"
+            await other.delete("folder/key")
+            assert await keys_of(driver) == []
+
+    @pytest.mark.parametrize("size", [0, 10, 3_000_001])
+    async def test_copy(self, driver: Driver, size: int) -> None:
+        """The source's content is stored under the target too."""
+        content = pattern(size)
+        await write_all(driver, "from/key", content)
+        info = await driver.copy("from/key", "to/a/key")
+        assert (info.key, info.size) == ("to/a/key", size)
+        assert await driver.stat("to/a/key") == info
+        assert await read_all(driver, "to/a/key") == content
+        assert await read_all(driver, "from/key") == content
+        await driver.delete("from/key")
+        assert await read_all(driver, "to/a/key") == content
+
+    async def test_copy_in_place_of_another(self, driver: Driver) -> None:
+        """The copy is in place of what was there; a later change of one doesn't change the other."""
+        await driver.put("source", b"source")
+        before = await driver.put("target", b"target, longer")
+        after = await driver.copy("source", "target")
+        assert after.etag != before.etag
+        await driver.put("source", b"changed")
+        assert await content_of(driver, "target") == b"source"
+
+    async def test_copy_of_nothing(self, driver: Driver) -> None:
+        """Where nothing is stored under the source it is `KeyNotFound`, and the target is as it was."""
+        before = await driver.put("target", b"target")
+        await driver.put("folder/key", b"")
+        for source in ("missing", "folder"):
+            with pytest.raises(KeyNotFound) as caught:
+                await driver.copy(source, "target")
+            assert caught.value.key == source
+            with pytest.raises(KeyNotFound):
+                await driver.copy(source, "new/target")
+        assert await driver.stat("target") == before
+        assert await keys_of(driver) == ["folder/key", "target"]
+
+    async def test_copy_to_itself(self, driver: Driver) -> None:
+        """A copy in place of its own source leaves the content."""
+        await driver.put("key", b"content")
+        await driver.copy("key", "key")
+        assert await content_of(driver, "key") == b"content"

@@ -1,0 +1,114 @@
+"""The suite finds what it is there to find: drivers that are wrong in one thing each fail the test named for it."""
+
+import dataclasses
+
+import pytest
+
+from revstore_async.driver import Capabilities, File, IfAbsent, Page
+from revstore_async.errors import ConditionFailed, KeyNotFound
+from revstore_async.testing import DriverConformance
+from revstore_drivers.memory import MemoryDriver
+
+
+def put(driver, key, content, condition):
+    return driver.put(key, content, condition=condition)
+
+
+class ChecksThenActs(MemoryDriver):
+    async def put(self, key, content, *, condition=None):
+        if condition == IfAbsent():
+            try:
+                await self.stat(key)
+            except KeyNotFound:
+                return await super().put(key, content)
+            raise ConditionFailed(key, str(condition))
+        return await super().put(key, content, condition=condition)
+
+
+class SameEtag(MemoryDriver):
+    async def put(self, key, content, *, condition=None):
+        info = await super().put(key, content, condition=condition)
+        return dataclasses.replace(info, etag=f"{len(content)}")
+
+
+class IgnoresConditions(MemoryDriver):
+    async def put(self, key, content, *, condition=None):
+        return await super().put(key, content)
+
+
+class DeletesByTextPrefix(MemoryDriver):
+    async def delete_prefix(self, prefix):
+        await super().delete_prefix(prefix)
+        for key in [key for key in self.store.objects if key.startswith(prefix)]:
+            self.store.remove(key)
+
+
+class ListsLikeAWalk(MemoryDriver):
+    async def list_all(self, prefix="", *, start_after=None, limit=1000):
+        page = await super().list_all(prefix, start_after=start_after, limit=limit)
+        return Page(tuple(sorted(page.entries, key=lambda info: info.key.split("/"))), page.next)
+
+
+class ListsFoldersAfterAnyText(MemoryDriver):
+    async def list(self, prefix="", *, start_after=None, limit=1000):
+        if start_after and "/" in start_after.removeprefix(prefix + "/").rstrip("/"):
+            start_after = start_after[: start_after.rindex("/")]
+        return await super().list(prefix, start_after=start_after, limit=limit)
+
+
+class ReadsInTwoSteps(MemoryDriver):
+    async def get(self, key, *, limit=None):
+        first = await super().get(key, limit=limit)
+        second = await super().get(key, limit=limit)
+        half = first.info.size // 2
+        return File(first.info, first.content[:half] + second.content[half:])
+
+
+class WritesInTwoSteps(MemoryDriver):
+    async def put(self, key, content, *, condition=None):
+        await super().put(key, content[: len(content) // 2], condition=condition)
+        return await super().put(key, content)
+
+
+class DeletesWhileJudging(MemoryDriver):
+    async def delete_many(self, keys):
+        for key in keys:
+            await super().delete_many([key])
+
+
+class ClaimsNoConditions(MemoryDriver):
+    @property
+    def capabilities(self):
+        return Capabilities(conditional_put=False, conditional_commit=False)
+
+
+MUTANTS = [
+    (ChecksThenActs, "test_one_creates", (put,)),
+    (SameEtag, "test_etags_differ", ()),
+    (IgnoresConditions, "test_if_match", (put,)),
+    (IgnoresConditions, "test_if_absent", (put,)),
+    (DeletesByTextPrefix, "test_delete_prefix", ()),
+    (ListsLikeAWalk, "test_the_order", ()),
+    (ListsFoldersAfterAnyText, "test_start_after", ("",)),
+    (ReadsInTwoSteps, "test_reading_while_writing", ()),
+    (WritesInTwoSteps, "test_reading_while_writing", ()),
+    (WritesInTwoSteps, "test_all_or_nothing", ("put",)),
+    (DeletesWhileJudging, "test_keys_are_judged_first", ()),
+    (ClaimsNoConditions, "test_a_lacking_condition_is_refused", ()),
+]
+
+
+@pytest.mark.parametrize(("mutant", "test", "arguments"), MUTANTS)
+async def test_a_wrong_driver_fails(mutant, test, arguments):
+    suite = DriverConformance()
+    check = getattr(suite, test)
+    async with MemoryDriver() as right:
+        if mutant is not ClaimsNoConditions:
+            await check(right, *arguments)
+    with pytest.raises((AssertionError, pytest.fail.Exception, BaseExceptionGroup)) as caught:
+        async with mutant() as wrong:
+            await check(wrong, *arguments)
+    errors = [caught.value]
+    while isinstance(errors[0], BaseExceptionGroup):
+        errors = [*errors[0].exceptions]
+    assert all(isinstance(error, AssertionError | pytest.fail.Exception) for error in errors), errors

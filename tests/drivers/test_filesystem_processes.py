@@ -1,0 +1,143 @@
+"""The file-system driver among several processes, some of which are killed."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from revstore_async.errors import WriterBusy
+from revstore_drivers.filesystem import FilesystemDriver
+
+HERE = Path(__file__).parent
+WORKER = HERE / "filesystem_worker.py"
+PATHS = os.pathsep.join(path for path in sys.path if path)
+
+
+def start(*arguments: str | Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(WORKER), *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": PATHS},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def go(*workers: subprocess.Popen) -> list[str]:
+    """Let the workers begin together, and return what they say at their end."""
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    said = []
+    for worker in workers:
+        out, _ = worker.communicate(timeout=60)
+        assert worker.returncode == 0
+        said.append(out.strip())
+    return said
+
+
+def end(worker: subprocess.Popen) -> None:
+    worker.stdin.close()
+    worker.stdout.close()
+    worker.wait()
+
+
+@pytest.mark.parametrize("way", ["put", "commit"])
+async def test_one_of_several_processes_wins(tmp_path, way):
+    rounds = 40
+    workers = [start("race", tmp_path, way, name, rounds) for name in "abcd"]
+    said = await asyncio.to_thread(go, *workers)
+    wins = [line.split() for line in said]
+    assert sorted(int(number) for won in wins for number in won) == list(range(rounds))
+    async with FilesystemDriver(tmp_path) as driver:
+        for name, won in zip("abcd", wins, strict=True):
+            for number in won:
+                assert (await driver.get(f"race/{number}/key")).content == name.encode() * 1000
+
+
+async def test_no_increment_of_any_process_is_lost(tmp_path):
+    async with FilesystemDriver(tmp_path) as driver:
+        await driver.put("counter", b"0")
+        await asyncio.to_thread(go, *[start("count", tmp_path, 50) for _ in range(4)])
+        assert (await driver.get("counter")).content == b"200"
+
+
+async def test_folders_come_and_go_among_processes(tmp_path):
+    workers = [start("churn", tmp_path, name, 100) for name in "abc"]
+    said = await asyncio.to_thread(go, *workers)
+    assert said == ["fine"] * 3
+    async with FilesystemDriver(tmp_path) as driver:
+        page = await driver.list_all()
+        assert [info.key for info in page.entries] == [f"churn/deep/er/{name}" for name in "abc"]
+    assert not [path for path in tmp_path.rglob(",*") if path.is_file() and path.parent.name != ",locks"]
+
+
+@pytest.mark.parametrize("way", ["put", "commit"])
+async def test_a_killed_process_leaves_nothing_half_visible(tmp_path, way):
+    for turn in range(5):
+        worker = start("overwrite", tmp_path, way)
+        try:
+            assert await asyncio.to_thread(worker.stdout.readline) == "ready\n"
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+            acknowledged = [int(await asyncio.to_thread(worker.stdout.readline))]
+            await asyncio.sleep(0.02 * turn)
+        finally:
+            worker.send_signal(signal.SIGKILL)
+            # Not communicate(): it would not see the lines that readline() has read ahead.
+            out = await asyncio.to_thread(worker.stdout.read)
+            end(worker)
+        acknowledged += [int(line) for line in out.split()]
+        async with FilesystemDriver(tmp_path) as driver:
+            file = await driver.get("folder/key")
+            version = int(file.content[:8])
+            assert file.content == b"%08d" % version * 100_000
+            assert version in {acknowledged[-1], acknowledged[-1] + 1}
+            assert [info.key for info in (await driver.list_all()).entries] == ["folder/key"]
+
+
+async def test_a_killed_writer_is_gone_on_with_by_another_process(tmp_path):
+    worker = start("hold", tmp_path)
+    try:
+        assert await asyncio.to_thread(worker.stdout.readline) == "ready\n"
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+        state = bytes.fromhex(await asyncio.to_thread(worker.stdout.readline))
+        assert await asyncio.to_thread(worker.stdout.readline) == "at work\n"
+    finally:
+        worker.kill()
+        end(worker)
+    async with FilesystemDriver(tmp_path) as driver:
+        async with driver.open_writer("folder/key", resume=state) as writer:
+            # What the killed process wrote after its state was taken doesn't count.
+            assert writer.offset == 3_000_000
+            await writer.write(b"end")
+            await writer.commit()
+        assert (await driver.get("folder/key")).content == b"x" * 3_000_000 + b"end"
+
+
+async def test_a_live_writer_of_another_process_is_neither_purged_nor_resumed(tmp_path):
+    worker = start("hold", tmp_path)
+    try:
+        assert await asyncio.to_thread(worker.stdout.readline) == "ready\n"
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+        state = bytes.fromhex(await asyncio.to_thread(worker.stdout.readline))
+        assert await asyncio.to_thread(worker.stdout.readline) == "at work\n"
+        async with FilesystemDriver(tmp_path) as driver:
+            assert await driver.purge_writers(timedelta(0)) == 0
+            with pytest.raises(WriterBusy):
+                async with driver.open_writer("folder/key", resume=state):
+                    pass
+    finally:
+        worker.kill()
+        end(worker)
+    async with FilesystemDriver(tmp_path) as driver:
+        assert await driver.purge_writers(timedelta(0)) == 1

@@ -1,0 +1,465 @@
+"""What only the file-system driver has to get right: the folder, the system's refusals, the loop."""
+
+import asyncio
+import errno
+import fcntl
+import json
+import os
+import shutil
+import stat
+import tempfile
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from revstore_async.driver import IfAbsent, IfMatch
+from revstore_async.errors import (
+    AccessDenied,
+    ConditionFailed,
+    InvalidArgument,
+    InvalidKey,
+    InvalidStoreURL,
+    KeyNotFound,
+    Unavailable,
+    WriterNotFound,
+)
+from revstore_drivers.filesystem import FilesystemDriver
+
+
+@pytest.fixture
+async def driver(tmp_path):
+    async with FilesystemDriver(tmp_path / "root") as driver:
+        yield driver
+
+
+# ---- names and URLs
+
+
+async def test_a_key_is_its_path(driver):
+    await driver.put("docker/registry/v2/key", b"content")
+    assert (driver.root / "docker/registry/v2/key").read_bytes() == b"content"
+    (driver.root / "docker/registry/v2/other").write_bytes(b"somebody else's")
+    assert (await driver.get("docker/registry/v2/other")).content == b"somebody else's"
+
+
+@pytest.mark.parametrize(
+    ("url", "root"),
+    [
+        ("file:///var/lib/registry", "/var/lib/registry"),
+        ("file://localhost/var/lib", "/var/lib"),
+        ("file:relative/folder", "relative/folder"),
+        ("file:///with%20space", "/with space"),
+    ],
+)
+def test_urls(url, root):
+    assert FilesystemDriver.from_url(url, {}).root == Path(root)
+
+
+def test_the_url_goes_before_options():
+    url = "file:///folder?threads=3"
+    assert FilesystemDriver.from_url(url, {"threads": 5}).capabilities.connections == 3
+    assert FilesystemDriver.from_url("file:///folder", {"threads": 5}).capabilities.connections == 5
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:",
+        "file://host/folder",
+        "file:///folder?thread=3",
+        "file:///folder?threads=0",
+        "file:///folder?threads=x",
+        "file:///folder?threads=1&threads=2",
+        "file:///folder#part",
+        "file:///nul%00",
+    ],
+)
+def test_bad_urls(url):
+    with pytest.raises(InvalidStoreURL):
+        FilesystemDriver.from_url(url, {})
+    with pytest.raises(InvalidStoreURL):
+        FilesystemDriver.from_url("file:///folder", {"unknown": 1})
+
+
+# ---- what stands in the folder beside objects
+
+
+async def test_temporary_files_are_not_listed(driver):
+    async with driver.open_writer("folder/key") as writer:
+        await writer.write(bytes(3_000_000))
+        assert [path for path in driver.root.rglob(",*") if path.parent.name == "folder"]
+        assert (await driver.list_all()).entries == ()
+        assert (await driver.list()).entries == ()
+        assert (await driver.list("folder")).entries == ()
+    assert not (driver.root / "folder").exists()
+
+
+async def test_what_can_be_no_object_is_not_listed(driver):
+    await driver.put("a/key", b"")
+    (driver.root / "a" / "not a key").write_bytes(b"")
+    (driver.root / "empty" / "folders").mkdir(parents=True)
+    (driver.root / "link").symlink_to(driver.root / "a" / "key")
+    (driver.root / "folder-link").symlink_to(driver.root / "a")
+    os.mkfifo(driver.root / "pipe")
+    assert [entry.key for entry in (await driver.list()).entries] == ["a"]
+    assert [entry.key for entry in (await driver.list_all()).entries] == ["a/key"]
+    for key in ("empty", "empty/folders", "pipe"):
+        with pytest.raises(KeyNotFound):
+            await driver.get(key)
+    await driver.put("empty", b"folders that hold nothing make room")
+    assert (await driver.get("empty")).info.size == 35
+
+
+async def test_links_are_not_followed(driver, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"secret")
+    driver.root.joinpath("folder").symlink_to(outside)
+    driver.root.joinpath("file").symlink_to(outside / "secret")
+
+    async def read(key):
+        async with driver.open_reader(key):
+            pass
+
+    async def write(key):
+        async with driver.open_writer(key) as writer:
+            await writer.write(b"content")
+            await writer.commit()
+
+    await driver.put("source", b"content")
+    for key in ("folder/secret", "file"):
+        for call in (
+            driver.get(key),
+            driver.stat(key),
+            read(key),
+            driver.put(key, b"content"),
+            write(key),
+            driver.copy(key, "copy"),
+            driver.copy("source", key),
+            driver.delete(key),
+        ):
+            with pytest.raises(AccessDenied):
+                await call
+    for call in (driver.list("folder"), driver.list_all("folder"), driver.delete_prefix("folder")):
+        with pytest.raises(AccessDenied):
+            await call
+    (outside / "empty").mkdir()
+    with pytest.raises(AccessDenied):
+        await driver.put("folder/empty/key", b"")
+    assert sorted(path.name for path in outside.iterdir()) == ["empty", "secret"]
+    assert (outside / "secret").read_bytes() == b"secret"
+
+
+async def test_a_file_where_a_folder_is_needed(driver):
+    await driver.put("a", b"object")
+    for call in (driver.put("a/b", b""), driver.put("a/b/c", b"")):
+        with pytest.raises(InvalidKey):
+            await call
+    async with driver.open_writer("a/b") as writer:
+        with pytest.raises(InvalidKey):
+            await writer.write(bytes(2_000_000))
+    async with driver.open_writer("a/b") as writer:
+        with pytest.raises(InvalidKey):
+            await writer.commit()
+    for call in (driver.get("a/b"), driver.stat("a/b/c")):
+        with pytest.raises(KeyNotFound):
+            await call
+    await driver.put("c/d", b"")
+    with pytest.raises(InvalidKey):
+        await driver.put("c", b"", condition=IfAbsent())
+    assert [info.key for info in (await driver.list_all()).entries] == ["a", "c/d"]
+
+
+# ---- etags and times
+
+
+async def test_etags_differ_on_a_clock_that_stands_still(driver, monkeypatch):
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    infos = [await driver.put("key", b"%03d" % number) for number in range(20)]
+    assert len({info.etag for info in infos}) == 20
+    assert [info.modified for info in infos] == sorted(info.modified for info in infos)
+
+
+async def test_a_stale_etag_never_matches_again(driver):
+    first = await driver.put("key", b"first")
+    for _ in range(20):
+        await driver.delete("key")
+        await driver.put("key", b"other")
+        with pytest.raises(ConditionFailed):
+            await driver.put("key", b"third", condition=IfMatch(first.etag))
+
+
+# ---- what the system refuses
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, Unavailable),
+        (errno.EDQUOT, Unavailable),
+        (errno.EIO, Unavailable),
+        (errno.EACCES, AccessDenied),
+        (errno.EPERM, AccessDenied),
+        (errno.EROFS, AccessDenied),
+    ],
+)
+@pytest.mark.parametrize("call", ["open", "pwrite", "fsync", "rename", "utime", "flock"])
+async def test_what_the_system_refuses_is_told_as_what_it_means(driver, monkeypatch, call, number, expected):
+    await driver.put("folder/key", b"before")
+    module = fcntl if call == "flock" else os
+    real = getattr(module, call)
+
+    def refuse(*args, **kwargs):
+        if threading.current_thread() is threading.main_thread():
+            return real(*args, **kwargs)
+        raise OSError(number, os.strerror(number))
+
+    async def write():
+        async with driver.open_writer("folder/key") as writer:
+            await writer.write(bytes(2_000_000))
+            await writer.commit()
+
+    monkeypatch.setattr(module, call, refuse)
+    for attempt in (driver.put("folder/key", b"after"), write()):
+        with pytest.raises(expected) as caught:
+            await attempt
+        assert type(caught.value) is expected
+        assert caught.value.key == "folder/key"
+        assert caught.value.reason == os.strerror(number)
+        assert isinstance(caught.value.__cause__, OSError)
+    monkeypatch.undo()
+    assert (await driver.get("folder/key")).content == b"before"
+    assert [path.name for path in (driver.root / "folder").iterdir()] == ["key"]
+
+
+async def test_a_full_disk_leaves_the_writer_usable(driver, monkeypatch):
+    real = os.pwrite
+    full = True
+
+    def pwrite(file, data, offset):
+        if full and offset > 1_500_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(file, data[:1_000_000], offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    content = os.urandom(4_000_000)
+    async with driver.open_writer("key") as writer:
+        await writer.write(content[:1_200_000])
+        with pytest.raises(Unavailable):
+            await writer.write(content[1_200_000:])
+        assert writer.offset == 1_200_000
+        full = False
+        await writer.write(content[1_200_000:])
+        await writer.commit()
+    assert (await driver.get("key")).content == content
+
+
+@pytest.fixture
+def nobodys_folder():
+    """A folder of a user to whom the system refuses things, which it doesn't to root."""
+    folder = Path(tempfile.mkdtemp(prefix="revstore-"))
+    before = os.geteuid()
+    if before == 0:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    yield folder
+    os.seteuid(before)
+    for path in folder.rglob("*"):
+        path.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+async def test_permissions(nobodys_folder):
+    async with FilesystemDriver(nobodys_folder) as driver:
+        await driver.put("folder/key", b"content")
+        (driver.root / "folder" / "key").chmod(0)
+        for call in (driver.get("folder/key"), driver.copy("folder/key", "other")):
+            with pytest.raises(AccessDenied):
+                await call
+        (driver.root / "folder").chmod(0o500)
+        for call in (driver.put("folder/other", b""), driver.delete("folder/key")):
+            with pytest.raises(AccessDenied):
+                await call
+        (driver.root / "folder").chmod(0)
+        for call in (driver.stat("folder/key"), driver.list("folder"), driver.list_all()):
+            with pytest.raises(AccessDenied):
+                await call
+
+
+async def test_a_file_that_shrinks_under_a_reader(driver):
+    await driver.put("key", bytes(1000))
+    async with driver.open_reader("key") as reader:
+        os.truncate(driver.root / "key", 10)
+        assert len(await reader.read(500)) == 10
+        with pytest.raises(Unavailable):
+            await reader.read(500)
+
+
+async def test_a_temporary_file_that_shrinks_is_not_committed(driver):
+    async with driver.open_writer("key") as writer:
+        await writer.write(bytes(2_000_000))
+        (temporary,) = [path for path in driver.root.glob(",*") if path.is_file()]
+        os.truncate(temporary, 10)
+        with pytest.raises(Unavailable):
+            await writer.commit()
+    with pytest.raises(KeyNotFound):
+        await driver.get("key")
+
+
+# ---- durability
+
+
+async def test_the_steps_of_a_durable_write(driver, monkeypatch):
+    await driver.put("first", b"so that the folder of locks is there")
+    steps = []
+
+    def recorded(name):
+        real = getattr(os, name)
+
+        def call(first, *args, **kwargs):
+            if name == "fsync":
+                folder = stat.S_ISDIR(os.fstat(first).st_mode)
+                steps.append("fsync folder" if folder else "fsync file")
+            else:
+                steps.append(name)
+            return real(first, *args, **kwargs)
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in ("mkdir", "pwrite", "fsync", "utime", "rename"):
+        recorded(name)
+    await driver.put("a/b/key", b"content")
+    created = ["mkdir", "fsync folder"] * 2
+    assert steps == [*created, "pwrite", "fsync file", "utime", "rename", "fsync folder"]
+    steps.clear()
+    async with driver.open_writer("a/b/other") as writer:
+        await writer.write(b"content")
+        await writer.suspend()
+    assert steps == ["pwrite", "fsync file", "fsync folder"]
+
+
+# ---- writers
+
+
+async def test_a_purge_goes_by_age_and_leaves_live_writers(driver):
+    async def suspended(key):
+        async with driver.open_writer(key) as writer:
+            await writer.write(b"content")
+            return await writer.suspend()
+
+    old, young = await suspended("old/key"), await suspended("young/key")
+    (file,) = (driver.root / "old").iterdir()
+    hours_ago = time.time() - 7200
+    os.utime(file, (hours_ago, hours_ago))
+    assert await driver.purge_writers(timedelta(hours=3)) == 0
+    async with driver.open_writer("live/key") as writer:
+        await writer.write(bytes(2_000_000))
+        (live,) = (driver.root / "live").iterdir()
+        os.utime(live, (hours_ago, hours_ago))
+        assert await driver.purge_writers(timedelta(hours=1)) == 1
+        await writer.commit()
+    assert not (driver.root / "old").exists()
+    with pytest.raises(WriterNotFound):
+        async with driver.open_writer("old/key", resume=old):
+            pass
+    async with driver.open_writer("young/key", resume=young) as writer:
+        await writer.commit()
+
+
+@pytest.mark.parametrize(
+    "writer", ["../../etc/passwd", "", "a/b", ".", "*", 5, None, "\u00e9", ["a"], {"a": 1}]
+)
+async def test_a_forged_state_leads_nowhere(driver, writer):
+    state = {"version": 1, "driver": "file", "key": "key", "writer": writer, "offset": 0}
+    with pytest.raises(InvalidArgument):
+        async with driver.open_writer("key", resume=json.dumps(state).encode()):
+            pass
+
+
+# ---- the loop
+
+
+async def test_nothing_blocks_the_loop(driver, monkeypatch):
+    """No call that may wait for a disk runs on the loop's thread."""
+    loop_thread = threading.current_thread()
+    guilty = []
+
+    def guarded(module, name):
+        real = getattr(module, name)
+
+        def call(*args, **kwargs):
+            if threading.current_thread() is loop_thread:
+                guilty.append(name)
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, call)
+
+    names = "open close read pread pwrite fsync rename unlink mkdir makedirs rmdir lstat stat fstat scandir walk utime"
+    for name in [*names.split(), "ftruncate", "fdopen", "copy_file_range"]:
+        guarded(os, name)
+    guarded(fcntl, "flock")
+    await driver.put("a/b", b"content", condition=IfAbsent())
+    await driver.get("a/b")
+    await driver.stat("a/b")
+    async with driver.open_writer("a/c") as writer:
+        await writer.write(bytes(3_000_000))
+        state = await writer.suspend()
+    async with driver.open_writer("a/c", resume=state) as writer:
+        await writer.write(bytes(3_000_000))
+        await writer.commit()
+    async with driver.open_writer("a/d") as writer:
+        await writer.write(bytes(3_000_000))
+    async with driver.open_reader("a/c") as reader:
+        async for _ in reader:
+            pass
+    await driver.copy("a/c", "a/e")
+    await driver.list("a")
+    await driver.list_all()
+    await driver.delete_many(["a/b", "a/c"])
+    await driver.delete_prefix("a")
+    await driver.purge_writers(timedelta(0))
+    monkeypatch.undo()
+    assert guilty == []
+
+
+async def test_the_loop_goes_on_while_a_large_object_is_written(driver):
+    gaps = []
+
+    async def beat():
+        while True:
+            begun = time.monotonic()
+            await asyncio.sleep(0.001)
+            gaps.append(time.monotonic() - begun)
+
+    heart = asyncio.create_task(beat())
+    piece = bytes(1 << 20)
+    async with driver.open_writer("large") as writer:
+        for _ in range(64):
+            await writer.write(piece)
+        info = await writer.commit()
+    heart.cancel()
+    await asyncio.wait([heart])
+    assert info.size == 64 << 20
+    assert len(gaps) > 5
+    assert max(gaps) < 1.0
+
+
+async def test_cancelled_before_a_thread_was_free(tmp_path):
+    """A call that waits for its thread is cancelled without having begun."""
+    async with FilesystemDriver(tmp_path, threads=1) as driver:
+        release = threading.Event()
+        _, threads = driver._open()
+        blocking = asyncio.create_task(threads.run("", release.wait))
+        await asyncio.sleep(0.05)
+        waiting = asyncio.create_task(driver.put("key", b"content"))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        await asyncio.wait([waiting], timeout=5)
+        assert waiting.cancelled()
+        release.set()
+        await blocking
+        with pytest.raises(KeyNotFound):
+            await driver.get("key")
