@@ -22,7 +22,8 @@ from .threads import digest_of, update
 class BlobReader(Reader):
     """A reader of a blob that holds back the last piece until the whole is known to be right.
 
-    Only a read from the first byte to the last can be verified; one of a range passes on what the store has.
+    Only a read from the first byte to the last can be verified; one of a range passes on what the store has,
+    and so does one of a legacy tarsum, which can't be computed.
     """
 
     def __init__(self, inner: Reader, digest: Digest, *, whole: bool) -> None:
@@ -100,11 +101,13 @@ class BlobStore:
             return None
 
     async def verified(self, digest: Digest, content: bytes) -> bytes:
-        """Return the content, if it has the digest.
+        """Return the content, if it has the digest. That of a legacy tarsum can't be told, and is taken as it is.
 
         Raises:
             BlobDamaged: It has another.
         """
+        if digest.tarsum:
+            return content
         actual = await digest_of(content, digest.algorithm)
         if actual != digest:
             raise BlobDamaged(digest, actual)
@@ -164,7 +167,9 @@ class BlobStore:
 
     # ---- writing
 
-    async def put(self, content: bytes | AsyncIterable[bytes], *, digest: Digest | None = None) -> Descriptor:
+    async def put(
+        self, content: bytes | bytearray | memoryview | AsyncIterable[bytes], *, digest: Digest | None = None
+    ) -> Descriptor:
         """Store content, durably, and return its descriptor. One request; for a stream, one a part and one more.
 
         It is written without asking whether it is there: the same bytes, and a damaged blob is healed.
@@ -178,7 +183,7 @@ class BlobStore:
             InvalidArgument: A stream came without its digest.
             InvalidDigest: The digest is one that can't be computed (tarsum).
         """
-        if not isinstance(content, bytes):
+        if not isinstance(content, bytes | bytearray | memoryview):
             if digest is None:
                 raise InvalidArgument(
                     "digest", None, "a stream is stored under the digest that the caller names"
@@ -187,7 +192,7 @@ class BlobStore:
         actual = await digest_of(content, digest.algorithm if digest else "sha256")
         if digest is not None and actual != digest:
             raise DigestMismatch(digest, actual)
-        await self._driver.put(self.path(actual), content)
+        await self._driver.put(self.path(actual), bytes(content))
         return Descriptor(OCTET_STREAM, actual, len(content))
 
     async def _put_stream(self, pieces: AsyncIterable[bytes], digest: Digest) -> Descriptor:

@@ -13,7 +13,8 @@ async def repositories(driver: Driver, layout: Layout) -> AsyncIterator[Reposito
     """Yield the name of each repository that holds manifests or layers, in lexical order.
 
     The tree of names is read level by level, the folders of one level together, up to the driver's limit: a
-    request for each folder, a round trip for each level.
+    request for each folder, a round trip for each level. In the seed's layout, whose own folders bear no mark, a
+    repository below one named like such a folder (`x/manifests`) is not found.
     """
     found: list[RepositoryName] = []
     level: Sequence[str] = [""]

@@ -4,7 +4,7 @@ The manifest service puts the stores together. Its name is Docker Distribution's
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .concurrency import gather, gather_map
@@ -12,12 +12,19 @@ from .digest import Digest
 from .driver import Driver
 from .errors import (
     BlobUnknown,
+    Damaged,
     DigestMismatch,
+    InvalidArgument,
+    InvalidJSON,
+    InvalidSignature,
     ManifestNameMismatch,
     ManifestTagMismatch,
     ManifestUnknown,
     NotTrusted,
+    RecordDamaged,
     RevstoreError,
+    TagUnknown,
+    Unavailable,
     VerificationFailed,
 )
 from .layers import LayerStore
@@ -34,8 +41,10 @@ from .names import RepositoryName, Tag, tag_or_digest
 from .policy import Policy
 from .revisions import Revision, RevisionStore
 from .signatures import SIGNATURE_LIMIT, Signature, check, is_signed, parse, serialise
-from .tags import Expected, TagState, TagStore
+from .tags import Expected, TagState, TagStore, check_expected
 from .threads import digest_of, in_thread_if_large
+
+_TRIES = 5  # how often all is asked again when the answers are too old to rely on
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,8 @@ class Manifest:
     """A manifest as it is served.
 
     Attributes:
-        content: Its bytes: as stored, or for Docker schema 1 the document with all signatures merged.
+        content: Its bytes: as stored, or for Docker schema 1 the document with all signatures merged (but for
+            those that no document can hold beside others, see `mergeable`).
         media_type: Its type.
         digest: The digest of the revision: for a signed document, of its payload.
         signatures: All its signatures, in the order of a merged document.
@@ -123,7 +133,9 @@ class ManifestService:
         """
         digest = await self._resolve(reference)
         revision = await self._revisions.get(digest)
-        media_type, declared = guess_media_type(revision.payload)
+        media_type, declared = await in_thread_if_large(
+            len(revision.payload), guess_media_type, revision.payload
+        )
         if media_type in {DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED}:
             return await _merged(revision)
         if not declared:
@@ -136,13 +148,13 @@ class ManifestService:
         Raises:
             InvalidTag: It is neither a tag nor a digest.
             InvalidDigest: It is meant for a digest, but is none.
+            LinkDamaged: A link on the way holds something else.
         """
-        target = tag_or_digest(reference)
-        if isinstance(target, Tag):
-            if not await self._tags.exists(target):
-                return False
-            target = await self._tags.resolve(target)
-        return await self._revisions.exists(target)
+        try:
+            digest = await self._resolve(reference)
+        except TagUnknown:
+            return False
+        return await self._revisions.exists(digest)
 
     # ---- writing
 
@@ -166,12 +178,14 @@ class ManifestService:
             tag: The tag to set; None for none.
             media_type: The type that it came with; None to go by the document.
             digest: What its digest must be; also chooses the algorithm under which it is stored.
-            expected: What the tag must point at now (see `TagStore.set`).
+            expected: What the tag must point at now (see `TagStore.set`); only together with a tag.
             check_layers: Refuse it when the repository lacks something that it refers to; None for what the
                 registry's policy says.
 
         Raises:
             InvalidTag: The tag is outside the grammar.
+            InvalidDigest: The digest, or the expected one, is outside the grammar.
+            InvalidArgument: Something is expected of no tag.
             ManifestTooLarge: It has more than 4 MiB.
             InvalidJSON: It is not strict JSON, or not an object.
             InvalidManifest: It is not the manifest that it claims to be.
@@ -179,11 +193,15 @@ class ManifestService:
             DigestMismatch: It has another digest.
             VerificationFailed: All else that is wrong: `ManifestNameMismatch`, `ManifestTagMismatch`,
                 `SignatureMismatch` and its kin, `NotTrusted`, `BlobUnknown` and `ManifestUnknown` for what it
-                refers to. Content may have been written, which nothing refers to; no link was.
-            TagChanged: The tag is not as expected; nothing but content was written.
-            TagImmutable: The policy forbids to move the tag; nothing but content was written.
+                refers to, `Damaged` for what is damaged of that. Content may have been written, which nothing
+                refers to; no link was.
+            TagChanged: The tag is not as expected. It was not moved; the manifest may be stored by its digest.
+            TagImmutable: The policy forbids to move the tag; as before.
+            TagContended: Others changed the tag each of 100 times; as before.
         """
-        name = None if tag is None else Tag(tag)
+        name, expected = None if tag is None else Tag(tag), check_expected(expected)
+        if name is None and expected is not None:
+            raise InvalidArgument("expected", expected, "it is expected of a tag, and none is given")
         incoming = await in_thread_if_large(len(document), self._read, document, media_type, name)
         revision = Digest(digest) if digest is not None else await digest_of(incoming.payload)
         if (
@@ -195,17 +213,14 @@ class ManifestService:
         if incoming.errors:
             missing = await self._missing(incoming.document) if wanted else ()
             raise VerificationFailed(self._name, (*incoming.errors, *missing))
-        state, signed = await self._write(revision, incoming, name, check_layers=wanted)
-        kept = None if incoming.document.declared else incoming.document.media_type
-        if state is not None:
-            self._tags.judge(state, revision, expected)
-            await gather(
-                self._tags.announce(state, revision),
-                self._revisions.link(revision, signed, media_type=kept),
-            )
-            await self._tags.switch(state, revision, expected)
+        kept = None if media_type is None or incoming.document.declared else incoming.document.media_type
+        state, signed = await self._write(revision, incoming, name, kept, check_layers=wanted)
+        if state is None:
+            await self._revisions.link(revision, signed)
         else:
-            await self._revisions.link(revision, signed, media_type=kept)
+            self._tags.judge(state, revision, expected)
+            await gather(self._tags.announce(state, revision), self._revisions.link(revision, signed))
+            await self._tags.switch(state, revision, expected)
         return StoredManifest(
             revision, incoming.document.media_type, len(document), name, incoming.document.subject
         )
@@ -213,7 +228,9 @@ class ManifestService:
     async def delete(self, reference: str) -> None:
         """Delete a tag, by its name; or a revision, by its digest, with the tags that point at it.
 
-        Content stays stored, for other repositories may have it.
+        Content stays stored, for other repositories may have it. Tags go before the revision, and those that
+        were set meanwhile after it; one that is set later still, by a writer who looked before, points at
+        nothing until it is set again or deleted.
 
         Raises:
             InvalidTag: It is neither a tag nor a digest.
@@ -226,10 +243,12 @@ class ManifestService:
         if isinstance(target, Tag):
             await self._tags.delete(target)
             return
-        if not await self._revisions.linked(target):
+        linked, cleared = await gather(self._revisions.linked(target), self._tags.delete_all_of(target))
+        if linked:
+            await self._revisions.delete(target)
+            await self._tags.delete_all_of(target)
+        elif not cleared:
             raise ManifestUnknown(self._name, target)
-        await self._tags.delete_all_of(target)
-        await self._revisions.delete(target)
 
     # ---- inside
 
@@ -259,14 +278,22 @@ class ManifestService:
         return _Incoming(payload, signatures, described, tuple(errors))
 
     async def _write(
-        self, revision: Digest, incoming: _Incoming, tag: Tag | None, *, check_layers: bool
+        self,
+        revision: Digest,
+        incoming: _Incoming,
+        tag: Tag | None,
+        media_type: str | None,
+        *,
+        check_layers: bool,
     ) -> tuple[TagState | None, Sequence[Digest]]:
         """Write content and ask about all that it relies on, together; anew if that took too long to rely on."""
         loop = asyncio.get_running_loop()
-        while True:
+        for _ in range(_TRIES):
             asked = loop.time()
             signed, missing, state, _ = await gather(
-                self._revisions.write_content(revision, incoming.payload, incoming.signatures),
+                self._revisions.write_content(
+                    revision, incoming.payload, incoming.signatures, media_type=media_type
+                ),
                 self._missing(incoming.document) if check_layers else _nothing(),
                 self._look(tag),
                 self._revisions.check_room(revision, incoming.signatures),
@@ -275,6 +302,8 @@ class ManifestService:
                 raise VerificationFailed(self._name, tuple(missing))
             if loop.time() - asked <= self._policy.link_within.total_seconds():
                 return state, signed
+        reason = f"each of {_TRIES} times it took longer than Policy.link_within, {self._policy.link_within}"
+        raise Unavailable(revision, reason)
 
     async def _look(self, tag: Tag | None) -> TagState | None:
         return None if tag is None else await self._tags.look(tag)
@@ -282,29 +311,32 @@ class ManifestService:
     async def _missing(self, document: ManifestDocument) -> Sequence[RevstoreError]:
         """Return an error for each thing that a manifest refers to and the repository lacks. One round trip."""
         blobs, manifests = await gather(
-            gather_map(self._layers.confirm, _digests(document.blobs), limit=self._at_once),
-            gather_map(self._revisions.exists, _digests(document.manifests), limit=self._at_once),
+            gather_map(self._missing_blob, document.blobs, limit=self._at_once),
+            gather_map(self._missing_manifest, document.manifests, limit=self._at_once),
         )
-        return [
-            *(
-                BlobUnknown(descriptor.digest, self._name)
-                for descriptor, found in zip(document.blobs, blobs, strict=True)
-                if found is None
-            ),
-            *(
-                ManifestUnknown(self._name, descriptor.digest)
-                for descriptor, found in zip(document.manifests, manifests, strict=True)
-                if not found
-            ),
-        ]
+        return [error for error in (*blobs, *manifests) if error is not None]
+
+    async def _missing_blob(self, descriptor: Descriptor) -> RevstoreError | None:
+        try:
+            found = await self._layers.confirm(descriptor.digest)
+        except Damaged as error:
+            return error
+        return None if found else BlobUnknown(descriptor.digest, self._name)
+
+    async def _missing_manifest(self, descriptor: Descriptor) -> RevstoreError | None:
+        try:
+            found = await self._revisions.exists(descriptor.digest)
+        except Damaged as error:
+            return error
+        return None if found else ManifestUnknown(self._name, descriptor.digest)
 
 
 def mergeable(signatures: Sequence[Signature]) -> Sequence[Signature]:
     """Return the signatures that one document can hold, of all those stored, in its order.
 
     A signature by certificates that names no `kid` stands only alone: there are no bytes that everybody agrees
-    on for a document with it and others. Writers are refused to add one to others; but each may have come
-    first from its own point of view. No such thing may make a manifest unreadable.
+    on for a document with it and others. Nobody can add one to others; but others may come after it, and they
+    must not make the manifest unreadable.
     """
     return ([signature for signature in signatures if signature.sortable] or signatures[:1])[:SIGNATURE_LIMIT]
 
@@ -312,14 +344,13 @@ def mergeable(signatures: Sequence[Signature]) -> Sequence[Signature]:
 async def _merged(revision: Revision) -> Manifest:
     signatures = mergeable(revision.signatures)
     size = len(revision.payload) + sum(len(signature.blob) for signature in signatures)
-    content = await in_thread_if_large(size, serialise, revision.payload, signatures)
+    try:
+        content = await in_thread_if_large(size, serialise, revision.payload, signatures)
+    except (InvalidJSON, InvalidSignature) as error:  # another program linked what it did not verify
+        raise RecordDamaged(f"the signatures of {revision.digest}", str(error)) from error
     media_type = DOCKER_SCHEMA1_SIGNED if revision.signatures else DOCKER_SCHEMA1
     return Manifest(content, media_type, revision.digest, revision.signatures)
 
 
 async def _nothing() -> Sequence[RevstoreError]:
     return ()
-
-
-def _digests(descriptors: Iterable[Descriptor]) -> Iterable[Digest]:
-    return (descriptor.digest for descriptor in descriptors)

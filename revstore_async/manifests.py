@@ -37,6 +37,28 @@ _UNSTORED = {  # layers that are fetched from elsewhere: a registry need not hav
 }
 _MEDIA_TYPE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}")
 _SIZE_LIMIT = (1 << 63) - 1
+_STRANGERS = {  # members that would let another reader take a manifest for one of another kind (CVE-2021-41190)
+    **dict.fromkeys(_IMAGES, ("manifests", "fsLayers")),
+    **dict.fromkeys(_INDEXES, ("config", "layers", "fsLayers")),
+}
+_NAMES = {
+    name.casefold(): name
+    for name in (
+        *("schemaVersion", "mediaType", "artifactType", "subject", "config", "layers", "manifests"),
+        *(
+            "name",
+            "tag",
+            "fsLayers",
+            "history",
+            "signatures",
+            "blobSum",
+            "digest",
+            "size",
+            "urls",
+            "annotations",
+        ),
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +134,13 @@ def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocu
     config: tuple[Descriptor, ...] = ()
     layers: tuple[Descriptor, ...] = ()
     manifests: tuple[Descriptor, ...] = ()
-    if kind in _IMAGES | _INDEXES and members.get("schemaVersion") != 2:
-        raise InvalidManifest("schemaVersion", "it is not 2")
+    if kind in _STRANGERS:
+        if _version(members) != 2:
+            raise InvalidManifest("schemaVersion", "it is not 2")
+        _check_names(members, "")
+        for name in _STRANGERS[kind]:
+            if name in members:
+                raise InvalidManifest(name, f"it is no member of {kind}")
     if kind in _IMAGES:
         config = (_descriptor(members.get("config"), "config"),)
         layers = tuple(
@@ -142,20 +169,41 @@ def guess_media_type(content: bytes) -> tuple[str | None, bool]:
     """
     try:
         members = json.loads(content)
-        own = members.get("mediaType")
-        version = members.get("schemaVersion")
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, RecursionError):
         return None, False
-    if version == 1:
+    if not isinstance(members, dict):
+        return None, False
+    if _is_schema1(members):
         return DOCKER_SCHEMA1, True
+    own = members.get("mediaType")
     if isinstance(own, str) and _MEDIA_TYPE.fullmatch(own):
         return own, True
     return _by_form(members), False
 
 
+def _version(members: Mapping[str, object]) -> int | None:
+    """Return the schema version; None for what only looks like one (`true`, `1.0`)."""
+    version = members.get("schemaVersion")
+    return version if type(version) is int else None
+
+
+def _is_schema1(members: Mapping[str, object]) -> bool:
+    """Say whether a document is Docker schema 1 by its form, which alone tells; it has no media type itself."""
+    own = members.get("mediaType")
+    return _version(members) == 1 and "fsLayers" in members and (own is None or own in _SCHEMA1)
+
+
+def _check_names(members: Mapping[str, object], member: str) -> None:
+    """Refuse a member that differs from a known one by case only: some readers (Go's) take it for that one."""
+    for name in members:
+        known = _NAMES.get(name.casefold(), name)
+        if name != known:
+            raise InvalidManifest(f"{member}.{name}".lstrip("."), f"it is not written {known!r}")
+
+
 def _by_form(members: Mapping[str, object]) -> str | None:
     """Tell an index from an image manifest, as Docker Distribution does, where neither tells it itself."""
-    if members.get("schemaVersion") != 2:
+    if _version(members) != 2:
         return None
     return OCI_INDEX if "manifests" in members else OCI_MANIFEST if "config" in members else None
 
@@ -174,8 +222,10 @@ def check_media_type(media_type: str, member: str = "mediaType") -> str:
 def _media_type(members: Mapping[str, object], given: str | None) -> tuple[str, bool]:
     if given is not None:
         check_media_type(given, "")
-    if given in _SCHEMA1 or (given is None and members.get("schemaVersion") == 1):
+    if given in _SCHEMA1 or (given is None and _is_schema1(members)):
         return given or DOCKER_SCHEMA1, True
+    if _is_schema1(members):
+        raise InvalidManifest("schemaVersion", f"it is 1, the manifest came as {given!r}")
     own = members.get("mediaType")
     if own is not None:
         if not isinstance(own, str):
@@ -192,8 +242,9 @@ def _media_type(members: Mapping[str, object], given: str | None) -> tuple[str, 
 
 
 def _schema1(members: Mapping[str, object], kind: str) -> ManifestDocument:
-    if members.get("schemaVersion") != 1:
+    if _version(members) != 1:
         raise InvalidManifest("schemaVersion", "it is not 1")
+    _check_names(members, "")
     layers = members.get("fsLayers")
     history = members.get("history")
     if not isinstance(layers, list) or not layers:
@@ -222,6 +273,7 @@ def _descriptors(value: object, member: str) -> tuple[Descriptor, ...]:
 
 def _descriptor(value: object, member: str) -> Descriptor:
     members = _object(value, member)
+    _check_names(members, member)
     media_type = check_media_type(_member(members, "mediaType", member), f"{member}.mediaType")
     digest = _digest(_member(members, "digest", member), f"{member}.digest")
     size = members.get("size")

@@ -84,8 +84,8 @@ class Reference:
         name, colon, tag = name.partition(":")
         if at and colon:
             raise InvalidReference(text, "it has both a tag and a digest")
-        target = Digest(digest) if at else Tag(tag) if colon else None
-        return cls(RepositoryName(name), target)
+        repository = RepositoryName(name)
+        return cls(repository, Digest(digest) if at else Tag(tag) if colon else None)
 
     def __str__(self) -> str:
         match self.target:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Final
 
+from .errors import InvalidArgument
 from .names import RepositoryName, Tag
 from .trust import TrustPolicy
 
@@ -34,7 +35,8 @@ class Policy:
         check_layers: Refuse a manifest when the repository lacks a config, layer or manifest that it refers to.
             A store that keeps manifests only switches it off.
         immutable: The tags that, once set, are neither moved nor deleted.
-        trust: Whose signatures count. A signed manifest without one that counts is refused; None takes any.
+        trust: Whose signatures count. A Docker schema 1 manifest without one that counts is refused, unsigned
+            ones too; None takes any. Other manifests carry no signatures in themselves, and are taken.
         lease: How long a young layer link protects its content; one older than half of it is renewed whenever
             somebody who may push is told that the layer is there.
         link_within: What a check found, or content written, is linked within this time, or asked about again.
@@ -45,3 +47,8 @@ class Policy:
     trust: TrustPolicy | None = None
     lease: timedelta = timedelta(days=1)
     link_within: timedelta = timedelta(minutes=10)
+
+    def __post_init__(self) -> None:
+        for name in ("lease", "link_within"):
+            if getattr(self, name) <= timedelta(0):
+                raise InvalidArgument(name, getattr(self, name), "it is not a time to wait")

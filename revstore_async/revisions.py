@@ -21,6 +21,7 @@ from .errors import (
     InvalidSignature,
     KeyNotFound,
     LinkDangling,
+    ManifestTooLarge,
     ManifestUnknown,
     ObjectTooLarge,
     RecordDamaged,
@@ -78,8 +79,14 @@ class RevisionStore:
     # ---- reading
 
     async def exists(self, digest: Digest) -> bool:
-        """Say whether the repository has a revision, link and content. One round trip, two requests."""
+        """Say whether the repository has a revision, link and content. One round trip, two requests.
+
+        Raises:
+            LinkDamaged: Its link holds something else.
+        """
         link, found = await gather(self._links.find(self._key(digest)), self._blobs.present(digest))
+        if link is not None:
+            expect(link, digest)
         return link is not None and found is not None
 
     async def linked(self, digest: Digest) -> bool:
@@ -178,13 +185,22 @@ class RevisionStore:
             media_type: To keep beside the link, for a manifest that does not tell it itself.
 
         Raises:
+            ManifestTooLarge: The payload has more than 4 MiB.
+            InvalidManifest: The media type is none.
             InvalidSignature: A signature does not verify; nothing was written.
         """
+        if len(payload) > MANIFEST_LIMIT:
+            raise ManifestTooLarge(len(payload), MANIFEST_LIMIT)
+        if media_type is not None:
+            check_media_type(media_type)
         signed = tuple(signatures)
         await to_thread.run_sync(verify, payload, signed)
         digest = await digest_of(payload)
-        stored, _ = await gather(self.write_content(digest, payload, signed), self.check_room(digest, signed))
-        await self.link(digest, stored, media_type=media_type)
+        stored, _ = await gather(
+            self.write_content(digest, payload, signed, media_type=media_type),
+            self.check_room(digest, signed),
+        )
+        await self.link(digest, stored)
         return digest
 
     async def check_room(self, digest: Digest, signatures: Sequence[Signature]) -> None:
@@ -192,7 +208,7 @@ class RevisionStore:
 
         Raises:
             TooManySignatures: There would be more than `SIGNATURE_LIMIT`.
-            ChainWithoutKeyID: One can stand only alone in a document, and there are others.
+            ChainWithoutKeyID: One of these can stand only alone in a document, and there are others.
         """
         if not signatures:
             return
@@ -206,42 +222,54 @@ class RevisionStore:
                 raise ChainWithoutKeyID(f"signatures[{index}]")
 
     async def write_content(
-        self, digest: Digest, payload: bytes, signatures: Sequence[Signature]
+        self,
+        digest: Digest,
+        payload: bytes,
+        signatures: Sequence[Signature],
+        *,
+        media_type: str | None = None,
     ) -> Sequence[Digest]:
-        """Store what `link` then links: the payload and the signatures, together. One round trip.
+        """Store what `link` makes visible: the payload, the signatures, the media type. One round trip.
 
-        Nothing is verified here but the payload's digest, and nothing becomes visible.
+        Nothing is verified here but the payload's digest.
+
+        Args:
+            digest: The payload's digest.
+            payload: The manifest, unsigned.
+            signatures: Signatures of it.
+            media_type: To keep beside the link, in place of one that is kept; None to keep none.
 
         Returns:
             The digests of the signatures.
         """
-        contents = [(signature.blob, None) for signature in signatures]
 
-        async def put(item: tuple[bytes, Digest | None]) -> Digest:
-            content, expected = item
-            return (await self._blobs.put(content, digest=expected)).digest
+        async def keep_media_type() -> None:
+            if media_type is not None:
+                key = self._layout.key(RevisionMediaType(self._name, digest))
+                await self._driver.put(key, media_type.encode())
 
-        *signed, _ = await gather_map(
-            put, [*contents, (payload, digest)], limit=self._driver.capabilities.connections
+        stored, _, _ = await gather(
+            gather_map(
+                self._blobs.put,
+                [signature.blob for signature in signatures],
+                limit=self._driver.capabilities.connections,
+            ),
+            self._blobs.put(payload, digest=digest),
+            keep_media_type(),
         )
-        return signed
+        return [descriptor.digest for descriptor in stored]
 
-    async def link(
-        self, digest: Digest, signatures: Iterable[Digest] = (), *, media_type: str | None = None
-    ) -> None:
+    async def link(self, digest: Digest, signatures: Iterable[Digest] = ()) -> None:
         """Make stored content a revision of this repository, with these signatures. One round trip.
 
         Args:
             digest: The digest of the payload.
             signatures: The digests of signatures of it.
-            media_type: To keep beside the link.
         """
         links = [
             (self._layout.key(SignatureLink(self._name, digest, signature)), signature.encode())
             for signature in signatures
         ]
-        if media_type is not None:
-            links.append((self._layout.key(RevisionMediaType(self._name, digest)), media_type.encode()))
         links.append((self._key(digest), digest.encode()))
         await gather_map(
             lambda link: self._driver.put(*link), links, limit=self._driver.capabilities.connections

@@ -13,10 +13,11 @@ So what was seen counts, and a hint adds an event only where it leaves room for 
 writes no records, did to the tag before the last thing that is known of it.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 
 from .digest import Digest
 from .layout import TagCreated, TagDeleted, TagIndex, TagReplaced
@@ -65,74 +66,103 @@ def history(
 ) -> Sequence[TagEvent]:
     """Return the history of a tag, the oldest entry first; no two neighbours have one revision."""
     told = sorted(records, key=lambda record: (record.place.sequence, record.written))
-    # A dict, to keep those of one whole second in the order of their changes.
-    seen = dict.fromkeys(record.seen for record in told if record.seen)
-    known = [*seen, *([current] if current and current not in seen else [])]
-    known += [TagEvent(None, deletion.written) for deletion in _deletions(told, current)]
+    changes = [list(same) for _, same in groupby(told, key=lambda record: record.place.sequence)]
+    known: list[TagEvent] = []
+    lost: list[TagEvent] = []
+    for number, change in enumerate(changes):
+        last = number + 1 == len(changes)
+        after = current if last else changes[number + 1][0].seen
+        known += dict.fromkeys(record.seen for record in change if record.seen)
+        if after is None:
+            deletions = [record for record in change if isinstance(record.place, TagDeleted)]
+            known += [TagEvent(None, record.written) for record in deletions[-1:]]
+        lost += _overtaken(change, after)
+    if current and current not in known[-1:]:
+        known.append(current)
+    if told and not current and known and known[-1].digest:
+        known.append(TagEvent(None, told[-1].written))  # another program deleted it; it was not earlier
     if not known:
         return []
     end = current.since if current else max(event.since for event in known)
     hints = [TagEvent(entry.place.digest, entry.written) for entry in index if entry.written < end]
-    lost = _overtaken(told, current)
+    evidence = _Evidence(told, known, hints)
     added = [
         hint
         for hint in hints
-        if not _told(hint, known, hints) and (hint.digest in lost or not _refuted(hint, told))
+        if not evidence.tells(hint) and (_is_near(hint, lost) or not evidence.refutes(hint))
     ]
+    # The sort is stable: of one whole second, what is known stays in the order of the changes.
     return _without_repeats(sorted([*known, *added], key=lambda event: event.since))
 
 
-def _deletions(told: Sequence[TagRecord], current: TagEvent | None) -> Iterable[TagRecord]:
-    """Yield the records of deletions that took place: after them, no tag was seen."""
-    for record in told:
-        if isinstance(record.place, TagDeleted):
-            later = [after for after in told if after.place.sequence > record.place.sequence]
-            if later[0].seen is None if later else current is None:
-                yield record
+def _overtaken(change: Sequence[TagRecord], after: TagEvent | None) -> Sequence[TagEvent]:
+    """Return what one of our writers set, if another program replaced it before we saw it there.
+
+    Args:
+        change: The records of one change.
+        after: What was seen next.
+    """
+    attempts = {
+        record.place.successor: record.written
+        for record in change
+        if not isinstance(record.place, TagDeleted)
+    }
+    if len(attempts) != 1 or after is None or after.digest in attempts:
+        return []
+    if any(record.seen == after for record in change):
+        return []  # the change did not take place
+    return [TagEvent(digest, written) for digest, written in attempts.items()]
 
 
-def _overtaken(told: Sequence[TagRecord], current: TagEvent | None) -> Collection[Digest]:
-    """Return revisions that our writers set, and another program's replaced before we saw them there."""
-    lost = set()
-    changes = [list(same) for _, same in groupby(told, key=lambda record: record.place.sequence)]
-    for number, change in enumerate(changes):
-        after = changes[number + 1][0].seen if number + 1 < len(changes) else current
-        wanted = {record.place.successor for record in change if not isinstance(record.place, TagDeleted)}
-        before = {record.seen.digest for record in change if record.seen}
-        if len(wanted) == 1 and after is not None and after.digest not in wanted | before:
-            lost |= wanted
-    return lost
+def _is_near(hint: TagEvent, events: Iterable[TagEvent]) -> bool:
+    """Say whether a hint was written together with one of these."""
+    return any(event.digest == hint.digest and abs(event.since - hint.since) <= _TOGETHER for event in events)
 
 
-def _told(hint: TagEvent, known: Sequence[TagEvent], hints: Sequence[TagEvent]) -> bool:
-    """Say whether a known event is what the hint announced: the same revision, with no other in between."""
-    end = min(
-        (
-            event.since
-            for event in [*known, *hints]
-            if event.digest != hint.digest and event.since > hint.since
-        ),
-        default=None,
-    )
-    return any(
-        event.digest == hint.digest and event.since >= hint.since and (end is None or event.since <= end)
-        for event in known
-    )
+class _Evidence:
+    """What is known of a tag, ordered for looking up by time: a history may have thousands of entries."""
 
+    def __init__(
+        self, told: Sequence[TagRecord], known: Sequence[TagEvent], hints: Sequence[TagEvent]
+    ) -> None:
+        self._known = set(known)
+        self._events = sorted([*known, *hints], key=lambda event: event.since)
+        self._attempts: dict[Digest, list[datetime]] = {}
+        for record in told:
+            if not isinstance(record.place, TagDeleted):
+                self._attempts.setdefault(record.place.successor, []).append(record.written)
+        self._absent = max((record.written for record in told if record.seen is None), default=None)
+        self._spans = sorted(
+            ((record.seen, record.written) for record in told if record.seen), key=lambda span: span[0].since
+        )
 
-def _refuted(hint: TagEvent, told: Sequence[TagRecord]) -> bool:
-    """Say whether the hint is of one of our writers, or the tag is known not to have had the revision then."""
-    for record in told:
-        place, seen = record.place, record.seen
-        if not isinstance(place, TagDeleted) and place.successor == hint.digest:
-            if abs(record.written - hint.since) <= _TOGETHER:
+    def tells(self, hint: TagEvent) -> bool:
+        """Say whether a known event is what the hint announced: the same revision, with no other in between."""
+        end = None
+        start = bisect_left(self._events, hint.since, key=lambda event: event.since)
+        for event in islice(self._events, start, None):
+            if end is not None and event.since > end:
+                break
+            if event.digest == hint.digest and event in self._known:
                 return True
-        elif seen is None:
-            if hint.since <= record.written:
-                return True  # there was no tag, whose deletion takes the index with it
-        elif seen.digest != hint.digest and seen.since <= hint.since <= record.written:
-            return True  # the tag had another revision all that time
-    return False
+            if event.digest != hint.digest and event.since > hint.since and end is None:
+                end = event.since
+        return False
+
+    def refutes(self, hint: TagEvent) -> bool:
+        """Say whether the hint is one of our writers', or the tag is known not to have had the revision then."""
+        attempts = self._attempts.get(hint.digest, []) if hint.digest else []
+        if any(abs(written - hint.since) <= _TOGETHER for written in attempts):
+            return True
+        if self._absent is not None and hint.since <= self._absent:
+            return True  # there was no tag, and the deletion of one takes its index with it
+        before = bisect_right(self._spans, hint.since, key=lambda span: span[0].since)
+        for seen, written in islice(reversed(self._spans), len(self._spans) - before, None):
+            if seen.since < self._spans[before - 1][0].since:
+                break  # spans follow one another: an earlier one ended before this one began
+            if hint.since <= written and seen.digest != hint.digest:
+                return True  # the tag had another revision all that time
+        return False
 
 
 def _without_repeats(events: Sequence[TagEvent]) -> Sequence[TagEvent]:

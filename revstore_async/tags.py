@@ -5,7 +5,7 @@ index link that Docker Distribution keeps for the new revision, and our record o
 leave, are in place (see `revstore_async.tag_history`).
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -13,13 +13,14 @@ from typing import Final
 
 from .concurrency import gather, gather_map
 from .digest import Digest
-from .driver import LIST_LIMIT, Condition, Driver, File, FileInfo, IfAbsent, IfMatch, entries
+from .driver import LIST_LIMIT, Condition, Driver, FileInfo, IfAbsent, IfMatch, entries
 from .errors import (
     ConditionFailed,
     InvalidArgument,
     KeyNotFound,
     LinkDamaged,
     ManifestUnknown,
+    ObjectTooLarge,
     TagChanged,
     TagContended,
     TagImmutable,
@@ -33,6 +34,7 @@ from .policy import Policy
 from .revisions import RevisionStore
 from .tag_history import IndexEntry, TagEvent, TagRecord, history
 from .tag_listing import TagInfo, TagPage, list_tags
+from .threads import in_thread_if_large
 
 TRIES: Final = 100
 """How often a change is tried anew when other writers change the tag meanwhile."""
@@ -47,8 +49,17 @@ class Absent(Enum):
 ABSENT: Final = Absent.ABSENT
 """What a caller expects who expects that there is no such tag."""
 
-Expected = Digest | Absent | None
-"""What a caller expects of a tag: a revision, that there is none, or nothing."""
+Expected = str | Absent | None
+"""What a caller expects of a tag: a revision's digest, that there is none, or nothing."""
+
+
+def check_expected(expected: Expected) -> Expected:
+    """Return what a caller expects of a tag, if it is something that a tag can be.
+
+    Raises:
+        InvalidDigest: It is text, but not a digest.
+    """
+    return Digest(expected) if isinstance(expected, str) else expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +137,7 @@ class TagStore:
     async def list(self, *, limit: int = LIST_LIMIT, last: str | None = None) -> TagPage:
         """Return one page of the tags, in the lexical order of their names.
 
-        One request for a page of 100, however many tags there are, where tags had ten revisions or fewer on
+        One request for a page of 100, however many tags there are, where tags had eight revisions or fewer on
         average: 1,000 keys are listed at once, one for each tag and one for each revision it had, but of one
         tag never more than that. One round trip more where the page ends among names that continue, with
         `-` or `.`, the name of a tag that it must show.
@@ -159,7 +170,8 @@ class TagStore:
 
         Raises:
             InvalidTag: The name is outside the grammar.
-            TagUnknown: There never was such a tag.
+            TagUnknown: Nothing is known of such a tag.
+            LinkDamaged: Its current link is not a digest.
         """
         return list(dict.fromkeys(event.digest for event in await self.history(tag) if event.digest))
 
@@ -171,14 +183,16 @@ class TagStore:
 
         Raises:
             InvalidTag: The name is outside the grammar.
-            TagUnknown: There never was such a tag.
-            LinkDamaged: Its current link is not a digest.
+            TagUnknown: Nothing is known of such a tag.
+            LinkDamaged: Its current link is not a digest; `set` it to heal it.
         """
         tag = Tag(tag)
         link, records, index = await gather(
             self._links.find(self._key(tag)), self._records(tag), self._index(tag)
         )
-        events = history(records, index, TagEvent(link.digest, link.modified) if link else None)
+        current = TagEvent(link.digest, link.modified) if link else None
+        # Some 20 bytes of each entry are looked at; a tag may have had thousands of revisions.
+        events = await in_thread_if_large(20 * (len(records) + len(index)), history, records, index, current)
         if not events:
             raise TagUnknown(self._name, tag)
         return events
@@ -216,14 +230,14 @@ class TagStore:
 
         Raises:
             InvalidTag: The name is outside the grammar.
-            InvalidDigest: The digest is outside the grammar.
+            InvalidDigest: The digest, or the expected one, is outside the grammar.
             ManifestUnknown: The repository has no such revision.
             TagChanged: The tag is not as expected; nothing was changed.
             TagImmutable: The policy forbids to move it.
             TagContended: Others changed it each of 100 times.
             Unsupported: Something is expected, or the tag is immutable, and the driver lacks conditional writes.
         """
-        tag, digest = Tag(tag), Digest(digest)
+        tag, digest, expected = Tag(tag), Digest(digest), check_expected(expected)
         state, known = await gather(self.look(tag), self._revisions.exists(digest))
         if not known:
             raise ManifestUnknown(self._name, digest)
@@ -235,9 +249,13 @@ class TagStore:
         """Point a tag at the revision it had at a time, and return that. Also after it was deleted.
 
         Raises:
+            InvalidTag: The name is outside the grammar.
+            InvalidArgument: The time has no zone.
             TagUnknown: There was no such tag at that time.
             ManifestUnknown: The revision was deleted since.
+            LinkDamaged: Its current link is not a digest; `set` it to heal it.
             TagImmutable: The policy forbids to move it.
+            TagContended: Others changed it each of 100 times.
         """
         digest = await self.as_of(tag, time)
         await self.set(tag, digest)
@@ -246,15 +264,16 @@ class TagStore:
     async def delete(self, tag: str) -> None:
         """Delete a tag; its revisions and its history stay. Four round trips.
 
+        Where the driver lacks conditional deletion, a tag that is set at this very moment is deleted too.
+
         Raises:
             InvalidTag: The name is outside the grammar.
             TagUnknown: There is no such tag.
             TagImmutable: The policy forbids to delete it.
+            TagContended: Others changed it each of 100 times.
         """
-        state = await self.look(Tag(tag))
-        if state.etag is None:
+        if not await self._delete(await self.look(Tag(tag)), lambda state: state.etag is not None):
             raise TagUnknown(self._name, tag)
-        await self._delete(state)
 
     async def delete_all_of(self, digest: Digest) -> Sequence[Tag]:
         """Delete the tags that point at a revision, and return them.
@@ -264,37 +283,27 @@ class TagStore:
         Raises:
             TagImmutable: The policy forbids to delete one of them; none was deleted.
         """
-        candidates = [
-            place.tag
-            async for info in entries(self._driver.list_all, self._layout.tags_of(self._name))
-            if isinstance(place := self._layout.parse(info.key), TagIndex) and place.digest == digest
-        ]
+
+        def is_of(state: TagState) -> bool:
+            return state.current is not None and state.current.digest == digest
+
         at_once = self._driver.capabilities.connections
-        states = [
-            state
-            for state in await gather_map(self.look, candidates, limit=at_once)
-            if state.current and state.current.digest == digest
-        ]
+        candidates = await self._candidates(digest)
+        states = [state for state in await gather_map(self.look, candidates, limit=at_once) if is_of(state)]
         for state in states:
             self._judge_deletion(state)
-        await gather_map(self._delete, states, limit=at_once)
-        return [state.tag for state in states]
+        deleted = await gather_map(lambda state: self._delete(state, is_of), states, limit=at_once)
+        return [state.tag for state, gone in zip(states, deleted, strict=True) if gone]
 
     # ---- the steps of a change, for callers that take them together with others
 
     async def look(self, tag: Tag) -> TagState:
         """Return a tag as it is before a change. One round trip."""
-        file, listed = await gather(
-            self._find(tag), self._driver.list_all(self._layout.history_of(self._name, tag), limit=1)
+        (etag, current, damage), listed = await gather(
+            self._read_current(tag),
+            self._driver.list_all(self._layout.history_of(self._name, tag), limit=1),
         )
-        latest = next(self._told(listed.entries), None)
-        if file is None:
-            return TagState(tag, None, None, None, latest)
-        try:
-            link = read_link(file)
-        except LinkDamaged as error:
-            return TagState(tag, file.info.etag, None, error, latest)
-        return TagState(tag, link.etag, TagEvent(link.digest, link.modified), None, latest)
+        return TagState(tag, etag, current, damage, next(self._told(listed.entries), None))
 
     def judge(self, state: TagState, digest: Digest, expected: Expected) -> None:
         """Say whether a tag may be changed from this state. No request.
@@ -320,10 +329,11 @@ class TagStore:
 
     async def announce(self, state: TagState, digest: Digest) -> None:
         """Write what must lie in the store before a tag is switched. One round trip."""
-        if state.current and state.current.digest == digest:
-            return
         index = self._layout.key(TagIndex(self._name, state.tag, digest))
-        await gather(self._links.create(index, digest), self._record(state, digest))
+        if state.current and state.current.digest == digest:
+            await self._links.create(index, digest)  # it may have gone with a deletion at the same time
+        else:
+            await gather(self._links.create(index, digest), self._record(state, digest))
 
     async def switch(self, state: TagState, digest: Digest, expected: Expected) -> None:
         """Point the tag at a revision: the visible change. One request, when nobody else changes it.
@@ -352,11 +362,21 @@ class TagStore:
 
     # ---- inside
 
-    async def _find(self, tag: Tag) -> File | None:
+    async def _read_current(self, tag: Tag) -> tuple[str | None, TagEvent | None, LinkDamaged | None]:
+        """Return the current link's etag, what it says, or what is wrong with it."""
+        key = self._key(tag)
         try:
-            return await self._driver.get(self._key(tag), limit=LINK_LIMIT)
+            link = read_link(await self._driver.get(key, limit=LINK_LIMIT))
         except KeyNotFound:
-            return None
+            return None, None, None
+        except (LinkDamaged, ObjectTooLarge):
+            # Once more, for the etag; a link that was healed meanwhile is looked at again by the switch.
+            try:
+                etag = (await self._driver.stat(key)).etag
+            except KeyNotFound:
+                return None, None, None
+            return etag, None, LinkDamaged(key, b"")
+        return link.etag, TagEvent(link.digest, link.modified), None
 
     async def _record(self, state: TagState, successor: Digest | None) -> None:
         """Record what the tag is, and what it is about to become; None for its deletion."""
@@ -383,12 +403,43 @@ class TagStore:
         if self._policy.immutable(self._name, state.tag):
             raise TagImmutable(self._name, state.tag, (state.current and state.current.digest) or "")
 
-    async def _delete(self, state: TagState) -> None:
-        self._judge_deletion(state)
-        await self._record(state, None)
-        # The index goes last: whoever looks for the tags of a revision finds them by it.
-        await self._driver.delete(self._key(state.tag))
-        await self._driver.delete_prefix(self._layout.index_of(self._name, state.tag))
+    async def _delete(self, state: TagState, wanted: Callable[[TagState], bool]) -> bool:
+        """Delete a tag as long as its state is one in which that is wanted; say whether it was."""
+        for _ in range(TRIES):
+            if state.etag is None or not wanted(state):
+                return False
+            self._judge_deletion(state)
+            await self._record(state, None)
+            atomic = self._driver.capabilities.conditional_delete
+            try:
+                await self._driver.delete(
+                    self._key(state.tag), condition=IfMatch(state.etag) if atomic else None
+                )
+            except ConditionFailed:
+                state = await self.look(state.tag)
+                continue
+            # The index goes last: whoever looks for the tags of a revision finds them by it.
+            await self._driver.delete_prefix(self._layout.index_of(self._name, state.tag))
+            return True
+        raise TagContended(self._name, state.tag)
+
+    async def _candidates(self, digest: Digest) -> Sequence[Tag]:
+        """Return the tags that may point at a revision: that have it in their index, or have no index.
+
+        A tag that is set while it is deleted may lose its index to the deletion; all of it, that is.
+        """
+        tags: set[Tag] = set()
+        indexed: set[Tag] = set()
+        having: set[Tag] = set()
+        async for info in entries(self._driver.list_all, self._layout.tags_of(self._name)):
+            match self._layout.parse(info.key):
+                case TagCurrent(tag=tag):
+                    tags.add(tag)
+                case TagIndex(tag=tag, digest=revision):
+                    indexed.add(tag)
+                    if revision == digest:
+                        having.add(tag)
+        return sorted(tags & (having | (tags - indexed)))
 
     async def _records(self, tag: Tag) -> Sequence[TagRecord]:
         folder = self._layout.history_of(self._name, tag)

@@ -26,7 +26,7 @@ async def in_thread_if_large(size: int, function: Callable[..., R], *args: objec
     return await to_thread.run_sync(function, *args)
 
 
-async def update(hasher: "_Hash", data: bytes | memoryview) -> None:
+async def update(hasher: "_Hash", data: bytes | bytearray | memoryview) -> None:
     """Feed data to a hasher; in a thread when it is large."""
     if len(data) <= HASH_INLINE:
         hasher.update(data)
@@ -34,7 +34,7 @@ async def update(hasher: "_Hash", data: bytes | memoryview) -> None:
         await to_thread.run_sync(hasher.update, data)
 
 
-async def digest_of(content: bytes, algorithm: str = "sha256") -> Digest:
+async def digest_of(content: bytes | bytearray | memoryview, algorithm: str = "sha256") -> Digest:
     """Return the digest of content; computed in a thread when it is large.
 
     Raises:

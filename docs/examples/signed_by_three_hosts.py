@@ -41,9 +41,13 @@ async def main(url: str) -> None:
         layer = await hello.blobs.put(b"what the image is made of\n")
         say(f"   {layer.digest}  {layer.size} bytes\n")
 
-        say("2. Three hosts sign the same manifest, each with a key of its own, and each puts its own document.")
+        say(
+            "2. Three hosts sign the same manifest, each with a key of its own, and each puts its own document."
+        )
         payload = manifest_of(layer.digest)
-        hosts = {name: SigningKey.generate() for name in ("build.example", "audit.example", "release.example")}
+        hosts = {
+            name: SigningKey.generate() for name in ("build.example", "audit.example", "release.example")
+        }
         for name, key in hosts.items():
             document = serialise(payload, [sign(payload, key)])
             stored = await hello.manifests.put(document, tag="latest")
@@ -64,7 +68,10 @@ async def main(url: str) -> None:
         say(f"   {counted} of {len(manifest.signatures)} signatures counts\n")
 
         say("5. What does not fit is refused, with everything that is wrong in one error.")
-        foreign = json.loads(payload) | {"name": "library/other", "fsLayers": [{"blobSum": "sha256:" + "0" * 64}]}
+        foreign = json.loads(payload) | {
+            "name": "library/other",
+            "fsLayers": [{"blobSum": "sha256:" + "0" * 64}],
+        }
         try:
             await hello.manifests.put(json.dumps(foreign).encode(), tag="latest")
         except VerificationFailed as error:

@@ -74,7 +74,7 @@ class TimeType(click.ParamType[datetime]):
 
 def document_or_reference(text: str) -> bytes | Reference:
     """Read FILE|REF: `-` is standard input, an existing file's path that file, anything else a reference."""
-    if text == "-" or Path(text).is_file():
+    if text == "-" or _is_file(text):
         return read_document(text)
     try:
         reference = Reference.parse(text)
@@ -83,6 +83,13 @@ def document_or_reference(text: str) -> bytes | Reference:
     if reference.target is None:
         raise click.UsageError(f"{text!r} is no file, and as a reference names no tag or digest")
     return reference
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # too long for a path; it may be a reference all the same
+        return False
 
 
 def read_document(path: str) -> bytes:
@@ -94,7 +101,10 @@ def read_document(path: str) -> bytes:
 
 def signing_key(path: str, passphrase: str | None) -> SigningKey:
     """Load a private key, PEM or JWK."""
-    content = read_document(path)
+    return _signing_key(read_document(path), passphrase)
+
+
+def _signing_key(content: bytes, passphrase: str | None) -> SigningKey:
     if content.lstrip().startswith(b"{"):
         return SigningKey.from_jwk(content)
     return SigningKey.from_pem(content, passphrase.encode() if passphrase else None)
@@ -107,14 +117,14 @@ def public_key(path: str) -> PublicKey:
     try:
         return load(content)
     except UnusableKey:
-        return signing_key(path, None).public
+        return _signing_key(content, None).public
 
 
 def trust_policy(arguments: Sequence[str]) -> TrustPolicy | None:
     """Make one policy of all --trust: key IDs, files of keys, files of CA certificates."""
     policies: list[TrustPolicy] = []
     for argument in arguments:
-        if not Path(argument).is_file():
+        if not _is_file(argument):
             if argument.count(":") != 11:
                 raise click.UsageError(f"--trust {argument!r} is neither a file nor a key ID")
             policies.append(TrustedKeys([argument]))

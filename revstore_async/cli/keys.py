@@ -11,6 +11,7 @@ from .session import Session, shared_options
 
 
 @click.group()
+@shared_options
 def key() -> None:
     """Make a signing key, or look at one."""
 
@@ -24,7 +25,8 @@ def new(session: Session, file: str, kind: KeyKind) -> None:
     """Make a private key, in PEM: a new file that only you can read, whose key ID is printed; or to - ."""
     made = SigningKey.generate(kind)
     if file == "-":
-        click.echo(made.to_pem().decode(), nl=False)
+        pem = made.to_pem().decode()
+        session.say({"kid": made.kid, "pem": pem}, pem.strip())
         return
     # O_EXCL: a key is never written over another.
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-import sys
+import os
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -32,9 +33,10 @@ class Session:
 
     def within(self, work: Callable[[Registry], Awaitable[Answer]], policy: Policy | None = None) -> Answer:
         """Open the store, let the work be done in it, and close it."""
-        if not self.store:
+        # Not click's envvar: the option stands in two places, and the one given must win over both defaults.
+        url = self.store or os.environ.get("REVSTORE_STORE")
+        if not url:
             raise click.UsageError("which store? Give --store URL, or set REVSTORE_STORE")
-        url = self.store
 
         async def opened() -> Answer:
             async with Registry.open(url, policy=policy) as registry:
@@ -73,7 +75,6 @@ def shared_options(command: Command) -> Command:
         click.option(
             "--store",
             metavar="URL",
-            envvar="REVSTORE_STORE",
             expose_value=False,
             callback=_take_store,
             help="The store, such as file:///var/lib/registry. Default: $REVSTORE_STORE.",
@@ -91,13 +92,15 @@ def exit_code(command: click.Command, arguments: list[str]) -> int:
         return NO
     except click.exceptions.Exit as error:
         return error.exit_code
-    except BrokenPipeError:  # the reader of our output left: nobody is there to be told
-        sys.stderr.close()
+    except SystemExit:  # click's own answer to a reader of our output that left; it would say 1
         return FAILURE
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except (RevstoreError, click.ClickException, OSError) as error:
         return _told(error)
+    except Exception:  # noqa: BLE001 - a defect: it is shown whole, and is no answer
+        traceback.print_exc()
+        return FAILURE
     return FINE
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 import click
 
 from ..digest import Digest
-from ..errors import RepositoryUnknown, RevstoreError
+from ..errors import InvalidInput, RepositoryUnknown, RevstoreError
 from ..names import Reference, RepositoryName, Tag, tag_or_digest
 from ..repository import Registry
 from ..tag_listing import TagInfo
@@ -120,8 +120,9 @@ COMMANDS = (tags, tag, history, restore, ls)
 
 def _target(repository: RepositoryName, source: str) -> Tag | Digest:
     """Read REF: a tag, a digest, or a full reference into the same repository."""
-    if source.startswith((f"{repository}:", f"{repository}@")):
-        target = Reference.parse(source).target
-        if target is not None:
-            return target
-    return tag_or_digest(source)
+    try:
+        return tag_or_digest(source)
+    except InvalidInput:
+        if not source.startswith((f"{repository}:", f"{repository}@")):
+            raise
+    return Reference.parse(source).target or tag_or_digest(source)

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import Unsupported
-from .values import Capabilities, Condition, File, FileInfo, Folder, Page
+from .values import Capabilities, Condition, File, FileInfo, Folder, IfMatch, Page
 
 LIST_LIMIT = 1000
 """Entries of one page at most; what S3 gives for one request."""
@@ -70,7 +70,8 @@ class Writer(ABC):
     async def write(self, data: bytes | memoryview, /) -> None:
         """Accept bytes. Their memory may be used again when it returns.
 
-        Memory is bounded by a small multiple of `Capabilities.part_size`, whatever the object's size.
+        When it fails or is cancelled, `offset` tells whether they were accepted. Memory is bounded by a small
+        multiple of `Capabilities.part_size`, whatever the object's size.
         """
 
     @abstractmethod
@@ -129,7 +130,7 @@ class Driver(ABC):
 
     @abstractmethod
     async def __aenter__(self) -> Self:
-        """Open what is needed. A driver may be opened once."""
+        """Open what is needed. A driver is open once at a time."""
 
     @abstractmethod
     async def __aexit__(
@@ -159,7 +160,8 @@ class Driver(ABC):
         The condition and the write are one step: of many writers at once with `IfAbsent`, or with `IfMatch`
         of one etag, exactly one wins. `IfMatch` where nothing is stored fails.
 
-        A conditional write whose answer was lost is resolved by reading back before anybody is told.
+        A conditional write whose answer was lost is resolved by reading back before anybody is told: it never
+        ends in `ConditionFailed` because of itself.
 
         Raises:
             ConditionFailed: The condition does not hold; nothing was written.
@@ -270,8 +272,17 @@ class Driver(ABC):
     # ---- deletion
 
     @abstractmethod
-    async def delete(self, key: str) -> None:
-        """Delete an object. Idempotent: it is no error where nothing is stored under the key."""
+    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+        """Delete an object. Idempotent: without a condition it is no error where nothing is stored.
+
+        Args:
+            key: Its key.
+            condition: Delete only the version that has this etag; judged and done in one step, as in `put`.
+
+        Raises:
+            ConditionFailed: Another version is stored, or none; nothing was deleted.
+            Unsupported: A condition was given and the driver lacks `conditional_delete`.
+        """
 
     @abstractmethod
     async def delete_many(self, keys: Iterable[str]) -> None:
@@ -293,6 +304,9 @@ class Driver(ABC):
     @abstractmethod
     async def purge_writers(self, older_than: timedelta) -> int:
         """Remove what abandoned and suspended writers left, where nothing was written for that long.
+
+        Writers at work are left alone. A server that does not list unfinished writes leaves those to its own
+        rules, which the driver documents.
 
         Returns:
             How many unfinished writes were removed.

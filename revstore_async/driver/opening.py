@@ -1,7 +1,7 @@
 """From a store URL to a driver, by the entry points that any installed package may offer."""
 
 from importlib.metadata import entry_points
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from ..errors import InvalidStoreURL
 from .contract import Driver
@@ -22,7 +22,10 @@ def open_driver(url: str, **options: object) -> Driver:
         InvalidStoreURL: It is no URL, no installed driver has its scheme, or the driver refuses the rest.
         MissingExtra: The driver needs packages that are not installed; the extra is named.
     """
-    scheme = urlsplit(url).scheme
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError as error:
+        raise InvalidStoreURL(f"{url[:8]}...", str(error)) from error
     if not scheme:
         raise InvalidStoreURL(
             without_secrets(url), "it has no scheme; a folder is written file:///the/folder"
@@ -41,8 +44,6 @@ def without_secrets(url: str) -> str:
     """Return the URL as it may be shown: without user, password and query."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return (
-        urlunsplit((parts.scheme, host, parts.path, "...", ""))
-        if parts.query
-        else urlunsplit((parts.scheme, host, parts.path, "", ""))
-    )
+    place = f"//{host}{parts.path}" if host or parts.path.startswith("/") else parts.path
+    scheme = f"{parts.scheme}:" if parts.scheme else ""
+    return scheme + place + ("?..." if parts.query else "")

@@ -93,9 +93,11 @@ class Capabilities:
     Attributes:
         conditional_put: `put` takes conditions, and exactly one of many writers at once wins.
         conditional_commit: `Writer.commit` takes them too.
+        conditional_delete: `delete` takes `IfMatch`.
         resumable_writes: `Writer.suspend` and `open_writer(resume=...)` work.
         signed_urls: `url_for` works.
-        ordered_listing: `list` and `list_all` give the byte order of keys; without it, only a whole folder.
+        ordered_listing: `list` and `list_all` give the byte order of keys. Without it they are in an order of
+            the server's own, in which `start_after` takes only what `Page.next` gave.
         connections: Requests that may usefully be under way at once.
         part_size: Bytes that a writer gathers before it sends them; its memory is a small multiple of it.
         time_resolution: The finest difference that `FileInfo.modified` can show.
@@ -103,6 +105,7 @@ class Capabilities:
 
     conditional_put: bool = True
     conditional_commit: bool = True
+    conditional_delete: bool = False
     resumable_writes: bool = True
     signed_urls: bool = False
     ordered_listing: bool = True

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from .contract import LIST_LIMIT, Driver, Reader, Writer
-from .values import Capabilities, Condition, File, FileInfo, Folder, Page
+from .values import Capabilities, Condition, File, FileInfo, Folder, IfMatch, Page
 
 
 class DriverWrapper(Driver):
@@ -71,8 +71,8 @@ class DriverWrapper(Driver):
     ) -> Page[FileInfo]:
         return await self.inner.list_all(prefix, start_after=start_after, limit=limit)
 
-    async def delete(self, key: str) -> None:
-        await self.inner.delete(key)
+    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+        await self.inner.delete(key, condition=condition)
 
     async def delete_many(self, keys: Iterable[str]) -> None:
         await self.inner.delete_many(keys)

@@ -213,8 +213,11 @@ class TagChanged(Conflict):
     tag: str
     expected: str | None
     actual: str | None
-    says: ClassVar[str] = "tag {tag!r} of {repository!r} is at {actual}, not at {expected}"
+    says: ClassVar[str] = "tag {tag!r} of {repository!r} is not as expected"
     advice: ClassVar[str] = "look at the new value and decide anew"
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}: it is {self.actual or 'absent'}, not {self.expected or 'absent'}"
 
 
 @dataclass(eq=False)

@@ -17,8 +17,9 @@ from .signing_key import SigningKey
 def sign(payload: bytes, key: SigningKey, *, time: datetime | None = None) -> Signature:
     """Sign a payload; `serialise` makes a document of it and its signatures.
 
-    It computes here and now: 0.1 ms for EC, some milliseconds for RSA. A key with certificates writes them as
-    `x5c` beside the `jwk`, so that the signature can stand among others; libtrust verifies it so too.
+    It computes here and now: 0.3 ms for P-256, about 90 ms for RSA of 3,072 bits. From a coroutine, use a
+    thread. A key with certificates writes them as `x5c` beside the `jwk`, so that the signature can stand among
+    others; libtrust verifies it so too.
 
     Args:
         payload: A JSON object with a member or more, none of them `signatures`.

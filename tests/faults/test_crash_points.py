@@ -15,9 +15,10 @@ import pytest
 from revstore_async import ABSENT, Digest, Registry, Repository, sign, verify_document
 from revstore_async.driver import Driver
 from revstore_async.errors import BlobUnknown, NotFound, RevstoreError, TagChanged, TagUnknown, Unavailable
+from revstore_async.tags import Expected
 from revstore_drivers.memory import MemoryDriver, MemoryStore
 from revstore_drivers.wrappers import At, Fault, FaultsDriver, When
-from tests.parts.documents import image, index, key, schema1, signed
+from tests.parts.documents import DOCKER_SCHEMA2, image, index, key, schema1, signed
 
 LAYERS = [b"layer 0", b"layer 1"]
 OTHER_LAYER = b"a layer that comes later"
@@ -45,12 +46,19 @@ async def pieces(content: bytes) -> AsyncIterator[bytes]:
         yield content[start : start + 8]
 
 
-def put(document: bytes, tag: str | None = None, **options: object) -> Step:
-    return lambda repository: repository.manifests.put(document, tag=tag, **options)
+def put(document: bytes, tag: str | None = None, expected: Expected = None) -> Step:
+    return lambda repository: repository.manifests.put(document, tag=tag, expected=expected)
 
 
-def set_tag(tag: str, document: bytes, **options: object) -> Step:
-    return lambda repository: repository.tags.set(tag, Digest.of(document), **options)
+SILENT = image(*LAYERS, media_type=None)
+
+
+async def put_silent(repository: Repository) -> object:
+    return await repository.manifests.put(SILENT, tag="latest", media_type=DOCKER_SCHEMA2)
+
+
+def set_tag(tag: str, document: bytes, expected: Expected = None) -> Step:
+    return lambda repository: repository.tags.set(tag, Digest.of(document), expected=expected)
 
 
 async def restore_first(repository: Repository) -> object:
@@ -76,6 +84,7 @@ WRITES = [
     Write("deletion of a revision", [put(BY_3_AND_4)], lambda r: r.revisions.delete(Digest.of(PAYLOAD))),
     Write("manifest", [], put(A)),
     Write("manifest without a word of its type", [], put(image(*LAYERS, media_type=None), "latest")),
+    Write("manifest of a type it came with", [], put_silent),
     Write("index", BOTH, put(INDEX, "latest")),
     Write("manifest by a new tag", [], put(A, "latest")),
     Write("manifest by a tag that moves", [put(A, "latest")], put(B, "latest")),
@@ -86,7 +95,9 @@ WRITES = [
     Write("manifest with an expectation", [put(A, "latest")], put(B, "latest", expected=Digest.of(A))),
     Write("tag", BOTH, set_tag("latest", A)),
     Write("tag that moves", [*BOTH, set_tag("latest", A)], set_tag("latest", B)),
-    Write("tag with an expectation", [*BOTH, set_tag("latest", A)], set_tag("latest", B, expected=Digest.of(A))),
+    Write(
+        "tag with an expectation", [*BOTH, set_tag("latest", A)], set_tag("latest", B, expected=Digest.of(A))
+    ),
     Write("tag that is expected to be absent", BOTH, set_tag("latest", A, expected=ABSENT)),
     Write("restored tag", [*BOTH, set_tag("latest", A), set_tag("latest", B)], restore_first),
     Write(
@@ -113,6 +124,7 @@ class Seen:
 
     tags: dict[str, str]
     revisions: dict[str, frozenset[bytes]]
+    media_types: dict[str, str]
     history: dict[str, list[str | None]]
     layers: frozenset[str]
 
@@ -121,7 +133,10 @@ async def look(driver: Driver) -> Seen:
     """Read everything; whatever can't be read fails the test."""
     async with Registry(driver) as registry:
         repository = registry.repository("library/hello")
-        tags, revisions, history = {}, {}, {}
+        tags: dict[str, str] = {}
+        revisions: dict[str, frozenset[bytes]] = {}
+        media_types: dict[str, str] = {}
+        history: dict[str, list[str | None]] = {}
         async for info in repository.tags:
             tags[info.tag] = await repository.tags.resolve(info.tag)
         for tag in ("latest", "other", "stable"):
@@ -135,17 +150,19 @@ async def look(driver: Driver) -> Seen:
             manifest = await repository.manifests.get(revision.digest)
             if manifest.media_type.endswith("prettyjws"):
                 assert verify_document(manifest.content).payload == PAYLOAD
+            if "manifest.v1+" not in manifest.media_type:  # of schema 1, it follows from the signatures
+                media_types[revision.digest] = manifest.media_type
             revisions[revision.digest] = frozenset(signature.blob for signature in manifest.signatures)
         for tag, digest in tags.items():
             assert digest in revisions, f"{tag} points at nothing"
-        layers = set()
+        layers: set[str] = set()
         for content in [*LAYERS, OTHER_LAYER]:
             try:
                 assert await repository.blobs.get(Digest.of(content)) == content
                 layers.add(Digest.of(content))
             except BlobUnknown:
                 pass
-        return Seen(tags, revisions, history, frozenset(layers))
+        return Seen(tags, revisions, media_types, history, frozenset(layers))
 
 
 def whole(before: Seen, now: Seen, after: Seen) -> None:
@@ -165,6 +182,8 @@ def whole(before: Seen, now: Seen, after: Seen) -> None:
         assert earlier & later <= now.revisions[digest] <= earlier | later
         if digest not in after.revisions:  # half deleted is not seen
             assert now.revisions[digest] == earlier
+    for digest in now.media_types:
+        assert now.media_types[digest] in {before.media_types.get(digest), after.media_types.get(digest)}
     assert before.layers & after.layers <= now.layers <= before.layers | after.layers
 
 
@@ -219,7 +238,7 @@ def faults() -> dict[str, Callable[[Driver, int], FaultsDriver]]:
 
 @pytest.mark.parametrize("fault", faults())
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.name)
-async def test_nothing_half_done_is_seen_and_repeating_succeeds(write: Write, fault: str):
+async def test_nothing_half_done_is_seen_and_repeating_succeeds(write: Write, fault: str) -> None:
     opened = await prepared(write)
     before = await look(opened())
     assert await attempt(write, opened()) is None

@@ -11,7 +11,7 @@ from revstore_async.layout import CURRENT, LayerLink
 from revstore_async.policy import Policy
 
 
-async def test_a_layer_is_reached_only_through_a_repository_that_links_it(registry: Registry):
+async def test_a_layer_is_reached_only_through_a_repository_that_links_it(registry: Registry) -> None:
     here, elsewhere = registry.repository("here"), registry.repository("elsewhere")
     descriptor = await here.blobs.put(b"layer")
     assert await here.blobs.get(descriptor.digest) == b"layer"
@@ -32,14 +32,16 @@ async def test_a_layer_is_reached_only_through_a_repository_that_links_it(regist
                 pass
 
 
-async def test_an_offset_past_the_end_is_told_to_whoever_may_read(repository: Repository):
+async def test_an_offset_past_the_end_is_told_to_whoever_may_read(repository: Repository) -> None:
     digest = (await repository.blobs.put(b"layer")).digest
     with pytest.raises(InvalidOffset):
         async with repository.blobs.open(digest, offset=6):
             pass
 
 
-async def test_a_link_to_content_that_is_gone_is_named(registry: Registry, repository: Repository, driver: Driver):
+async def test_a_link_to_content_that_is_gone_is_named(
+    registry: Registry, repository: Repository, driver: Driver
+) -> None:
     digest = (await repository.blobs.put(b"layer")).digest
     await driver.delete(registry.blobs.path(digest))
     assert not await repository.blobs.exists(digest)
@@ -54,7 +56,7 @@ async def test_a_link_to_content_that_is_gone_is_named(registry: Registry, repos
     assert await repository.blobs.get(digest) == b"layer"
 
 
-async def test_a_yes_renews_a_link_older_than_half_its_lease(registry: Registry, driver: Driver):
+async def test_a_yes_renews_a_link_older_than_half_its_lease(registry: Registry, driver: Driver) -> None:
     repository = registry.repository("library/hello")
     digest = (await repository.blobs.put(b"layer")).digest
     key = CURRENT.key(LayerLink(repository.name, digest))

@@ -31,7 +31,7 @@ def signatures(*hosts: int) -> list[Signature]:
     return [sign(PAYLOAD, key(host)) for host in hosts]
 
 
-async def test_an_unsigned_payload_is_a_revision(repository: Repository):
+async def test_an_unsigned_payload_is_a_revision(repository: Repository) -> None:
     assert not await repository.revisions.exists(DIGEST)
     assert await repository.revisions.put(PAYLOAD) == DIGEST
     assert await repository.revisions.exists(DIGEST)
@@ -40,7 +40,7 @@ async def test_an_unsigned_payload_is_a_revision(repository: Repository):
     assert await repository.revisions.signatures(DIGEST) == ()
 
 
-async def test_signatures_add_up_whoever_comes_first(registry: Registry):
+async def test_signatures_add_up_whoever_comes_first(registry: Registry) -> None:
     expected = None
     for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
         repository = registry.repository("order-" + "-".join(map(str, order)))
@@ -55,7 +55,7 @@ async def test_signatures_add_up_whoever_comes_first(registry: Registry):
         assert await repository.revisions.signatures(DIGEST) == expected
 
 
-async def test_signatures_are_added_later_to_a_stored_revision(repository: Repository):
+async def test_signatures_are_added_later_to_a_stored_revision(repository: Repository) -> None:
     await repository.revisions.put(PAYLOAD)
     added = signatures(0, 1)
     await repository.revisions.add_signatures(DIGEST, added)
@@ -66,7 +66,7 @@ async def test_signatures_are_added_later_to_a_stored_revision(repository: Repos
 
 async def test_a_signature_of_another_payload_is_refused_and_nothing_is_written(
     repository: Repository, driver: Driver
-):
+) -> None:
     with pytest.raises(SignatureMismatch):
         await repository.revisions.put(PAYLOAD, [*signatures(1), foreign()])
     assert (await driver.list_all()).entries == ()
@@ -84,7 +84,7 @@ def foreign() -> Signature:
     return sign(same, key(0))
 
 
-async def test_revisions_are_a_repositorys_own(registry: Registry):
+async def test_revisions_are_a_repositorys_own(registry: Registry) -> None:
     await registry.repository("here").revisions.put(PAYLOAD, signatures(0))
     with pytest.raises(ManifestUnknown) as unknown:
         await registry.repository("elsewhere").revisions.get(DIGEST)
@@ -93,14 +93,14 @@ async def test_revisions_are_a_repositorys_own(registry: Registry):
         await registry.repository("elsewhere").revisions.signatures(DIGEST)
 
 
-async def test_link_makes_stored_content_a_revision(registry: Registry):
+async def test_link_makes_stored_content_a_revision(registry: Registry) -> None:
     await registry.blobs.put(PAYLOAD)
     repository = registry.repository("elsewhere")
     await repository.revisions.link(DIGEST)
     assert (await repository.revisions.get(DIGEST)).payload == PAYLOAD
 
 
-async def test_enumerate(repository: Repository):
+async def test_enumerate(repository: Repository) -> None:
     payloads = [schema1(Digest.of(b"layer"), number=number) for number in range(5)]
     for payload in payloads:
         await repository.revisions.put(payload, [sign(payload, key(0))])
@@ -108,7 +108,7 @@ async def test_enumerate(repository: Repository):
     assert found == sorted(map(Digest.of, payloads))
 
 
-async def test_delete(repository: Repository, driver: Driver):
+async def test_delete(repository: Repository, driver: Driver) -> None:
     await repository.revisions.put(PAYLOAD, signatures(0, 1), media_type="application/vnd.example+json")
     await repository.revisions.delete(DIGEST)
     await repository.revisions.delete(DIGEST)
@@ -118,7 +118,7 @@ async def test_delete(repository: Repository, driver: Driver):
     assert await repository.revisions.signatures(DIGEST) == ()
 
 
-async def test_the_media_type_is_kept_where_it_is_given(repository: Repository):
+async def test_the_media_type_is_kept_where_it_is_given(repository: Repository) -> None:
     await repository.revisions.put(PAYLOAD)
     assert await repository.revisions.media_type(DIGEST) is None
     await repository.revisions.put(PAYLOAD, media_type="application/vnd.example+json")
@@ -126,7 +126,7 @@ async def test_the_media_type_is_kept_where_it_is_given(repository: Repository):
 
 
 @pytest.mark.parametrize("count", [1, 500])
-async def test_many_signatures(registry: Registry, count: int):
+async def test_many_signatures(registry: Registry, count: int) -> None:
     """Signed by one key again and again: ECDSA gives another signature each time."""
     repository = registry.repository("library/hello")
     signed = [sign(PAYLOAD, key(0)) for _ in range(count)]
@@ -134,7 +134,7 @@ async def test_many_signatures(registry: Registry, count: int):
     assert set((await repository.revisions.get(DIGEST)).signatures) == set(signed)
 
 
-async def test_no_more_signatures_than_a_document_holds(registry: Registry, driver: Driver):
+async def test_no_more_signatures_than_a_document_holds(registry: Registry, driver: Driver) -> None:
     repository = registry.repository("library/hello")
     await repository.revisions.put(PAYLOAD)
     for number in range(SIGNATURE_LIMIT):
@@ -144,7 +144,7 @@ async def test_no_more_signatures_than_a_document_holds(registry: Registry, driv
         await repository.revisions.add_signatures(DIGEST, signatures(0))
 
 
-async def test_a_chain_without_a_key_id_is_not_added_to_others(repository: Repository):
+async def test_a_chain_without_a_key_id_is_not_added_to_others(repository: Repository) -> None:
     chain_only = without_key_id(sign(PAYLOAD, chained_key("ec256")))
     await repository.revisions.put(PAYLOAD, signatures(0))
     with pytest.raises(ChainWithoutKeyID):
@@ -154,7 +154,7 @@ async def test_a_chain_without_a_key_id_is_not_added_to_others(repository: Repos
 # ---- damage
 
 
-async def test_damage_is_named(registry: Registry, repository: Repository, driver: Driver):
+async def test_damage_is_named(registry: Registry, repository: Repository, driver: Driver) -> None:
     signed = signatures(0)
     await repository.revisions.put(PAYLOAD, signed)
     link = CURRENT.key(RevisionLink(repository.name, DIGEST))
@@ -190,7 +190,7 @@ async def test_damage_is_named(registry: Registry, repository: Repository, drive
 
 async def test_what_is_linked_as_a_signature_must_be_one(
     registry: Registry, repository: Repository, driver: Driver
-):
+) -> None:
     await repository.revisions.put(PAYLOAD)
     stranger = (await registry.blobs.put(b'{"not": "a signature"}')).digest
     key = CURRENT.key(SignatureLink(repository.name, DIGEST, stranger))
@@ -200,7 +200,7 @@ async def test_what_is_linked_as_a_signature_must_be_one(
     assert damaged.value.key == key
 
 
-async def test_content_over_the_limit_is_told_only_to_who_has_a_link(registry: Registry):
+async def test_content_over_the_limit_is_told_only_to_who_has_a_link(registry: Registry) -> None:
     layer = b"x" * (MANIFEST_LIMIT + 1)
     digest = (await registry.blobs.put(layer)).digest
     repository = registry.repository("library/hello")
@@ -214,7 +214,7 @@ async def test_content_over_the_limit_is_told_only_to_who_has_a_link(registry: R
 # ---- fan-out
 
 
-async def test_signatures_are_read_together_and_siblings_end_when_one_fails(store_url: str):
+async def test_signatures_are_read_together_and_siblings_end_when_one_fails(store_url: str) -> None:
     async with Registry.open(store_url) as registry:
         repository = registry.repository("library/hello")
         signed = signatures(*range(8))

@@ -1,12 +1,14 @@
 """Pages of tags in the order of names, at a cost that does not depend on how many there are."""
 
 import random
+from itertools import chain
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revstore_async import CURRENT, Digest, Registry, Repository
+from revstore_async.driver import FileInfo, Page
 from revstore_async.errors import InvalidArgument, InvalidTag
 from revstore_async.layout import TagCurrent, TagIndex
 from revstore_async.names import RepositoryName, Tag
@@ -28,7 +30,7 @@ async def tagged(registry: Registry, tags: list[str], revisions: int = 1) -> Rep
 
 
 async def pages(repository: Repository, limit: int, last: str | None = None) -> list[list[str]]:
-    found = []
+    found: list[list[str]] = []
     while True:
         page = await repository.tags.list(limit=limit, last=last)
         found.append([info.tag for info in page.tags])
@@ -38,16 +40,18 @@ async def pages(repository: Repository, limit: int, last: str | None = None) -> 
         last = page.next
 
 
-async def test_names_come_in_their_own_order_not_in_that_of_keys(registry: Registry):
+async def test_names_come_in_their_own_order_not_in_that_of_keys(registry: Registry) -> None:
     tags = ["v1", "v1-rc", "v1.0", "v1.0-rc", "v10", "v1_0", "V1", "a", "1", "_", "v1-rc.1", "v1-"]
     repository = await tagged(registry, tags)
     for limit in range(1, len(tags) + 2):
-        assert sum(await pages(repository, limit), []) == sorted(tags)
+        assert list(chain.from_iterable(await pages(repository, limit))) == sorted(tags)
     for last in [*tags, "0", "v", "v1-a", "zzz"]:
-        assert sum(await pages(repository, 2, last), []) == sorted(tag for tag in tags if tag > last)
+        assert list(chain.from_iterable(await pages(repository, 2, last))) == sorted(
+            tag for tag in tags if tag > last
+        )
 
 
-async def test_bad_pages_are_refused(repository: Repository):
+async def test_bad_pages_are_refused(repository: Repository) -> None:
     with pytest.raises(InvalidArgument, match="limit"):
         await repository.tags.list(limit=0)
     with pytest.raises(InvalidTag):
@@ -60,37 +64,42 @@ TAGS = st.lists(st.from_regex(r"[ab1][ab1.-]{0,4}", fullmatch=True), unique=True
 
 @settings(max_examples=150, deadline=None)
 @given(TAGS, st.integers(1, 12), st.integers(1, 9), st.data())
-def test_any_names_in_pages_of_any_size(tags: list[str], limit: int, scanned: int, data: st.DataObject):
+def test_any_names_in_pages_of_any_size(
+    tags: list[str], limit: int, scanned: int, data: st.DataObject
+) -> None:
     """With listings of few keys, so that a scan stops at every place that there is."""
 
     class FewKeys(TracingDriver):
-        async def list_all(self, prefix="", *, start_after=None, limit=1000):
+        async def list_all(
+            self, prefix: str = "", *, start_after: str | None = None, limit: int = 1000
+        ) -> Page[FileInfo]:
             return await super().list_all(prefix, start_after=start_after, limit=min(limit, scanned))
 
-    async def main():
+    async def main() -> None:
         async with Registry(FewKeys(MemoryDriver())) as registry:
             repository = await tagged(registry, tags, data.draw(st.integers(1, 4)))
             last = data.draw(st.none() | st.sampled_from([*tags, "a", "a.", "b-1"]))
             expected = sorted(tag for tag in tags if last is None or tag > last)
-            assert sum(await pages(repository, limit, last), []) == expected
+            assert list(chain.from_iterable(await pages(repository, limit, last))) == expected
             assert [info.tag async for info in repository.tags] == sorted(tags)
 
     run_on_virtual_clock(main())
 
 
 @pytest.mark.parametrize("revisions", [1, 3])
-def test_a_page_costs_the_same_among_few_tags_and_many(revisions: int):
+def test_a_page_costs_the_same_among_few_tags_and_many(revisions: int) -> None:
     async def requests(count: int) -> list[int]:
         tags = [f"build-{number:06}" for number in range(count)]
         random.Random(0).shuffle(tags)
-        async with Registry(TracingDriver(MemoryDriver())) as registry:
+        driver = TracingDriver(MemoryDriver())
+        async with Registry(driver) as registry:
             repository = await tagged(registry, tags, revisions)
             counted = []
             for last in (None, "build-000100", f"build-{count // 2:06}"):
-                registry.driver.reset()
+                driver.reset()
                 page = await repository.tags.list(limit=100, last=last)
                 assert len(page.tags) == 100
-                counted.append(len(registry.driver.requests))
+                counted.append(len(driver.requests))
             return counted
 
     few, many = run_on_virtual_clock(requests(1_000)), run_on_virtual_clock(requests(10_000))
@@ -99,12 +108,13 @@ def test_a_page_costs_the_same_among_few_tags_and_many(revisions: int):
     assert few == [2, 1, 1]
 
 
-def test_a_tag_with_a_long_index_is_listed_once_not_read_through():
+def test_a_tag_with_a_long_index_is_listed_once_not_read_through() -> None:
     async def main() -> int:
-        async with Registry(TracingDriver(MemoryDriver())) as registry:
+        driver = TracingDriver(MemoryDriver())
+        async with Registry(driver) as registry:
             repository = await tagged(registry, ["a", "nightly", "z"], 10_000)
-            registry.driver.reset()
+            driver.reset()
             assert [info.tag for info in (await repository.tags.list()).tags] == ["a", "nightly", "z"]
-            return len(registry.driver.requests)
+            return len(driver.requests)
 
     assert run_on_virtual_clock(main()) <= 4

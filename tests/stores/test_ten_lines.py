@@ -4,7 +4,7 @@ from revstore_async import Registry, SigningKey, serialise, sign, verify_documen
 from tests.parts.documents import schema1
 
 
-async def test_ten_lines_store_sign_tag_read_and_verify(store_url: str):
+async def test_ten_lines_store_sign_tag_read_and_verify(store_url: str) -> None:
     async with Registry.open(store_url) as registry:
         repository = registry.repository("library/hello")
         layer = await repository.blobs.put(b"layer")

@@ -22,6 +22,7 @@ from revstore_async.driver import (
     File,
     FileInfo,
     Folder,
+    IfMatch,
     Page,
     Reader,
     Writer,
@@ -55,7 +56,7 @@ class FilesystemDriver(Driver):
         """Make a driver.
 
         Args:
-            root: The folder; it is created on opening, if it is missing.
+            root: The folder. If it is missing, nothing is stored there; the first write creates it.
             threads: How many calls may wait for the disk at once.
         """
         self.root = Path(root)
@@ -82,7 +83,7 @@ class FilesystemDriver(Driver):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(connections=self._count, part_size=PART)
+        return Capabilities(conditional_delete=True, connections=self._count, part_size=PART)
 
     async def __aenter__(self) -> Self:
         threads = Threads(self._count)
@@ -184,8 +185,10 @@ class FilesystemDriver(Driver):
         root, threads = self._open()
         return await threads.run(prefix, list_below, root, prefix, start_after, limit)
 
-    async def delete(self, key: str) -> None:
-        await self.delete_many([key])
+    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+        check_key(key)
+        root, threads = self._open()
+        await threads.run(key, _delete, root, [key], condition)
 
     async def delete_many(self, keys: Iterable[str]) -> None:
         judged = [check_key(key) for key in keys]
@@ -232,8 +235,8 @@ def _get(root: Root, key: str, limit: int | None) -> File:
     return File(info, content)
 
 
-def _delete(root: Root, keys: list[str]) -> None:
-    folders = {key.rpartition("/")[0] for key in keys if root.remove(key)}
+def _delete(root: Root, keys: list[str], condition: IfMatch | None = None) -> None:
+    folders = {key.rpartition("/")[0] for key in keys if root.remove(key, condition)}
     for folder in folders:
         with suppress(FileNotFoundError):  # somebody else found it empty and removed it: that is as good
             sync_folder(root.path_of(folder))

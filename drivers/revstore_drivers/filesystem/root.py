@@ -13,8 +13,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zlib import crc32
 
-from revstore_async.driver import KEY_LIMIT, FileInfo
+from revstore_async.driver import KEY_LIMIT, FileInfo, IfMatch
 from revstore_async.errors import AccessDenied, InvalidKey, KeyNotFound
+
+from ..arguments import check_condition
 
 MARK = ","
 """The first character of every name here that is no part of a key: it is outside the grammar of keys."""
@@ -59,8 +61,9 @@ class Root:
     """
 
     def __init__(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True)
         self.path = str(path.resolve())
+        if os.path.lexists(self.path) and not Path(self.path).is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "the root is not a folder", self.path)
 
     def path_of(self, key: str) -> str:
         """Return the path of a key, or of a prefix."""
@@ -94,6 +97,9 @@ class Root:
             FileNotFoundError: Another process removes an empty folder at this moment; to be tried again.
         """
         at = self.path
+        if not Path(at).is_dir():
+            Path(at).mkdir(parents=True, exist_ok=True)
+            sync_folder(str(Path(at).parent))
         for part in key.split("/")[:-1]:
             above, at = at, f"{at}/{part}"
             try:
@@ -156,10 +162,19 @@ class Root:
         finally:
             os.close(lock)
 
-    def remove(self, key: str) -> bool:
-        """Remove the file of a key; say whether there was one. Its folder is neither synced nor pruned."""
+    def remove(self, key: str, condition: IfMatch | None = None) -> bool:
+        """Remove the file of a key; say whether there was one. Its folder is neither synced nor pruned.
+
+        Raises:
+            ConditionFailed: It is another version, or there is none.
+        """
+        if self.find(key) is None:  # before the lock, whose folder a deletion of nothing need not make
+            check_condition(key, condition, None)
+            return False
         with self.locked(key):
-            if self.find(key) is None:
+            status = self.find(key)
+            check_condition(key, condition, info_of(key, status).etag if status else None)
+            if status is None:
                 return False
             with suppress(FileNotFoundError):
                 os.unlink(self.path_of(key))

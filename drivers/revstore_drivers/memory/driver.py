@@ -16,6 +16,7 @@ from revstore_async.driver import (
     File,
     FileInfo,
     Folder,
+    IfMatch,
     Page,
     Reader,
     Writer,
@@ -74,7 +75,7 @@ class MemoryDriver(Driver):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities()
+        return Capabilities(conditional_delete=True)
 
     async def __aenter__(self) -> Self:
         self._open = True
@@ -164,8 +165,11 @@ class MemoryDriver(Driver):
         await self._asked()
         return _page((self.store.objects[key].info for key in self.store.below(begin, start_after)), limit)
 
-    async def delete(self, key: str) -> None:
-        await self.delete_many([key])
+    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+        check_key(key)
+        await self._asked()
+        self.store.remove(key, condition)
+        await asyncio.sleep(0)
 
     async def delete_many(self, keys: Iterable[str]) -> None:
         judged = [check_key(key) for key in keys]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from revstore_async.driver import Condition, File, FileInfo, Folder
+from revstore_async.driver import Condition, File, FileInfo, Folder, IfMatch
 from revstore_async.errors import InvalidKey
 
 from ..arguments import check_condition
@@ -52,7 +52,7 @@ class MemoryStore:
             ConditionFailed: It does not hold.
             InvalidKey: A folder has this key, or an object has the key of one of its folders.
         """
-        check_condition(key, condition, self.objects[key].info.etag if key in self.objects else None)
+        self._judge(key, condition)
         self._check_place(key)
         info = FileInfo(key, len(content), now.astimezone(UTC), self._number())
         if key not in self.objects:
@@ -60,8 +60,9 @@ class MemoryStore:
         self.objects[key] = File(info, content)
         return info
 
-    def remove(self, key: str) -> None:
+    def remove(self, key: str, condition: IfMatch | None = None) -> None:
         """Forget an object, if it is there."""
+        self._judge(key, condition)
         if self.objects.pop(key, None) is not None:
             del self._order[bisect_left(self._order, key)]
 
@@ -97,6 +98,9 @@ class MemoryStore:
         for count in range(1, len(parts)):
             if (parent := "/".join(parts[:count])) in self.objects:
                 raise InvalidKey(key, f"the object {parent!r} stands where a folder is needed")
+
+    def _judge(self, key: str, condition: Condition | None) -> None:
+        check_condition(key, condition, self.objects[key].info.etag if key in self.objects else None)
 
     def _number(self) -> str:
         self._made += 1

@@ -20,6 +20,7 @@ from revstore_async.driver import (
     File,
     FileInfo,
     Folder,
+    IfMatch,
     Page,
     Reader,
     Writer,
@@ -123,9 +124,9 @@ class AroundDriver(DriverWrapper):
         async with self.around(Call("list_all", prefix)):
             return await self.inner.list_all(prefix, start_after=start_after, limit=limit)
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
         async with self.around(Call("delete", key)):
-            await self.inner.delete(key)
+            await self.inner.delete(key, condition=condition)
 
     async def delete_many(self, keys: Iterable[str]) -> None:
         several = [*keys]

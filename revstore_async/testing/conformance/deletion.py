@@ -1,11 +1,13 @@
 """Deletion: of one, of many, of all below a prefix."""
 
+import asyncio
+
 import pytest
 
-from revstore_async.driver import Driver
-from revstore_async.errors import InvalidKey, KeyNotFound
+from revstore_async.driver import Driver, IfMatch
+from revstore_async.errors import ConditionFailed, InvalidKey, KeyNotFound, Unsupported
 
-from .base import Hooks, content_of, keys_of, pattern, places_of, write_all
+from .base import Hooks, content_of, keys_of, need, pattern, places_of, write_all
 
 
 class Deletion(Hooks):
@@ -32,6 +34,46 @@ class Deletion(Hooks):
             await driver.delete(key)
             await driver.delete_many([key, key])
         assert await keys_of(driver) == ["folder/key"]
+
+    async def test_delete_of_one_version(self, driver: Driver) -> None:
+        """With a condition, only that version is deleted; another, or none, is an error, and nothing changes."""
+        need(driver, "conditional_delete")
+        old = await driver.put("folder/key", b"old")
+        new = await driver.put("folder/key", b"new")
+        with pytest.raises(ConditionFailed) as caught:
+            await driver.delete("folder/key", condition=IfMatch(old.etag))
+        assert caught.value.key == "folder/key"
+        assert await driver.stat("folder/key") == new
+        await driver.delete("folder/key", condition=IfMatch(new.etag))
+        assert await keys_of(driver) == []
+        for key in ("folder/key", "never"):
+            with pytest.raises(ConditionFailed):
+                await driver.delete(key, condition=IfMatch(new.etag))
+
+    async def test_delete_of_one_version_against_a_write_over_it(self, driver: Driver) -> None:
+        """A deletion and a conditional write of one version: exactly one wins."""
+        need(driver, "conditional_delete")
+        need(driver, "conditional_put")
+        for number in range(25):
+            key = f"key-{number}"
+            old = await driver.put(key, b"old")
+            results = await asyncio.gather(
+                driver.delete(key, condition=IfMatch(old.etag)),
+                driver.put(key, b"new", condition=IfMatch(old.etag)),
+                return_exceptions=True,
+            )
+            assert [isinstance(result, ConditionFailed) for result in results].count(True) == 1
+            assert (await keys_of(driver) == [key]) == (results[0] is not None)
+            await driver.delete(key)
+
+    async def test_without_the_capability_a_condition_is_refused(self, driver: Driver) -> None:
+        """A driver that can't is asked in vain, and deletes nothing."""
+        if driver.capabilities.conditional_delete:
+            return
+        info = await driver.put("key", b"content")
+        with pytest.raises(Unsupported):
+            await driver.delete("key", condition=IfMatch(info.etag))
+        assert await keys_of(driver) == ["key"]
 
     async def test_an_empty_folder_is_none(self, driver: Driver) -> None:
         """A folder is what has keys below it: with the last one it goes, and its name is free for a key."""
