@@ -19,9 +19,9 @@ from .names import Reference, RepositoryName, Tag
 from .policy import Policy, tags_matching
 from .repository import Registry, Repository
 from .signatures import PublicKey, Signature, SigningKey, merge, serialise, sign, verify_document
+from .tag_changes import ABSENT
 from .tag_history import TagEvent
 from .tag_listing import TagInfo, TagPage
-from .tags import ABSENT
 from .trust import TrustedCertificates, TrustedKeys, TrustPolicy
 
 __all__ = [

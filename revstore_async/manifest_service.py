@@ -41,7 +41,8 @@ from .names import RepositoryName, Tag, tag_or_digest
 from .policy import Policy
 from .revisions import Revision, RevisionStore
 from .signatures import SIGNATURE_LIMIT, Signature, check, is_signed, parse, serialise
-from .tags import Expected, TagState, TagStore, check_expected
+from .tag_changes import Expected, TagState, check_expected
+from .tags import TagStore
 from .threads import digest_of, in_thread_if_large
 
 _TRIES = 5  # how often all is asked again when the answers are too old to rely on
@@ -218,9 +219,9 @@ class ManifestService:
         if state is None:
             await self._revisions.link(revision, signed)
         else:
-            self._tags.judge(state, revision, expected)
-            await gather(self._tags.announce(state, revision), self._revisions.link(revision, signed))
-            await self._tags.switch(state, revision, expected)
+            self._tags.changes.judge(state, revision, expected)
+            await gather(self._tags.changes.announce(state, revision), self._revisions.link(revision, signed))
+            await self._tags.changes.switch(state, revision, expected)
         return StoredManifest(
             revision, incoming.document.media_type, len(document), name, incoming.document.subject
         )
@@ -306,7 +307,7 @@ class ManifestService:
         raise Unavailable(revision, reason)
 
     async def _look(self, tag: Tag | None) -> TagState | None:
-        return None if tag is None else await self._tags.look(tag)
+        return None if tag is None else await self._tags.changes.look(tag)
 
     async def _missing(self, document: ManifestDocument) -> Sequence[RevstoreError]:
         """Return an error for each thing that a manifest refers to and the repository lacks. One round trip."""

@@ -20,7 +20,8 @@ from datetime import datetime, timedelta
 from itertools import groupby, islice
 
 from .digest import Digest
-from .layout import TagCreated, TagDeleted, TagIndex, TagReplaced
+from .driver import FileInfo
+from .layout import Layout, TagCreated, TagDeleted, TagIndex, TagReplaced
 
 _TOGETHER = timedelta(minutes=1)  # a record and an index link of one attempt are written within this
 
@@ -59,6 +60,24 @@ class IndexEntry:
 
     place: TagIndex
     written: datetime
+
+
+def read_records(layout: Layout, listed: Iterable[FileInfo]) -> Sequence[TagRecord]:
+    """Return the records among listed objects, in their order."""
+    return [
+        TagRecord(place, info.modified)
+        for info in listed
+        if isinstance(place := layout.parse(info.key), TagCreated | TagReplaced | TagDeleted)
+    ]
+
+
+def read_index(layout: Layout, listed: Iterable[FileInfo]) -> Sequence[IndexEntry]:
+    """Return the index links among listed objects, in their order."""
+    return [
+        IndexEntry(place, info.modified)
+        for info in listed
+        if isinstance(place := layout.parse(info.key), TagIndex)
+    ]
 
 
 def history(

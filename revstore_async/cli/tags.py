@@ -8,8 +8,8 @@ from ..digest import Digest
 from ..errors import InvalidInput, RepositoryUnknown, RevstoreError
 from ..names import Reference, RepositoryName, Tag, tag_or_digest
 from ..repository import Registry
+from ..tag_changes import ABSENT, Expected
 from ..tag_listing import TagInfo
-from ..tags import ABSENT, Expected
 from .inputs import ReferenceType, RepositoryType, TimeType
 from .session import Session, shared_options
 

@@ -15,7 +15,7 @@ import pytest
 from revstore_async import ABSENT, Digest, Registry, Repository, sign, verify_document
 from revstore_async.driver import Driver
 from revstore_async.errors import BlobUnknown, NotFound, RevstoreError, TagChanged, TagUnknown, Unavailable
-from revstore_async.tags import Expected
+from revstore_async.tag_changes import Expected
 from revstore_drivers.memory import MemoryDriver, MemoryStore
 from revstore_drivers.wrappers import At, Fault, FaultsDriver, When
 from tests.parts.documents import DOCKER_SCHEMA2, image, index, key, schema1, signed

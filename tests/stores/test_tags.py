@@ -22,7 +22,7 @@ from revstore_async.errors import (
 )
 from revstore_async.layout import TagCurrent, TagIndex
 from revstore_async.names import Tag
-from revstore_async.tags import Expected
+from revstore_async.tag_changes import Expected
 from revstore_async.testing import run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver
 from revstore_drivers.wrappers import LatencyDriver
