@@ -231,6 +231,16 @@ def test_ls(run: Run, files: None) -> None:
     assert run("ls", "--json").value == ["a", "a/c", "b"]
 
 
+def test_doctor(run: Run):
+    ran = run("doctor")
+    assert ran.code == 0
+    assert "one winner of 50" in ran.text
+    report = run("doctor", "--json").value
+    assert report["healthy"] is True
+    assert report["capabilities"]["conditional_put"] is True
+    assert run("ls").out == b""
+
+
 # ---- signatures
 
 

@@ -1,0 +1,114 @@
+"""The doctor finds what a store does, whatever its driver says."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from revstore_async import Driver
+from revstore_async.doctor import Finding, Verdict, examine
+from revstore_async.driver import Condition, DriverWrapper, File, FileInfo, IfMatch, Page
+from revstore_async.errors import AccessDenied
+from revstore_drivers.memory import MemoryDriver
+from revstore_drivers.wrappers import Fault, FaultsDriver, Rule, Script
+
+
+async def test_a_good_store_is_healthy_and_left_as_it_was(driver: Driver):
+    await driver.put("mine", b"content")
+    told: list[Finding] = []
+    report = await examine(driver, on_finding=told.append)
+    assert report.healthy
+    assert list(report.findings) == told
+    assert {finding.verdict for finding in told} == {Verdict.HONOURED, Verdict.NOT_OFFERED}
+    assert report.capabilities == driver.capabilities
+    assert [info.key for info in (await driver.list_all()).entries] == ["mine"]
+
+
+class IgnoresConditions(DriverWrapper):
+    async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
+        return await self.inner.put(key, content)
+
+
+class HasNoAtomicConditions(DriverWrapper):
+    """Judges first and writes then, as servers do that imitate."""
+
+    async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
+        if condition is not None:
+            await self.inner.put(f"{key}-judged", b"", condition=None)
+            page = await self.inner.list_all(key.rpartition("/")[0])
+            there = {info.key: info.etag for info in page.entries}.get(key)
+            if there != (condition.etag if isinstance(condition, IfMatch) else None):
+                return await self.inner.put(key, content, condition=condition)
+        return await self.inner.put(key, content)
+
+
+class DeletesAnyVersion(DriverWrapper):
+    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+        await self.inner.delete(key)
+
+
+class ListsBackwards(DriverWrapper):
+    async def list_all(
+        self, prefix: str = "", *, start_after: str | None = None, limit: int = 1000
+    ) -> Page[FileInfo]:
+        page = await self.inner.list_all(prefix, start_after=start_after, limit=limit)
+        return Page(page.entries[::-1], page.next)
+
+
+class ReadsStale(DriverWrapper):
+    def __init__(self, inner: Driver) -> None:
+        super().__init__(inner)
+        self.first: dict[str, File] = {}
+
+    async def get(self, key: str, *, limit: int | None = None) -> File:
+        return self.first.setdefault(key, await self.inner.get(key, limit=limit))
+
+
+class LivesInThePast(DriverWrapper):
+    async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
+        info = await self.inner.put(key, content, condition=condition)
+        return replace(info, modified=datetime.now(UTC) - timedelta(hours=1))
+
+
+class DeletesOne(DriverWrapper):
+    async def delete_many(self, keys: Iterable[str]) -> None:
+        await self.inner.delete(next(iter(keys)))
+
+
+LIARS: list[tuple[Callable[[Driver], Driver], set[str], set[str]]] = [
+    (IgnoresConditions, {"write if absent", "write if unchanged"}, {"conditional_put"}),
+    (HasNoAtomicConditions, {"write if absent", "write if unchanged"}, {"conditional_put"}),
+    (DeletesAnyVersion, {"deletion if unchanged"}, {"conditional_delete"}),
+    (ListsBackwards, {"listings in byte order"}, {"ordered_listing"}),
+    (ReadsStale, {"what was written is read"}, set()),
+    (LivesInThePast, {"clock"}, set()),
+    (DeletesOne, {"deletion of many"}, set()),
+    (lambda driver: FaultsDriver(driver, Script(Rule("copy", Fault.BEFORE))), {"copy"}, set()),
+]
+
+
+@pytest.mark.parametrize(
+    ("liar", "checks", "lacking"), LIARS, ids=lambda value: getattr(value, "__name__", None)
+)
+async def test_a_store_that_does_something_else_is_found_out(
+    liar: Callable[[Driver], Driver], checks: set[str], lacking: set[str]
+):
+    async with liar(MemoryDriver()) as driver:
+        report = await examine(driver)
+        broken = {finding.check for finding in report.findings if finding.verdict is Verdict.BROKEN}
+        assert broken == checks
+        assert not report.healthy
+        assert all(finding.detail for finding in report.findings if finding.verdict is Verdict.BROKEN)
+        for capability in lacking:
+            assert not getattr(report.capabilities, capability)
+
+
+async def test_a_store_that_cannot_be_written_to_is_not_examined():
+    class Refuses(DriverWrapper):
+        async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
+            raise AccessDenied(key, "read only")
+
+    async with Refuses(MemoryDriver()) as driver:
+        with pytest.raises(AccessDenied):
+            await examine(driver)
