@@ -71,7 +71,7 @@ class IfAbsent:
 
 @dataclass(frozen=True, slots=True)
 class IfMatch:
-    """Write only over the version that has this etag.
+    """Write over, or delete, only the version that has this etag.
 
     Attributes:
         etag: As `FileInfo.etag` gave it.

@@ -263,6 +263,20 @@ class DriverStateMachine(RuleBasedStateMachine):
         self.run(self.driver.delete(key))
         self._forget(key)
 
+    @precondition(lambda self: self.driver.capabilities.conditional_delete)
+    @rule(key=_KEYS, kind=st.sampled_from(["match", "stale"]))
+    def delete_version(self, key: str, kind: str) -> None:
+        """Delete one version; another one, or none, stays as it is."""
+        condition, holds = self._condition(key, kind)
+        assert isinstance(condition, IfMatch)
+        try:
+            self.run(self.driver.delete(key, condition=condition))
+        except ConditionFailed:
+            assert not holds, f"{condition} was held not to hold"
+        else:
+            assert holds, f"{condition} was held to hold"
+            self._forget(key)
+
     @precondition(lambda self: bool(self.model))
     @rule(data=st.data(), others=st.lists(_KEYS, max_size=2))
     def delete_many(self, data: st.DataObject, others: list[str]) -> None:

@@ -1,14 +1,19 @@
 """A process of test_filesystem_processes: it says that it is ready, waits for its go, and works on a folder."""
 
 import asyncio
+import random
 import sys
+import time
+from collections.abc import Awaitable, Callable
 
-from revstore_async.driver import IfAbsent, IfMatch
-from revstore_async.errors import ConditionFailed
+from revstore_async.driver import Condition, FileInfo, IfAbsent, IfMatch
+from revstore_async.errors import ConditionFailed, KeyNotFound
 from revstore_drivers.filesystem import FilesystemDriver
 
 
-async def write(driver, way, key, content, condition=None):
+async def write(
+    driver: FilesystemDriver, way: str, key: str, content: bytes, condition: Condition | None = None
+) -> FileInfo:
     if way == "put":
         return await driver.put(key, content, condition=condition)
     async with driver.open_writer(key) as writer:
@@ -18,7 +23,7 @@ async def write(driver, way, key, content, condition=None):
         return await writer.commit(condition=condition)
 
 
-async def race(driver, way, name, rounds):
+async def race(driver: FilesystemDriver, way: str, name: str, rounds: str) -> None:
     won = []
     for number in range(int(rounds)):
         try:
@@ -29,7 +34,7 @@ async def race(driver, way, name, rounds):
     print(*won)
 
 
-async def count(driver, times):
+async def count(driver: FilesystemDriver, times: str) -> None:
     for _ in range(int(times)):
         while True:
             file = await driver.get("counter")
@@ -41,7 +46,36 @@ async def count(driver, times):
             break
 
 
-async def churn(driver, name, times):
+async def replace(driver: FilesystemDriver, way: str, rounds: str) -> None:
+    """Delete or write over the version that opens a round; whoever wins sees to the next round's version."""
+    key, won, took = "folder/key", [], 0.0
+    while True:
+        try:
+            file = await driver.get(key)
+        except KeyNotFound:  # deleted just now: the next round is about to begin
+            continue
+        number = int(file.content)
+        if number >= int(rounds):
+            break
+        condition, following = IfMatch(file.info.etag), b"%d" % (number + 1)
+        try:
+            if way == "delete":
+                # A write takes its time before it is judged: without waiting, the deletion would mostly win.
+                await asyncio.sleep(random.choice([0.0, random.random() * took]))
+                await driver.delete(key, condition=condition)
+            else:
+                await write(driver, way, key, following, condition)
+        except ConditionFailed:
+            continue
+        won.append(str(number))
+        if way == "delete":
+            begun = time.monotonic()
+            await driver.put(key, following, condition=IfAbsent())
+            took = time.monotonic() - begun
+    print(*won)
+
+
+async def churn(driver: FilesystemDriver, name: str, times: str) -> None:
     key = f"churn/deep/er/{name}"
     for number in range(int(times)):
         await write(driver, "put" if number % 2 else "commit", key, b"content")
@@ -51,7 +85,7 @@ async def churn(driver, name, times):
     print("fine")
 
 
-async def overwrite(driver, way):
+async def overwrite(driver: FilesystemDriver, way: str) -> None:
     version = 0
     while True:
         await write(driver, way, "folder/key", b"%08d" % version * 100_000)
@@ -59,7 +93,7 @@ async def overwrite(driver, way):
         version += 1
 
 
-async def hold(driver):
+async def hold(driver: FilesystemDriver) -> None:
     async with driver.open_writer("folder/key") as writer:
         await writer.write(b"x" * 3_000_000)
         state = await writer.suspend()
@@ -71,13 +105,21 @@ async def hold(driver):
         await asyncio.sleep(60)
 
 
-async def main(what, folder, *arguments):
+WORK: dict[str, Callable[..., Awaitable[None]]] = {
+    "race": race,
+    "count": count,
+    "replace": replace,
+    "churn": churn,
+    "overwrite": overwrite,
+    "hold": hold,
+}
+
+
+async def main(what: str, folder: str, *arguments: str) -> None:
     async with FilesystemDriver(folder) as driver:
         print("ready", flush=True)
         sys.stdin.readline()
-        await {"race": race, "count": count, "churn": churn, "overwrite": overwrite, "hold": hold}[what](
-            driver, *arguments
-        )
+        await WORK[what](driver, *arguments)
 
 
 if __name__ == "__main__":

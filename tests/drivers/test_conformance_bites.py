@@ -37,10 +37,27 @@ class IgnoresConditions(MemoryDriver):
 
 
 class DeletesByTextPrefix(MemoryDriver):
-    async def delete_prefix(self, prefix):
+    async def delete_prefix(self, prefix) -> None:
         await super().delete_prefix(prefix)
         for key in [key for key in self.store.objects if key.startswith(prefix)]:
             self.store.remove(key)
+
+
+class DeletesAnyVersion(MemoryDriver):
+    async def delete(self, key, *, condition=None) -> None:
+        await super().delete(key)
+
+
+class ChecksThenDeletes(MemoryDriver):
+    async def delete(self, key, *, condition=None) -> None:
+        if condition is not None:
+            try:
+                info = await self.stat(key)
+            except KeyNotFound:
+                raise ConditionFailed(key, str(condition)) from None
+            if info.etag != condition.etag:
+                raise ConditionFailed(key, str(condition))
+        await super().delete(key)
 
 
 class ListsLikeAWalk(MemoryDriver):
@@ -71,7 +88,7 @@ class WritesInTwoSteps(MemoryDriver):
 
 
 class DeletesWhileJudging(MemoryDriver):
-    async def delete_many(self, keys):
+    async def delete_many(self, keys) -> None:
         for key in keys:
             await super().delete_many([key])
 
@@ -87,6 +104,8 @@ MUTANTS = [
     (SameEtag, "test_etags_differ", ()),
     (IgnoresConditions, "test_if_match", (put,)),
     (IgnoresConditions, "test_if_absent", (put,)),
+    (DeletesAnyVersion, "test_delete_of_one_version", ()),
+    (ChecksThenDeletes, "test_delete_of_one_version_against_a_write_over_it", ()),
     (DeletesByTextPrefix, "test_delete_prefix", ()),
     (ListsLikeAWalk, "test_the_order", ()),
     (ListsFoldersAfterAnyText, "test_start_after", ("",)),
@@ -95,11 +114,12 @@ MUTANTS = [
     (WritesInTwoSteps, "test_all_or_nothing", ("put",)),
     (DeletesWhileJudging, "test_keys_are_judged_first", ()),
     (ClaimsNoConditions, "test_a_lacking_condition_is_refused", ()),
+    (ClaimsNoConditions, "test_without_the_capability_a_condition_is_refused", ()),
 ]
 
 
 @pytest.mark.parametrize(("mutant", "test", "arguments"), MUTANTS)
-async def test_a_wrong_driver_fails(mutant, test, arguments):
+async def test_a_wrong_driver_fails(mutant, test, arguments) -> None:
     suite = DriverConformance()
     check = getattr(suite, test)
     async with MemoryDriver() as right:

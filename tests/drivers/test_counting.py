@@ -1,6 +1,7 @@
 """Limits, tracing and latency, on a virtual clock."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -13,11 +14,11 @@ from revstore_drivers.wrappers import LatencyDriver, LimitsDriver, Request, Trac
 PART = MemoryDriver().capabilities.part_size
 
 
-def traced(test):
+def traced(test: Callable[[TracingDriver], Awaitable[None]]) -> Callable[[], None]:
     """Run a test with a traced driver whose requests take one second each."""
 
-    def run():
-        async def main():
+    def run() -> None:
+        async def main() -> None:
             async with TracingDriver(LatencyDriver(MemoryDriver(), 1.0)) as driver:
                 await test(driver)
 
@@ -27,7 +28,7 @@ def traced(test):
 
 
 @traced
-async def test_requests_in_turn_and_at_once(driver):
+async def test_requests_in_turn_and_at_once(driver: TracingDriver) -> None:
     await driver.put("a", b"12345")
     await asyncio.gather(driver.get("a"), driver.stat("a"), driver.get("a"))
     await driver.list_all()
@@ -43,7 +44,7 @@ async def test_requests_in_turn_and_at_once(driver):
 
 
 @traced
-async def test_the_longest_chain_counts(driver):
+async def test_the_longest_chain_counts(driver: TracingDriver) -> None:
     async def chain(length: int) -> None:
         for number in range(length):
             await driver.put(f"{length}/{number}", b"")
@@ -54,7 +55,7 @@ async def test_the_longest_chain_counts(driver):
 
 
 @traced
-async def test_failed_requests_are_requests(driver):
+async def test_failed_requests_are_requests(driver: TracingDriver) -> None:
     await driver.put("a", b"")
     with pytest.raises(KeyNotFound):
         await driver.get("b")
@@ -68,7 +69,7 @@ async def test_failed_requests_are_requests(driver):
 
 
 @traced
-async def test_a_cancelled_request_is_recorded(driver):
+async def test_a_cancelled_request_is_recorded(driver: TracingDriver) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
             await driver.get("a")
@@ -76,7 +77,7 @@ async def test_a_cancelled_request_is_recorded(driver):
 
 
 @traced
-async def test_a_reader_is_one_request_that_ends_at_its_first_byte(driver):
+async def test_a_reader_is_one_request_that_ends_at_its_first_byte(driver: TracingDriver) -> None:
     await driver.put("a", b"0123456789")
     driver.reset()
     async with driver.open_reader("a", offset=2) as reader:
@@ -88,7 +89,7 @@ async def test_a_reader_is_one_request_that_ends_at_its_first_byte(driver):
 
 
 @traced
-async def test_small_content_is_one_request(driver):
+async def test_small_content_is_one_request(driver: TracingDriver) -> None:
     async with driver.open_writer("a") as writer:
         for _ in range(10):
             await writer.write(b"0123456789")
@@ -97,7 +98,7 @@ async def test_small_content_is_one_request(driver):
 
 
 @traced
-async def test_a_part_is_one_request(driver):
+async def test_a_part_is_one_request(driver: TracingDriver) -> None:
     async with driver.open_writer("a") as writer:
         for _ in range(5):
             await writer.write(bytes(PART // 2))
@@ -111,7 +112,7 @@ async def test_a_part_is_one_request(driver):
 
 
 @traced
-async def test_a_resumed_writer(driver):
+async def test_a_resumed_writer(driver: TracingDriver) -> None:
     async with driver.open_writer("a") as writer:
         await writer.write(b"begin")
         state = await writer.suspend()
@@ -124,14 +125,14 @@ async def test_a_resumed_writer(driver):
 
 
 @traced
-async def test_what_asks_nothing_is_no_request(driver):
+async def test_what_asks_nothing_is_no_request(driver: TracingDriver) -> None:
     await driver.delete_many([])
     assert driver.requests == ()
 
 
-def test_the_hook_gets_each_request():
-    async def main():
-        told = []
+def test_the_hook_gets_each_request() -> None:
+    async def main() -> None:
+        told: list[Request] = []
         async with TracingDriver(LatencyDriver(MemoryDriver(), 1.0), told.append) as driver:
             await driver.put("a", b"12")
             async with driver.open_reader("a") as reader:
@@ -145,8 +146,8 @@ def test_the_hook_gets_each_request():
     run_on_virtual_clock(main())
 
 
-def test_latency_may_change():
-    async def main():
+def test_latency_may_change() -> None:
+    async def main() -> None:
         delays = iter([1.0, 5.0])
         async with LatencyDriver(MemoryDriver(), lambda: next(delays)) as driver:
             await driver.list_all()
@@ -159,25 +160,23 @@ def test_latency_may_change():
 # ---- limits
 
 
-def test_so_many_at_once_and_in_the_order_of_asking():
-    async def main():
-        driver = LimitsDriver(TracingDriver(LatencyDriver(MemoryDriver(), 1.0)), 4)
-        async with driver:
+def test_so_many_at_once_and_in_the_order_of_asking() -> None:
+    async def main() -> None:
+        tracing = TracingDriver(LatencyDriver(MemoryDriver(), 1.0))
+        async with LimitsDriver(tracing, 4) as driver:
             await asyncio.gather(*(driver.put(f"{number:02}", b"") for number in range(12)))
-            assert driver.inner.round_trips == 3
+            assert tracing.round_trips == 3
             assert asyncio.get_running_loop().time() == 3.0
             for begin in range(3):
                 together = {f"{number:02}" for number in range(begin * 4, begin * 4 + 4)}
-                assert {
-                    request.key for request in driver.inner.requests if request.start == begin
-                } == together
+                assert {request.key for request in tracing.requests if request.start == begin} == together
             assert driver.capabilities.connections == 4
 
     run_on_virtual_clock(main())
 
 
-def test_a_reader_keeps_its_place_and_one_is_kept_for_others():
-    async def main():
+def test_a_reader_keeps_its_place_and_one_is_kept_for_others() -> None:
+    async def main() -> None:
         async with LimitsDriver(LatencyDriver(MemoryDriver(), 1.0), 3) as driver:
             await driver.put("a", b"content")
             opened = 0
@@ -200,8 +199,8 @@ def test_a_reader_keeps_its_place_and_one_is_kept_for_others():
     run_on_virtual_clock(main())
 
 
-def test_a_place_is_given_back():
-    async def main():
+def test_a_place_is_given_back() -> None:
+    async def main() -> None:
         async with LimitsDriver(LatencyDriver(MemoryDriver(), 1.0), 2) as driver:
             for _ in range(5):
                 with pytest.raises(KeyNotFound):
@@ -219,7 +218,7 @@ def test_a_place_is_given_back():
     run_on_virtual_clock(main())
 
 
-def test_a_limit_is_at_least_two():
+def test_a_limit_is_at_least_two() -> None:
     with pytest.raises(InvalidArgument):
         LimitsDriver(MemoryDriver(), 1)
 
@@ -227,8 +226,8 @@ def test_a_limit_is_at_least_two():
 # ---- the virtual clock itself
 
 
-def test_the_clock_jumps_over_sleep_and_waits_for_threads():
-    async def main():
+def test_the_clock_jumps_over_sleep_and_waits_for_threads() -> None:
+    async def main() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualClockLoop)
         await asyncio.gather(asyncio.sleep(1000), asyncio.sleep(3000))
@@ -247,8 +246,8 @@ def test_the_clock_jumps_over_sleep_and_waits_for_threads():
     run_on_virtual_clock(main())
 
 
-def test_what_takes_real_time_takes_none_here():
-    async def main():
+def test_what_takes_real_time_takes_none_here() -> None:
+    async def main() -> None:
         server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
         async with server:
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())

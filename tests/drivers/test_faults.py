@@ -50,7 +50,7 @@ def effects(store) -> set[str]:
 
 
 @pytest.mark.parametrize("when", When)
-async def test_the_world_stops_at_each_operation(when):
+async def test_the_world_stops_at_each_operation(when) -> None:
     for k in itertools.count():
         memory = MemoryDriver()
         stopped = None
@@ -82,16 +82,17 @@ async def test_the_world_stops_at_each_operation(when):
     assert k == len(CALLS)
 
 
-async def test_reading_back_in_a_stopped_world_fails_again():
-    async with FaultsDriver(MemoryDriver(), stop_at=0, when=When.ANSWER_LOST) as faults:
+async def test_reading_back_in_a_stopped_world_fails_again() -> None:
+    memory = MemoryDriver()
+    async with FaultsDriver(memory, stop_at=0, when=When.ANSWER_LOST) as faults:
         with pytest.raises(Unavailable):
             await faults.put("key", b"")
         with pytest.raises(Unavailable):
             await faults.get("key")
-        assert "key" in faults.inner.store.objects
+        assert "key" in memory.store.objects
 
 
-async def test_a_reader_stops_with_the_world():
+async def test_a_reader_stops_with_the_world() -> None:
     async with FaultsDriver(MemoryDriver()) as faults:
         await faults.put("key", b"content")
         async with faults.open_reader("key") as reader:
@@ -102,7 +103,7 @@ async def test_a_reader_stops_with_the_world():
 
 
 @pytest.mark.parametrize(("fault", "there"), [(Fault.BEFORE, False), (Fault.ANSWER_LOST, True)])
-async def test_one_lost_request_or_answer_and_the_world_goes_on(fault, there):
+async def test_one_lost_request_or_answer_and_the_world_goes_on(fault, there) -> None:
     for k, method in enumerate(CALLS):
         memory = MemoryDriver()
         async with FaultsDriver(memory, At(k, fault)) as faults:
@@ -113,7 +114,7 @@ async def test_one_lost_request_or_answer_and_the_world_goes_on(fault, there):
                 assert (EFFECTS[k] in effects(memory.store)) is there
 
 
-async def test_a_lost_answer_hides_a_failed_condition_too():
+async def test_a_lost_answer_hides_a_failed_condition_too() -> None:
     async with FaultsDriver(MemoryDriver(), At(1, Fault.ANSWER_LOST)) as faults:
         await faults.put("key", b"")
         with pytest.raises(Unavailable) as caught:
@@ -121,7 +122,7 @@ async def test_a_lost_answer_hides_a_failed_condition_too():
         assert isinstance(caught.value.__cause__, ConditionFailed)
 
 
-async def test_throttled_slow_and_broken_off():
+async def test_throttled_slow_and_broken_off() -> None:
     slept = []
 
     async def sleep(seconds: float) -> None:
@@ -157,12 +158,13 @@ async def test_throttled_slow_and_broken_off():
             await faults.get("other")
 
 
-async def test_chance_comes_again_with_the_seed():
+async def test_chance_comes_again_with_the_seed() -> None:
     chances = {Fault.BEFORE: 0.2, Fault.ANSWER_LOST: 0.2, Fault.THROTTLED: 0.1}
 
     async def outcomes(seed: int) -> list[str]:
         found = []
-        async with FaultsDriver(MemoryDriver(), RandomFaults(seed, chances)) as faults:
+        memory = MemoryDriver()
+        async with FaultsDriver(memory, RandomFaults(seed, chances)) as faults:
             for number in range(100):
                 try:
                     await faults.put(f"key{number}", b"")
@@ -171,7 +173,7 @@ async def test_chance_comes_again_with_the_seed():
                 else:
                     found.append("")
             assert all(f"seed={seed}" in outcome for outcome in found if outcome)
-            kept = len(faults.inner.store.objects)
+            kept = len(memory.store.objects)
             assert found.count("") < kept < 100
         return found
 
@@ -180,8 +182,9 @@ async def test_chance_comes_again_with_the_seed():
     assert 30 < 100 - (await outcomes(3)).count("") < 70
 
 
-async def test_the_error_of_the_block_goes_before_that_of_the_clean_up():
-    async with FaultsDriver(MemoryDriver(), Script(Rule("cancel", Fault.BEFORE))) as faults:
+async def test_the_error_of_the_block_goes_before_that_of_the_clean_up() -> None:
+    memory = MemoryDriver()
+    async with FaultsDriver(memory, Script(Rule("cancel", Fault.BEFORE))) as faults:
 
         async def fail() -> None:
             async with faults.open_writer("key") as writer:
@@ -191,5 +194,5 @@ async def test_the_error_of_the_block_goes_before_that_of_the_clean_up():
         with pytest.raises(ZeroDivisionError):
             await fail()
         # The clean-up didn't reach the store, so there is something to purge.
-        assert len(faults.inner.store.unfinished) == 1
+        assert len(memory.store.unfinished) == 1
     await asyncio.sleep(0)

@@ -1,5 +1,6 @@
 """The file-system driver: the contract."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -32,12 +33,15 @@ class TestFilesystemDriver(DriverConformance):
             yield driver
 
     def reopen(self, driver: Driver) -> Driver:
+        assert isinstance(driver, FilesystemDriver)
         return FilesystemDriver(driver.root)
 
-    async def leftovers(self, driver: Driver):
+    async def leftovers(self, driver: Driver) -> list[str]:
+        assert isinstance(driver, FilesystemDriver)
         return [*temporary_files(driver.root), *open_files(driver.root)]
 
-    async def fill(self, driver: Driver, keys):
+    async def fill(self, driver: Driver, keys: Iterable[str]) -> None:
+        assert isinstance(driver, FilesystemDriver)
         for key in keys:
             path = driver.root / key
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ WORKER = HERE / "filesystem_worker.py"
 PATHS = os.pathsep.join(path for path in sys.path if path)
 
 
-def start(*arguments: str | Path) -> subprocess.Popen:
+def start(*arguments: str | Path | int) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(WORKER), *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": PATHS},
@@ -28,13 +28,25 @@ def start(*arguments: str | Path) -> subprocess.Popen:
     )
 
 
-def go(*workers: subprocess.Popen) -> list[str]:
+def hear(worker: subprocess.Popen[str]) -> str:
+    """Return the next line that a worker says."""
+    assert worker.stdout is not None
+    return worker.stdout.readline()
+
+
+def let_go(worker: subprocess.Popen[str]) -> None:
+    """Let a worker begin that has said that it is ready."""
+    assert worker.stdin is not None
+    worker.stdin.write("go\n")
+    worker.stdin.flush()
+
+
+def go(*workers: subprocess.Popen[str]) -> list[str]:
     """Let the workers begin together, and return what they say at their end."""
     for worker in workers:
-        assert worker.stdout.readline() == "ready\n"
+        assert hear(worker) == "ready\n"
     for worker in workers:
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
+        let_go(worker)
     said = []
     for worker in workers:
         out, _ = worker.communicate(timeout=60)
@@ -43,14 +55,16 @@ def go(*workers: subprocess.Popen) -> list[str]:
     return said
 
 
-def end(worker: subprocess.Popen) -> None:
+def end(worker: subprocess.Popen[str]) -> None:
+    assert worker.stdin is not None
+    assert worker.stdout is not None
     worker.stdin.close()
     worker.stdout.close()
     worker.wait()
 
 
 @pytest.mark.parametrize("way", ["put", "commit"])
-async def test_one_of_several_processes_wins(tmp_path, way):
+async def test_one_of_several_processes_wins(tmp_path, way) -> None:
     rounds = 40
     workers = [start("race", tmp_path, way, name, rounds) for name in "abcd"]
     said = await asyncio.to_thread(go, *workers)
@@ -62,14 +76,33 @@ async def test_one_of_several_processes_wins(tmp_path, way):
                 assert (await driver.get(f"race/{number}/key")).content == name.encode() * 1000
 
 
-async def test_no_increment_of_any_process_is_lost(tmp_path):
+async def test_no_increment_of_any_process_is_lost(tmp_path) -> None:
     async with FilesystemDriver(tmp_path) as driver:
         await driver.put("counter", b"0")
         await asyncio.to_thread(go, *[start("count", tmp_path, 50) for _ in range(4)])
         assert (await driver.get("counter")).content == b"200"
 
 
-async def test_folders_come_and_go_among_processes(tmp_path):
+async def test_a_deletion_and_writes_of_one_version_have_one_winner(tmp_path) -> None:
+    rounds = 200
+    async with FilesystemDriver(tmp_path) as driver:
+        await driver.put("folder/key", b"0")
+        workers = [start("replace", tmp_path, way, rounds) for way in ("delete", "delete", "put", "commit")]
+        try:
+            said = await asyncio.to_thread(go, *workers)
+        finally:
+            for worker in workers:  # where one failed, the others may wait for its next round for ever
+                worker.kill()
+                end(worker)
+        wins = [[int(number) for number in line.split()] for line in said]
+        assert sorted(number for won in wins for number in won) == list(range(rounds))
+        assert wins[0] + wins[1], "no deletion won: there was no race"
+        assert wins[2] + wins[3], "no write won: there was no race"
+        assert (await driver.get("folder/key")).content == b"%d" % rounds
+        assert [info.key for info in (await driver.list_all()).entries] == ["folder/key"]
+
+
+async def test_folders_come_and_go_among_processes(tmp_path) -> None:
     workers = [start("churn", tmp_path, name, 100) for name in "abc"]
     said = await asyncio.to_thread(go, *workers)
     assert said == ["fine"] * 3
@@ -80,18 +113,18 @@ async def test_folders_come_and_go_among_processes(tmp_path):
 
 
 @pytest.mark.parametrize("way", ["put", "commit"])
-async def test_a_killed_process_leaves_nothing_half_visible(tmp_path, way):
+async def test_a_killed_process_leaves_nothing_half_visible(tmp_path, way) -> None:
     for turn in range(5):
         worker = start("overwrite", tmp_path, way)
         try:
-            assert await asyncio.to_thread(worker.stdout.readline) == "ready\n"
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-            acknowledged = [int(await asyncio.to_thread(worker.stdout.readline))]
+            assert await asyncio.to_thread(hear, worker) == "ready\n"
+            let_go(worker)
+            acknowledged = [int(await asyncio.to_thread(hear, worker))]
             await asyncio.sleep(0.02 * turn)
         finally:
             worker.send_signal(signal.SIGKILL)
             # Not communicate(): it would not see the lines that readline() has read ahead.
+            assert worker.stdout is not None
             out = await asyncio.to_thread(worker.stdout.read)
             end(worker)
         acknowledged += [int(line) for line in out.split()]
@@ -103,14 +136,13 @@ async def test_a_killed_process_leaves_nothing_half_visible(tmp_path, way):
             assert [info.key for info in (await driver.list_all()).entries] == ["folder/key"]
 
 
-async def test_a_killed_writer_is_gone_on_with_by_another_process(tmp_path):
+async def test_a_killed_writer_is_gone_on_with_by_another_process(tmp_path) -> None:
     worker = start("hold", tmp_path)
     try:
-        assert await asyncio.to_thread(worker.stdout.readline) == "ready\n"
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-        state = bytes.fromhex(await asyncio.to_thread(worker.stdout.readline))
-        assert await asyncio.to_thread(worker.stdout.readline) == "at work\n"
+        assert await asyncio.to_thread(hear, worker) == "ready\n"
+        let_go(worker)
+        state = bytes.fromhex(await asyncio.to_thread(hear, worker))
+        assert await asyncio.to_thread(hear, worker) == "at work\n"
     finally:
         worker.kill()
         end(worker)
@@ -123,14 +155,13 @@ async def test_a_killed_writer_is_gone_on_with_by_another_process(tmp_path):
         assert (await driver.get("folder/key")).content == b"x" * 3_000_000 + b"end"
 
 
-async def test_a_live_writer_of_another_process_is_neither_purged_nor_resumed(tmp_path):
+async def test_a_live_writer_of_another_process_is_neither_purged_nor_resumed(tmp_path) -> None:
     worker = start("hold", tmp_path)
     try:
-        assert await asyncio.to_thread(worker.stdout.readline) == "ready\n"
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-        state = bytes.fromhex(await asyncio.to_thread(worker.stdout.readline))
-        assert await asyncio.to_thread(worker.stdout.readline) == "at work\n"
+        assert await asyncio.to_thread(hear, worker) == "ready\n"
+        let_go(worker)
+        state = bytes.fromhex(await asyncio.to_thread(hear, worker))
+        assert await asyncio.to_thread(hear, worker) == "at work\n"
         async with FilesystemDriver(tmp_path) as driver:
             assert await driver.purge_writers(timedelta(0)) == 0
             with pytest.raises(WriterBusy):

@@ -10,8 +10,10 @@ import stat
 import tempfile
 import threading
 import time
+from collections.abc import Coroutine
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +40,7 @@ async def driver(tmp_path):
 # ---- names and URLs
 
 
-async def test_a_key_is_its_path(driver):
+async def test_a_key_is_its_path(driver) -> None:
     await driver.put("docker/registry/v2/key", b"content")
     assert (driver.root / "docker/registry/v2/key").read_bytes() == b"content"
     (driver.root / "docker/registry/v2/other").write_bytes(b"somebody else's")
@@ -54,11 +56,11 @@ async def test_a_key_is_its_path(driver):
         ("file:///with%20space", "/with space"),
     ],
 )
-def test_urls(url, root):
+def test_urls(url, root) -> None:
     assert FilesystemDriver.from_url(url, {}).root == Path(root)
 
 
-def test_the_url_goes_before_options():
+def test_the_url_goes_before_options() -> None:
     url = "file:///folder?threads=3"
     assert FilesystemDriver.from_url(url, {"threads": 5}).capabilities.connections == 3
     assert FilesystemDriver.from_url("file:///folder", {"threads": 5}).capabilities.connections == 5
@@ -77,7 +79,7 @@ def test_the_url_goes_before_options():
         "file:///nul%00",
     ],
 )
-def test_bad_urls(url):
+def test_bad_urls(url) -> None:
     with pytest.raises(InvalidStoreURL):
         FilesystemDriver.from_url(url, {})
     with pytest.raises(InvalidStoreURL):
@@ -87,7 +89,7 @@ def test_bad_urls(url):
 # ---- what stands in the folder beside objects
 
 
-async def test_temporary_files_are_not_listed(driver):
+async def test_temporary_files_are_not_listed(driver) -> None:
     async with driver.open_writer("folder/key") as writer:
         await writer.write(bytes(3_000_000))
         assert [path for path in driver.root.rglob(",*") if path.parent.name == "folder"]
@@ -97,7 +99,7 @@ async def test_temporary_files_are_not_listed(driver):
     assert not (driver.root / "folder").exists()
 
 
-async def test_what_can_be_no_object_is_not_listed(driver):
+async def test_what_can_be_no_object_is_not_listed(driver) -> None:
     await driver.put("a/key", b"")
     (driver.root / "a" / "not a key").write_bytes(b"")
     (driver.root / "empty" / "folders").mkdir(parents=True)
@@ -113,18 +115,19 @@ async def test_what_can_be_no_object_is_not_listed(driver):
     assert (await driver.get("empty")).info.size == 35
 
 
-async def test_links_are_not_followed(driver, tmp_path):
+async def test_links_are_not_followed(driver, tmp_path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret").write_bytes(b"secret")
+    driver.root.mkdir()
     driver.root.joinpath("folder").symlink_to(outside)
     driver.root.joinpath("file").symlink_to(outside / "secret")
 
-    async def read(key):
+    async def read(key) -> None:
         async with driver.open_reader(key):
             pass
 
-    async def write(key):
+    async def write(key) -> None:
         async with driver.open_writer(key) as writer:
             await writer.write(b"content")
             await writer.commit()
@@ -153,7 +156,7 @@ async def test_links_are_not_followed(driver, tmp_path):
     assert (outside / "secret").read_bytes() == b"secret"
 
 
-async def test_a_file_where_a_folder_is_needed(driver):
+async def test_a_file_where_a_folder_is_needed(driver) -> None:
     await driver.put("a", b"object")
     for call in (driver.put("a/b", b""), driver.put("a/b/c", b"")):
         with pytest.raises(InvalidKey):
@@ -176,14 +179,14 @@ async def test_a_file_where_a_folder_is_needed(driver):
 # ---- etags and times
 
 
-async def test_etags_differ_on_a_clock_that_stands_still(driver, monkeypatch):
+async def test_etags_differ_on_a_clock_that_stands_still(driver, monkeypatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
     infos = [await driver.put("key", b"%03d" % number) for number in range(20)]
     assert len({info.etag for info in infos}) == 20
     assert [info.modified for info in infos] == sorted(info.modified for info in infos)
 
 
-async def test_a_stale_etag_never_matches_again(driver):
+async def test_a_stale_etag_never_matches_again(driver) -> None:
     first = await driver.put("key", b"first")
     for _ in range(20):
         await driver.delete("key")
@@ -207,7 +210,9 @@ async def test_a_stale_etag_never_matches_again(driver):
     ],
 )
 @pytest.mark.parametrize("call", ["open", "pwrite", "fsync", "rename", "utime", "flock"])
-async def test_what_the_system_refuses_is_told_as_what_it_means(driver, monkeypatch, call, number, expected):
+async def test_what_the_system_refuses_is_told_as_what_it_means(
+    driver, monkeypatch, call, number, expected
+) -> None:
     await driver.put("folder/key", b"before")
     module = fcntl if call == "flock" else os
     real = getattr(module, call)
@@ -217,7 +222,7 @@ async def test_what_the_system_refuses_is_told_as_what_it_means(driver, monkeypa
             return real(*args, **kwargs)
         raise OSError(number, os.strerror(number))
 
-    async def write():
+    async def write() -> None:
         async with driver.open_writer("folder/key") as writer:
             await writer.write(bytes(2_000_000))
             await writer.commit()
@@ -235,7 +240,7 @@ async def test_what_the_system_refuses_is_told_as_what_it_means(driver, monkeypa
     assert [path.name for path in (driver.root / "folder").iterdir()] == ["key"]
 
 
-async def test_a_full_disk_leaves_the_writer_usable(driver, monkeypatch):
+async def test_a_full_disk_leaves_the_writer_usable(driver, monkeypatch) -> None:
     real = os.pwrite
     full = True
 
@@ -272,10 +277,11 @@ def nobodys_folder():
     shutil.rmtree(folder)
 
 
-async def test_permissions(nobodys_folder):
+async def test_permissions(nobodys_folder) -> None:
     async with FilesystemDriver(nobodys_folder) as driver:
         await driver.put("folder/key", b"content")
         (driver.root / "folder" / "key").chmod(0)
+        call: Coroutine[Any, Any, object]
         for call in (driver.get("folder/key"), driver.copy("folder/key", "other")):
             with pytest.raises(AccessDenied):
                 await call
@@ -289,7 +295,7 @@ async def test_permissions(nobodys_folder):
                 await call
 
 
-async def test_a_file_that_shrinks_under_a_reader(driver):
+async def test_a_file_that_shrinks_under_a_reader(driver) -> None:
     await driver.put("key", bytes(1000))
     async with driver.open_reader("key") as reader:
         os.truncate(driver.root / "key", 10)
@@ -298,7 +304,7 @@ async def test_a_file_that_shrinks_under_a_reader(driver):
             await reader.read(500)
 
 
-async def test_a_temporary_file_that_shrinks_is_not_committed(driver):
+async def test_a_temporary_file_that_shrinks_is_not_committed(driver) -> None:
     async with driver.open_writer("key") as writer:
         await writer.write(bytes(2_000_000))
         (temporary,) = [path for path in driver.root.glob(",*") if path.is_file()]
@@ -312,11 +318,11 @@ async def test_a_temporary_file_that_shrinks_is_not_committed(driver):
 # ---- durability
 
 
-async def test_the_steps_of_a_durable_write(driver, monkeypatch):
+async def test_the_steps_of_a_durable_write(driver, monkeypatch) -> None:
     await driver.put("first", b"so that the folder of locks is there")
     steps = []
 
-    def recorded(name):
+    def recorded(name) -> None:
         real = getattr(os, name)
 
         def call(first, *args, **kwargs):
@@ -344,7 +350,7 @@ async def test_the_steps_of_a_durable_write(driver, monkeypatch):
 # ---- writers
 
 
-async def test_a_purge_goes_by_age_and_leaves_live_writers(driver):
+async def test_a_purge_goes_by_age_and_leaves_live_writers(driver) -> None:
     async def suspended(key):
         async with driver.open_writer(key) as writer:
             await writer.write(b"content")
@@ -372,7 +378,7 @@ async def test_a_purge_goes_by_age_and_leaves_live_writers(driver):
 @pytest.mark.parametrize(
     "writer", ["../../etc/passwd", "", "a/b", ".", "*", 5, None, "\u00e9", ["a"], {"a": 1}]
 )
-async def test_a_forged_state_leads_nowhere(driver, writer):
+async def test_a_forged_state_leads_nowhere(driver, writer) -> None:
     state = {"version": 1, "driver": "file", "key": "key", "writer": writer, "offset": 0}
     with pytest.raises(InvalidArgument):
         async with driver.open_writer("key", resume=json.dumps(state).encode()):
@@ -382,12 +388,12 @@ async def test_a_forged_state_leads_nowhere(driver, writer):
 # ---- the loop
 
 
-async def test_nothing_blocks_the_loop(driver, monkeypatch):
+async def test_nothing_blocks_the_loop(driver, monkeypatch) -> None:
     """No call that may wait for a disk runs on the loop's thread."""
     loop_thread = threading.current_thread()
     guilty = []
 
-    def guarded(module, name):
+    def guarded(module, name) -> None:
         real = getattr(module, name)
 
         def call(*args, **kwargs):
@@ -397,8 +403,10 @@ async def test_nothing_blocks_the_loop(driver, monkeypatch):
 
         monkeypatch.setattr(module, name, call)
 
-    names = "open close read pread pwrite fsync rename unlink mkdir makedirs rmdir lstat stat fstat scandir walk utime"
-    for name in [*names.split(), "ftruncate", "fdopen", "copy_file_range"]:
+    names = (
+        "open close read pread pwrite fsync rename unlink mkdir makedirs rmdir lstat stat fstat scandir walk"
+    )
+    for name in [*names.split(), "utime", "ftruncate", "fdopen", "copy_file_range"]:
         guarded(os, name)
     guarded(fcntl, "flock")
     await driver.put("a/b", b"content", condition=IfAbsent())
@@ -425,10 +433,10 @@ async def test_nothing_blocks_the_loop(driver, monkeypatch):
     assert guilty == []
 
 
-async def test_the_loop_goes_on_while_a_large_object_is_written(driver):
+async def test_the_loop_goes_on_while_a_large_object_is_written(driver) -> None:
     gaps = []
 
-    async def beat():
+    async def beat() -> None:
         while True:
             begun = time.monotonic()
             await asyncio.sleep(0.001)
@@ -447,7 +455,7 @@ async def test_the_loop_goes_on_while_a_large_object_is_written(driver):
     assert max(gaps) < 1.0
 
 
-async def test_cancelled_before_a_thread_was_free(tmp_path):
+async def test_cancelled_before_a_thread_was_free(tmp_path) -> None:
     """A call that waits for its thread is cancelled without having begun."""
     async with FilesystemDriver(tmp_path, threads=1) as driver:
         release = threading.Event()

@@ -17,20 +17,22 @@ class TestMemoryDriver(DriverConformance):
             yield driver
 
     def reopen(self, driver: Driver) -> Driver:
+        assert isinstance(driver, MemoryDriver)
         return MemoryDriver(driver.store)
 
-    async def leftovers(self, driver: Driver):
+    async def leftovers(self, driver: Driver) -> list[str]:
+        assert isinstance(driver, MemoryDriver)
         return [*driver.store.unfinished]
 
 
-async def test_two_drivers_of_one_store():
+async def test_two_drivers_of_one_store() -> None:
     store = MemoryStore()
     async with MemoryDriver(store) as one, MemoryDriver(store) as two:
         await one.put("key", b"content")
         assert (await two.get("key")).content == b"content"
 
 
-async def test_the_clock_is_the_stores():
+async def test_the_clock_is_the_stores() -> None:
     now = datetime(2020, 1, 1, tzinfo=UTC)
     async with MemoryDriver(clock=lambda: now) as driver:
         assert (await driver.put("key", b"")).modified == now
@@ -42,7 +44,7 @@ async def test_the_clock_is_the_stores():
         assert await driver.purge_writers(timedelta(minutes=10)) == 1
 
 
-def test_urls():
+def test_urls() -> None:
     assert isinstance(MemoryDriver.from_url("memory:", {}), MemoryDriver)
     for url, options in (
         ("memory:name", {}),

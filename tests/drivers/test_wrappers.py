@@ -1,16 +1,19 @@
 """Wrappers are drivers too: the contract holds for each, and for several around each other."""
 
+from collections.abc import Iterable
+
 import pytest
 
 from revstore_async.driver import Driver, DriverWrapper
 from revstore_async.testing import DriverConformance
-from revstore_drivers.memory import MemoryDriver
+from revstore_drivers.memory import MemoryDriver, MemoryStore
 from revstore_drivers.wrappers import FaultsDriver, LatencyDriver, LimitsDriver, TracingDriver
 
 
-def store_of(driver: Driver):
+def store_of(driver: Driver) -> MemoryStore:
     while isinstance(driver, DriverWrapper):
         driver = driver.inner
+    assert isinstance(driver, MemoryDriver)
     return driver.store
 
 
@@ -26,10 +29,10 @@ class WrapperConformance(DriverConformance):
     def reopen(self, driver: Driver) -> Driver:
         return self.wrap(MemoryDriver(store_of(driver)))
 
-    async def leftovers(self, driver: Driver):
+    async def leftovers(self, driver: Driver) -> list[str]:
         return [*store_of(driver).unfinished]
 
-    async def fill(self, driver: Driver, keys):
+    async def fill(self, driver: Driver, keys: Iterable[str]) -> None:
         async with MemoryDriver(store_of(driver)) as beside:
             for key in keys:
                 await beside.put(key, key.encode())

@@ -258,7 +258,12 @@ class Plain(DriverWrapper):
 
     @property
     def capabilities(self) -> Capabilities:
-        return replace(self.inner.capabilities, conditional_put=False, conditional_commit=False)
+        return replace(
+            self.inner.capabilities,
+            conditional_put=False,
+            conditional_commit=False,
+            conditional_delete=False,
+        )
 
     async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
         assert condition is None

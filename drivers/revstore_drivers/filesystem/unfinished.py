@@ -141,7 +141,10 @@ class Unfinished:
         except ConditionFailed:
             self.remove()
             raise
-        sync_folder(self._folder)
+        with suppress(
+            FileNotFoundError
+        ):  # deleted already, and its folder with it: nothing is to be made durable
+            sync_folder(self._folder)
         self.close()
         return info
 

@@ -57,13 +57,13 @@ class Deletion(Hooks):
         for number in range(25):
             key = f"key-{number}"
             old = await driver.put(key, b"old")
-            results = await asyncio.gather(
-                driver.delete(key, condition=IfMatch(old.etag)),
-                driver.put(key, b"new", condition=IfMatch(old.etag)),
-                return_exceptions=True,
-            )
+            deletion = driver.delete(key, condition=IfMatch(old.etag))
+            write = driver.put(key, b"new", condition=IfMatch(old.etag))
+            both = [deletion, write] if number % 2 else [write, deletion]
+            results = await asyncio.gather(*both, return_exceptions=True)
+            deleted = results[0 if number % 2 else 1]
             assert [isinstance(result, ConditionFailed) for result in results].count(True) == 1
-            assert (await keys_of(driver) == [key]) == (results[0] is not None)
+            assert (await keys_of(driver) == [key]) == (deleted is not None)
             await driver.delete(key)
 
     async def test_without_the_capability_a_condition_is_refused(self, driver: Driver) -> None:
