@@ -7,7 +7,11 @@ READY = $(VENV)/.ready
 CODE = revstore_async drivers tests docs/examples
 JOBS ?= auto
 
-.PHONY: demo test check format lock clean
+# MinIO, for the tests of the S3 driver; built once into a cache outside the tree.
+MINIO_VERSION = v0.0.0-20260212201848-7aac2a2c5b7c
+CACHE = $(HOME)/.cache/revstore-async
+
+.PHONY: demo test check format lock minio clean
 
 demo: $(READY)  ## The main job, explained as it goes: one manifest, signed by three hosts, merged
 	@$(BIN)/python docs/examples/signed_by_three_hosts.py
@@ -29,6 +33,11 @@ lock: $(READY)  ## Pin anew what pyproject.toml asks for; the lock names no host
 	$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install -q uv
 	$(BIN)/python -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links --upgrade -q -o requirements.lock
+
+minio: $(CACHE)/bin/minio  ## The S3 server that the tests run against; takes minutes, once, and needs Go
+
+$(CACHE)/bin/minio:
+	GOBIN=$(CACHE)/bin go install github.com/minio/minio@$(MINIO_VERSION)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

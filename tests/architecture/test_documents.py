@@ -1,11 +1,14 @@
 """The programs in the documents run, and their links lead somewhere."""
 
+import dataclasses
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from revstore_drivers.s3 import S3Options
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -49,3 +52,11 @@ def test_the_demo_runs():
     ran = subprocess.run([sys.executable, "-W", "error", demo], capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("verified") == 3
+
+
+def test_the_table_of_the_s3_drivers_options_is_whole():
+    documented = (ROOT / "docs" / "drivers.md").read_text()
+    for option in dataclasses.fields(S3Options):
+        if option.metadata:
+            assert f"| `{option.name}` |" in documented
+            assert f"| {option.metadata['says']} |" in documented

@@ -9,6 +9,7 @@ from revstore_async.errors import BlobUnknown, InvalidOffset, LinkDangling
 from revstore_async.layers import LayerStore
 from revstore_async.layout import CURRENT, LayerLink
 from revstore_async.policy import Policy
+from tests.conftest import Tick
 
 
 async def test_a_layer_is_reached_only_through_a_repository_that_links_it(registry: Registry) -> None:
@@ -56,11 +57,14 @@ async def test_a_link_to_content_that_is_gone_is_named(
     assert await repository.blobs.get(digest) == b"layer"
 
 
-async def test_a_yes_renews_a_link_older_than_half_its_lease(registry: Registry, driver: Driver) -> None:
+async def test_a_yes_renews_a_link_older_than_half_its_lease(
+    registry: Registry, driver: Driver, tick: Tick
+) -> None:
     repository = registry.repository("library/hello")
     digest = (await repository.blobs.put(b"layer")).digest
     key = CURRENT.key(LayerLink(repository.name, digest))
     written = (await driver.stat(key)).modified
+    await tick()
     lease = timedelta(days=1)
 
     def at(age: timedelta) -> LayerStore:

@@ -26,6 +26,7 @@ from revstore_async.tag_changes import Expected
 from revstore_async.testing import run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver
 from revstore_drivers.wrappers import LatencyDriver
+from tests.conftest import Tick
 from tests.parts.documents import schema1
 
 PAYLOADS = [schema1(Digest.of(b"layer"), number=number) for number in range(3)]
@@ -115,9 +116,10 @@ async def test_a_damaged_link_is_named_and_a_later_set_heals_it(hello: Repositor
 # ---- history
 
 
-async def test_a_tag_that_went_there_and_back_has_three_entries(hello: Repository) -> None:
+async def test_a_tag_that_went_there_and_back_has_three_entries(hello: Repository, tick: Tick) -> None:
     for digest in (A, B, A):
         await hello.tags.set("latest", digest)
+        await tick()
     events = await hello.tags.history("latest")
     assert [event.digest for event in events] == [A, B, A]
     assert [event.since for event in events] == sorted({event.since for event in events})
@@ -131,9 +133,10 @@ async def test_setting_a_tag_to_what_it_is_adds_no_entry(hello: Repository) -> N
     assert await digests(hello) == [A, B, A]
 
 
-async def test_as_of_and_restore(hello: Repository) -> None:
+async def test_as_of_and_restore(hello: Repository, tick: Tick) -> None:
     for digest in (A, B, C):
         await hello.tags.set("latest", digest)
+        await tick()
     since = [event.since for event in await hello.tags.history("latest")]
     moment = timedelta(microseconds=1)
     assert await hello.tags.as_of("latest", since[0]) == A
@@ -147,9 +150,10 @@ async def test_as_of_and_restore(hello: Repository) -> None:
     assert await digests(hello) == [A, B, C, B]
 
 
-async def test_the_history_outlives_the_tag(hello: Repository) -> None:
-    await hello.tags.set("latest", A)
-    await hello.tags.set("latest", B)
+async def test_the_history_outlives_the_tag(hello: Repository, tick: Tick) -> None:
+    for digest in (A, B):
+        await hello.tags.set("latest", digest)
+        await tick()
     await hello.tags.delete("latest")
     assert await digests(hello) == [A, B, None]
     events = await hello.tags.history("latest")
@@ -161,8 +165,9 @@ async def test_the_history_outlives_the_tag(hello: Repository) -> None:
         await hello.tags.history("never")
 
 
-async def test_a_revision_deleted_since_can_not_be_restored(hello: Repository) -> None:
+async def test_a_revision_deleted_since_can_not_be_restored(hello: Repository, tick: Tick) -> None:
     await hello.tags.set("latest", A)
+    await tick()
     await hello.tags.set("latest", B)
     await hello.manifests.delete(A)
     first = (await hello.tags.history("latest"))[0]
@@ -171,21 +176,24 @@ async def test_a_revision_deleted_since_can_not_be_restored(hello: Repository) -
     assert await hello.tags.resolve("latest") == B
 
 
-async def test_what_distribution_wrote_is_history_too(hello: Repository, driver: Driver) -> None:
+async def test_what_distribution_wrote_is_history_too(hello: Repository, driver: Driver, tick: Tick) -> None:
     """It writes the index link anew each time, then the current link; and no records."""
 
     async def set_by_distribution(digest: Digest) -> None:
+        await tick()
         await driver.put(CURRENT.key(TagIndex(hello.name, Tag("latest"), digest)), digest.encode())
         await driver.put(current_key(hello), digest.encode())
 
     await set_by_distribution(A)
     await set_by_distribution(B)
     assert await digests(hello) == [A, B]
+    await tick()
     await hello.tags.set("latest", C)
     assert await digests(hello) == [A, B, C]
     await set_by_distribution(A)
     # When the tag first had A is overwritten in the index, but was recorded by then if we moved it on ourselves.
     assert await digests(hello) == [B, C, A]
+    await tick()
     await hello.tags.set("latest", C)
     assert await digests(hello) == [B, C, A, C]
 
@@ -242,15 +250,18 @@ async def test_of_fifty_who_expect_the_same_exactly_one_wins(hello: Repository, 
     assert await digests(hello) == ([A, winner] if expected is A else [winner])
 
 
-async def test_no_change_is_lost_from_the_history_of_a_contended_tag(hello: Repository) -> None:
+async def test_no_change_is_lost_from_the_history_of_a_contended_tag(
+    hello: Repository, driver: Driver
+) -> None:
     payloads = [schema1(Digest.of(b"layer"), contender=number) for number in range(10)]
     for payload in payloads:
         await hello.revisions.put(payload)
     wanted = [Digest.of(payload) for payload in payloads]
     await asyncio.gather(*(hello.tags.set("latest", digest) for digest in wanted))
     assert set(await digests(hello)) == set(wanted)
-    assert len(await digests(hello)) == len(wanted)
-    assert await hello.tags.resolve("latest") == (await digests(hello))[-1]
+    if driver.capabilities.time_resolution.total_seconds() < 1:  # else their order within a second is a guess
+        assert len(await digests(hello)) == len(wanted)
+        assert await hello.tags.resolve("latest") == (await digests(hello))[-1]
 
 
 class Plain(DriverWrapper):

@@ -1,0 +1,23 @@
+"""The S3 driver, on aioboto3: AWS, MinIO and what else speaks S3. Docker Distribution reads the same bucket.
+
+`config` is the table of options, `client` the one way to the server (its session, its turns, its tries),
+`errors` the one place that knows botocore's errors. Above them stand the verbs: `reading`, `putting` (one
+object, one request, its condition), `writing` (multipart uploads), `unfinished` (what a suspended write
+leaves for the next process), `listing`, `copying`, `deleting`; `driver` is what the engine holds in its hands.
+
+A key is the object `<prefix>/<key>`. Objects beside the keys, those of suspended writes, stand below
+`<prefix>/,writers/`: no key has a comma, and it comes before every character of a key, so that a listing
+begins after them.
+"""
+
+from revstore_async.errors import MissingExtra
+
+try:
+    import aioboto3 as _aioboto3  # noqa: F401 (asked for here, so that what is missing has one message)
+except ImportError as error:
+    raise MissingExtra("the S3 driver", "s3") from error
+
+from .config import S3Options
+from .driver import S3Driver
+
+__all__ = ["S3Driver", "S3Options"]

@@ -1,0 +1,246 @@
+"""The one way to the server: one session and client a driver, its turns, its tries, its errors.
+
+botocore is told not to retry, and aiohttp too (see `http`): they can't say afterwards whether an earlier try may
+have had its effect, which decides what a failed condition means. Tuned, each measured: no validation of
+parameters (they are all ours), checksums only where S3 demands them, our parser of times, a fixed user agent, and
+no `Expect: 100-continue`, which costs each PUT a round trip, and waits for ever where the server is silent.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
+from typing import Any, Final
+
+import aioboto3
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore.handlers import add_expect_header
+from botocore.loaders import Loader, create_loader
+
+from revstore_async.driver import FileInfo
+from revstore_async.errors import AccessDenied, DriverClosed, Unavailable
+
+from .config import S3Options
+from .errors import DRIVER, may_pass, translated
+from .http import session_without_retries
+from .times import parse_http_date, parse_time
+from .turns import Places, Tries, settled
+
+_LARGE: Final = 1 << 20  # from here on aiohttp wants a file for a body: it writes bytes without a pause
+
+_SLOWEST: Final = 64 << 10  # bytes of a body a second, below which it is given up
+
+Answer = dict[str, Any]
+
+
+class Client:
+    """An open connection to a bucket.
+
+    Attributes:
+        options: How it was opened.
+        places: The requests under way.
+        server: What the server calls itself; empty before its first answer.
+    """
+
+    def __init__(self, options: S3Options) -> None:
+        self.options = options
+        self.places = Places(options.pool)
+        self._begin = options.prefix and options.prefix + "/"
+        self._stack = AsyncExitStack()
+        self._client: Any = None
+        self._signer: Any = None
+        self.server = ""
+        self._bucket_seen = False
+
+    # ---- its life
+
+    async def open(self) -> None:
+        """Make the session and the client; the server is not asked anything yet."""
+        options = self.options
+        with translated("", options.shown):
+            async with AsyncExitStack() as stack:
+                session = _session(options)
+                self._client = await stack.enter_async_context(
+                    session.client("s3", **_arguments(options, options.endpoint_url))
+                )
+                self._client.meta.events.unregister("before-call.s3", add_expect_header)
+                self._signer = self._client
+                if options.public_endpoint_url is not None:
+                    self._signer = await stack.enter_async_context(
+                        session.client("s3", **_arguments(options, options.public_endpoint_url))
+                    )
+                self._stack = stack.pop_all()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._client = self._signer = None
+        await self._stack.aclose()
+
+    # ---- names and values
+
+    def name_of(self, key: str) -> str:
+        """Return what the bucket calls a key."""
+        return self._begin + key
+
+    def key_of(self, name: str) -> str:
+        """Return the key of what the bucket calls so."""
+        return name[len(self._begin) :]
+
+    def info_of(self, key: str, answer: Answer, size: int | None = None) -> FileInfo:
+        """Return what an answer to a GET or HEAD, or an entry of a listing, tells of an object."""
+        if size is None:
+            size = int(answer["ContentLength"] if "ContentLength" in answer else answer["Size"])
+        return FileInfo(key, size, whole_second(answer["LastModified"]), answer["ETag"].strip('"'))
+
+    def written(self, key: str, answer: Answer, size: int) -> FileInfo:
+        """Return what an answer to a PUT tells: S3 names no time there but that of the answer itself."""
+        return FileInfo(key, size, time_of(answer), answer["ETag"].strip('"'))
+
+    def extras(self) -> dict[str, str]:
+        """Return the parameters of every request that makes an object."""
+        named = {
+            "StorageClass": self.options.storage_class,
+            "ServerSideEncryption": self.options.sse,
+            "SSEKMSKeyId": self.options.kms_key,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+    # ---- requests
+
+    async def once(self, operation: str, key: str, /, **parameters: object) -> Answer:
+        """Send one request, now: whoever calls holds a place for it.
+
+        Args:
+            operation: The client's method.
+            key: What it is about, for messages.
+            **parameters: Those of the request, but the bucket.
+
+        Raises:
+            Refused: The server refused it in a way that may mean something.
+        """
+        client = self._client
+        if client is None:
+            raise DriverClosed(DRIVER)
+        body = parameters.get("Body")
+        limit = None
+        if isinstance(body, bytes):
+            # aiohttp's timeouts begin when all is sent: a server that takes nothing would hold it for ever.
+            limit = self.options.connect_timeout + self.options.read_timeout + len(body) / _SLOWEST
+            parameters["Body"] = BytesIO(body) if len(body) >= _LARGE else body
+        with translated(key, self.options.shown):
+            async with asyncio.timeout(limit):
+                answer: Answer = await getattr(client, operation)(Bucket=self.options.bucket, **parameters)
+        self._bucket_seen = True
+        self.server = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
+        return answer
+
+    async def ask(
+        self, operation: str, key: str, /, *, changes: bool = False, **parameters: object
+    ) -> Answer:
+        """Send one request when it is its turn, and again where that may help.
+
+        Args:
+            operation: The client's method.
+            key: What it is about, for messages.
+            changes: Whether the request changes the store: then a cancelled call waits for its answer.
+            **parameters: Those of the request, but the bucket.
+        """
+        tries = Tries(self.options.retries)
+        while True:
+            try:
+                return await self.attempt(operation, key, changes=changes, **parameters)
+            except Unavailable as error:
+                await tries.again(error)
+            except AccessDenied as error:
+                if not (changes and may_pass(error)):
+                    raise
+                await tries.again(error)
+
+    async def attempt(
+        self, operation: str, key: str, /, *, changes: bool = False, **parameters: object
+    ) -> Answer:
+        """Send one request when it is its turn."""
+        if self._client is None:
+            raise DriverClosed(DRIVER)
+        async with self.places.one():
+            if changes:
+                return await settled(self.once(operation, key, **parameters))
+            return await self.once(operation, key, **parameters)
+
+    async def check_bucket(self) -> None:
+        """Make sure once that there is a bucket: the 404 of a HEAD does not say what is missing.
+
+        Raises:
+            InvalidStoreURL: There is none.
+        """
+        if not self._bucket_seen:
+            await self.ask("list_objects_v2", "", MaxKeys=1)
+
+    async def sign(self, operation: str, key: str, seconds: int) -> str:
+        """Return a signed URL; the server is not asked."""
+        if self._signer is None:
+            raise DriverClosed(DRIVER)
+        with translated(key, self.options.shown):
+            url: str = await self._signer.generate_presigned_url(
+                operation,
+                Params={"Bucket": self.options.bucket, "Key": self.name_of(key)},
+                ExpiresIn=seconds,
+            )
+        return url
+
+
+def whole_second(time: datetime) -> datetime:
+    """Return a time as every request tells it: MinIO's listings give thousandths, its headers seconds."""
+    return time.replace(microsecond=0)
+
+
+def time_of(answer: Answer) -> datetime:
+    """Return when an answer was made, by the store's clock."""
+    return parse_http_date(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+
+
+@cache
+def _models() -> Loader:
+    # Read once a process: it is half of what it takes to open a driver, and blocks the loop.
+    return create_loader()
+
+
+def _session(options: S3Options) -> aioboto3.Session:
+    within = AioSession(profile=options.profile)
+    within.register_component("data_loader", _models())
+    within.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
+    return aioboto3.Session(
+        aws_access_key_id=options.access_key_id,
+        aws_secret_access_key=options.secret_access_key,
+        aws_session_token=options.session_token,
+        region_name=options.region,
+        botocore_session=within,
+    )
+
+
+def _arguments(options: S3Options, endpoint: str | None) -> dict[str, Any]:
+    try:
+        release = version("revstore-async")
+    except PackageNotFoundError:
+        release = "0"
+    one_try: Any = session_without_retries  # it is called like the class that it stands for
+    return {
+        "endpoint_url": endpoint,
+        "verify": None if options.verify is True else options.verify,  # None: as AWS_CA_BUNDLE says
+        "config": AioConfig(
+            signature_version="s3v4",
+            s3={"addressing_style": "path" if options.path_style else "virtual"},
+            http_session_cls=one_try,
+            max_pool_connections=options.pool,
+            connect_timeout=options.connect_timeout,
+            read_timeout=options.read_timeout,
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            parameter_validation=False,
+            request_checksum_calculation=options.checksums,
+            response_checksum_validation=options.checksums,
+            user_agent=f"revstore-async/{release}",
+        ),
+    }

@@ -1,0 +1,242 @@
+"""What botocore and aiohttp raise, told as the driver's errors. The one place where that is done."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from aiohttp import ClientError as HTTPError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    InvalidRegionError,
+    NoAuthTokenError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSLError,
+    TokenRetrievalError,
+)
+from botocore.parsers import ResponseParserError
+
+from revstore_async.errors import (
+    AccessDenied,
+    InvalidKey,
+    InvalidStoreURL,
+    KeyNotFound,
+    RevstoreError,
+    Throttled,
+    Unavailable,
+    Unsupported,
+)
+
+DRIVER: Final = "s3"
+"""The driver's name, which its states carry."""
+
+_THROTTLES: Final = frozenset(
+    {
+        "SlowDown",
+        "SlowDownRead",
+        "SlowDownWrite",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "TooManyRequests",
+        "TooManyRequestsException",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "EC2ThrottledException",
+        "429",
+    }
+)
+_PASSES: Final = frozenset(
+    {"RequestTimeout", "InternalError", "OperationAborted", "ConditionalRequestConflict"}
+)
+_CREDENTIALS: Final = {
+    "AccessDenied": "the store refuses these credentials this access",
+    "AllAccessDisabled": "all access is disabled",
+    "AccountProblem": "there is a problem with the account",
+    "InvalidAccessKeyId": "the access key is not known to the store",
+    "SignatureDoesNotMatch": "the secret key is not that of the access key",
+    "ExpiredToken": "the session token has expired",
+    "ExpiredTokenException": "the session token has expired",
+    "TokenRefreshRequired": "the session token must be renewed",
+    "InvalidToken": "the session token is not valid",
+    "InvalidSecurity": "the credentials are not valid",
+}
+_SKEWED: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
+_IN_THE_WAY: Final = frozenset({"XMinioParentIsObject", "XMinioObjectExistsAsDirectory", "KeyTooLongError"})
+_ELSEWHERE: Final = frozenset(
+    {
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "InvalidBucketName",
+        "301",
+        "307",
+    }
+)
+_BY_STATUS: Final = {
+    "404": "NoSuchKey",
+    "412": "PreconditionFailed",
+    "416": "InvalidRange",
+    "403": "AccessDenied",
+}
+_SKEW: Final = (
+    300  # seconds; S3 takes 900, but of a bare 403 a clock that is off by this much is worth a word
+)
+
+
+class Refused(Exception):
+    """An answer that means something to whoever asked: a condition failed, an upload is gone.
+
+    It never leaves the driver.
+
+    Attributes:
+        code: S3's code for it; that of a HEAD, which has none, is made from the status.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+EXPECTED: Final = frozenset(
+    {
+        "PreconditionFailed",
+        "NoSuchKey",
+        "InvalidRange",
+        "NoSuchUpload",
+        "InvalidPart",
+        "EntityTooSmall",
+        "ConditionalRequestConflict",
+    }
+)
+"""Codes that become `Refused`."""
+
+
+@contextmanager
+def translated(key: str, store: str) -> Iterator[None]:
+    """Turn what the SDK raises into `Refused` or the driver's errors.
+
+    Args:
+        key: What the request was about.
+        store: What messages call the store.
+    """
+    try:
+        yield
+    except ClientError as error:
+        raise of_answer(error.response, key, store) from error
+    except (BotoCoreError, ResponseParserError, HTTPError, TimeoutError, OSError) as error:
+        raise _of_no_answer(error, key, store) from error
+
+
+def of_missing(refused: Refused, key: str) -> RevstoreError:
+    """Return what a refusal is for a call that has no use of its own for it."""
+    return KeyNotFound(key) if refused.code == "NoSuchKey" else Unavailable(key, refused.code)
+
+
+def of_code(code: str, key: str) -> RevstoreError:
+    """Return the error of one key of many, of which the server says no more."""
+    return _of_code(code, 0, code, key) or Unavailable(key, code)
+
+
+def of_answer(response: Mapping[str, Any], key: str, store: str) -> Exception:
+    """Return the error that an answer means."""
+    told, meta = response.get("Error", {}), response.get("ResponseMetadata", {})
+    status = int(meta.get("HTTPStatusCode", 0))
+    headers: Mapping[str, str] = meta.get("HTTPHeaders", {})
+    code = str(told.get("Code", status))
+    code = _BY_STATUS.get(code, code)
+    if code in EXPECTED:
+        return Refused(code)
+    reason = f"{told.get('Message') or 'no reason given'} ({code})"
+    if code == "NoSuchBucket":
+        return InvalidStoreURL(store, "the bucket does not exist")
+    if code in _ELSEWHERE:
+        return InvalidStoreURL(store, f"the bucket is not where it is looked for: {reason}")
+    if code in _SKEWED or (code == "AccessDenied" and abs(_skew(headers)) > _SKEW):
+        ahead = -_skew(headers)
+        side = "ahead of" if ahead > 0 else "behind"
+        return AccessDenied(key, f"this machine's clock is {abs(ahead):.0f} s {side} the store's ({code})")
+    if code in _THROTTLES or status == 429:
+        return Throttled(key, reason, _retry_after(headers))
+    if status == 503 and "retry-after" in headers:
+        return Throttled(key, reason, _retry_after(headers))
+    return _of_code(code, status, reason, key) or Unsupported(DRIVER, f"a request for {key!r}: {reason}")
+
+
+def _of_code(code: str, status: int, reason: str, key: str) -> RevstoreError | None:
+    if code in _THROTTLES:
+        return Throttled(key, reason)
+    if code in _CREDENTIALS or status in {401, 403}:
+        return AccessDenied(key, f"{_CREDENTIALS.get(code, reason)} ({code})")
+    if code in _IN_THE_WAY:
+        return InvalidKey(key, reason)
+    if code in _PASSES or (status >= 500 and status != 501):
+        return Unavailable(key, reason)
+    return None
+
+
+def _of_no_answer(error: Exception, key: str, store: str) -> RevstoreError:
+    # botocore's messages name hosts and files; the keys and tokens of credentials are in none of them.
+    kind = type(error).__name__
+    if isinstance(
+        error, NoCredentialsError | PartialCredentialsError | NoAuthTokenError | TokenRetrievalError
+    ):
+        return AccessDenied(key, "no credentials were found in AWS's chain, or not whole ones")
+    if isinstance(error, ProfileNotFound | InvalidRegionError):
+        return InvalidStoreURL(store, str(error))
+    if isinstance(error, ParamValidationError):
+        return Unsupported(DRIVER, f"a request for {key!r}: {kind}")
+    if isinstance(error, CredentialRetrievalError):
+        return Unavailable(key, "the credentials could not be fetched")
+    if isinstance(error, SSLError):
+        return Unavailable(key, f"the TLS connection failed: {error.kwargs.get('error', kind)}")
+    if isinstance(error, HTTPClientError):
+        within = error.kwargs.get("error")
+        return Unavailable(key, kind if within is None else f"{kind}: {within}")
+    return Unavailable(key, f"{kind}: {error}" if str(error) else kind)
+
+
+def was_never_sent(error: Unavailable) -> bool:
+    """Say whether a request surely did nothing: it was turned away, or there was nobody to send it to."""
+    return isinstance(error, Throttled) or isinstance(error.__cause__, ConnectTimeoutError)
+
+
+def may_pass(error: AccessDenied) -> bool:
+    """Say whether a write that was denied may be allowed the next moment.
+
+    MinIO on one drive denies a write whose folder is removed at that moment, with the last object in it.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return False
+    headers = cause.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return bool(cause.response["Error"].get("Code") == "AccessDenied" and headers.get("server") == "MinIO")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    text = headers.get("retry-after", "")
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _skew(headers: Mapping[str, str]) -> float:
+    """Return by how many seconds the store's clock is ahead of this machine's."""
+    try:
+        return (parsedate_to_datetime(headers.get("date", "")) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0

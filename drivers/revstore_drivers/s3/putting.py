@@ -1,0 +1,151 @@
+"""One object in one request, with its condition; and what any conditional write does when an answer is lost.
+
+Each write that has a condition, and each multipart upload, carries a mark of its own as metadata. When an
+answer was lost, the object is read back: it has the mark, or it does not. Neither its content nor its etag
+could tell: another writer may have written the same bytes.
+"""
+
+import re
+import secrets
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from revstore_async.driver import Condition, FileInfo, IfAbsent
+from revstore_async.errors import AccessDenied, ConditionFailed, KeyNotFound, Unavailable, Unsupported
+
+from .client import Answer, Client
+from .errors import DRIVER, Refused, may_pass, was_never_sent
+from .reading import head
+from .turns import Tries, settled
+
+MARK: Final = "revstore-write"
+"""The name of the mark in an object's metadata."""
+
+_ETAG = re.compile(r"[A-Za-z0-9+/=._-]+")
+
+
+def new_mark() -> str:
+    """Return a mark that no other write has."""
+    return secrets.token_hex(16)
+
+
+def headers_of(key: str, condition: Condition | None) -> dict[str, str]:
+    """Return the parameters that say a condition.
+
+    Raises:
+        ConditionFailed: No version can have that etag; to a server `*` would mean any.
+    """
+    if condition is None:
+        return {}
+    if isinstance(condition, IfAbsent):
+        return {"IfNoneMatch": "*"}
+    if not _ETAG.fullmatch(condition.etag):
+        raise ConditionFailed(key, str(condition))
+    return {"IfMatch": f'"{condition.etag}"'}
+
+
+async def put(client: Client, key: str, content: bytes, condition: Condition | None = None) -> FileInfo:
+    """Store content in one request.
+
+    Raises:
+        ConditionFailed: The condition does not hold.
+        Unsupported: The server takes none.
+    """
+    if condition is None:
+        answer = await client.ask(
+            "put_object", key, changes=True, Key=client.name_of(key), Body=content, **client.extras()
+        )
+        return client.written(key, answer, len(content))
+    if not client.options.honours("conditional_put"):
+        raise Unsupported(DRIVER, "conditional writes on this server")
+    said = headers_of(key, condition)
+    mark = new_mark()
+
+    async def send() -> FileInfo:
+        answer = await client.once(
+            "put_object",
+            key,
+            Key=client.name_of(key),
+            Body=content,
+            Metadata={MARK: mark},
+            **said,
+            **client.extras(),
+        )
+        return client.written(key, answer, len(content))
+
+    return await write_once(client, key, condition, mark, send)
+
+
+async def write_once(
+    client: Client,
+    key: str,
+    condition: Condition | None,
+    mark: str,
+    send: Callable[[], Coroutine[Any, Any, FileInfo]],
+) -> FileInfo:
+    """Send a write until it is known what became of it.
+
+    Args:
+        client: The way to the server.
+        key: What is written.
+        condition: Its condition, which `send` says to the server.
+        mark: Its mark, which `send` gives to the object.
+        send: Sends it once.
+
+    Raises:
+        ConditionFailed: The condition does not hold.
+        Refused: The server refused it for another reason.
+        Unavailable: It is not known whether it had its effect, or it had none.
+    """
+    tries = Tries(client.options.retries)
+    lost: Unavailable | None = None  # an answer that never came: the write may have had its effect
+    while True:
+        try:
+            async with client.places.one():
+                return await settled(send())
+        except Refused as refused:
+            if lost is not None and (info := await _found(client, key, mark)) is not None:
+                return info
+            await tries.again(_refusal(key, condition, refused, lost))
+        except Unavailable as error:
+            if not was_never_sent(error):
+                lost = error
+                if (info := await _found(client, key, mark)) is not None:
+                    return info
+            await tries.again(error)
+        except AccessDenied as error:
+            if not may_pass(error):
+                raise
+            await tries.again(error)
+
+
+def _refusal(
+    key: str, condition: Condition | None, refused: Refused, lost: Unavailable | None
+) -> Unavailable:
+    """Return the error after which a write is tried again.
+
+    Raises:
+        ConditionFailed: It lost, and nothing of it was ever there.
+        Refused: It was refused for another reason.
+        Unavailable: It lost, but an earlier try of it may have been there.
+    """
+    if refused.code == "ConditionalRequestConflict":
+        error = Unavailable(key, "other conditional writes are under way")
+        error.__cause__ = refused
+        return error
+    if lost is not None:
+        # Perhaps ours was there for a moment. To say that nothing was written could be wrong.
+        raise Unavailable(key, "an answer was lost, and another write is there now") from lost
+    # A missing key with If-Match is 404 on MinIO and AWS, 412 elsewhere.
+    if condition is not None and refused.code in {"PreconditionFailed", "NoSuchKey"}:
+        raise ConditionFailed(key, str(condition)) from refused
+    raise refused
+
+
+async def _found(client: Client, key: str, mark: str) -> FileInfo | None:
+    """Read back: return what is there if it is this write's."""
+    try:
+        answer: Answer = await head(client, key)
+    except KeyNotFound:
+        return None
+    return client.info_of(key, answer) if answer.get("Metadata", {}).get(MARK) == mark else None

@@ -1,0 +1,121 @@
+"""A multipart upload: what writers and large copies gather their parts in."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from revstore_async.driver import Condition, FileInfo
+from revstore_async.errors import KeyNotFound, Unavailable, Unsupported
+
+from .client import Client
+from .errors import DRIVER, Refused
+from .putting import MARK, headers_of, new_mark, write_once
+from .reading import head
+from .turns import settled
+
+PARTS: Final = 10_000
+"""Parts that an upload may have."""
+
+
+@dataclass(slots=True)
+class Upload:
+    """An upload on its way.
+
+    Attributes:
+        client: The way to the server.
+        key: Where it will become visible.
+        id: The server's name for it; empty before `begin`.
+        mark: Its mark, by which a completion whose answer was lost is found again.
+    """
+
+    client: Client
+    key: str
+    id: str = ""
+    mark: str = field(default_factory=new_mark)
+
+    async def begin(self) -> None:
+        """Begin it.
+
+        Cancellation: it is begun nevertheless, and its name known, so that it can be aborted.
+        """
+
+        async def begin() -> None:
+            answer = await self.client.ask(
+                "create_multipart_upload",
+                self.key,
+                changes=True,
+                Key=self.client.name_of(self.key),
+                Metadata={MARK: self.mark},
+                **self.client.extras(),
+            )
+            self.id = answer["UploadId"]
+
+        await settled(begin())
+
+    async def put_part(self, number: int, content: bytes) -> str:
+        """Send a part; return its etag.
+
+        Raises:
+            Refused: The upload is gone.
+        """
+        if number > PARTS:
+            size = len(content)
+            raise Unsupported(
+                DRIVER, f"more than {PARTS} parts, here of {size} bytes: give a larger part_size"
+            )
+        answer = await self.client.ask(
+            "upload_part", self.key, Body=content, PartNumber=number, **self._named()
+        )
+        return str(answer["ETag"])
+
+    async def complete(self, etags: list[str], size: int, condition: Condition | None) -> FileInfo:
+        """Make its parts visible as one object, those with these etags.
+
+        Raises:
+            ConditionFailed: The condition does not hold.
+            Refused: The upload is gone, or has other parts.
+        """
+        parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, start=1)]
+        said = headers_of(self.key, condition)
+
+        async def send() -> FileInfo:
+            answer = await self.client.once(
+                "complete_multipart_upload",
+                self.key,
+                MultipartUpload={"Parts": parts},
+                **self._named(),
+                **said,
+            )
+            self.id = ""
+            return self.client.written(self.key, answer, size)
+
+        info = await write_once(self.client, self.key, condition, self.mark, send)
+        self.id = ""
+        return await self._told(info)
+
+    async def _told(self, info: FileInfo) -> FileInfo:
+        # The time of the object may be that of the upload's beginning, which no answer has told so far.
+        try:
+            answer = await head(self.client, self.key)
+        except (KeyNotFound, Unavailable):
+            return info  # deleted since, or not to be had: it was written all the same
+        found = self.client.info_of(self.key, answer)
+        return found if answer.get("Metadata", {}).get(MARK) == self.mark else info
+
+    async def abort(self, *, thorough: bool = False) -> None:
+        """Leave nothing of it. Idempotent; after `complete` it does nothing.
+
+        Args:
+            thorough: Whether parts may still have been on their way: one that arrives late can outlive the
+                upload, so it is looked for.
+        """
+        while self.id:
+            try:
+                await self.client.ask("abort_multipart_upload", self.key, changes=True, **self._named())
+                if thorough and (await self.client.ask("list_parts", self.key, **self._named())).get("Parts"):
+                    continue
+            except Refused:
+                pass  # it is gone, as it should be
+            self.id = ""
+
+    def _named(self) -> dict[str, Any]:
+        return {"Key": self.client.name_of(self.key), "UploadId": self.id}

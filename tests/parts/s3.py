@@ -1,0 +1,97 @@
+"""What tests of the S3 driver look at: how it writes and what it holds."""
+
+from collections import Counter
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from revstore_async.driver import FileInfo
+from revstore_drivers.s3 import S3Driver
+
+
+class AskingDriver(S3Driver):
+    """Asks for the time of what it wrote.
+
+    S3's answer to a PUT has no time but its own, which may be the second after that of the object. The driver
+    gives that one and saves a request; the suite compares to the second.
+    """
+
+    async def put(self, key, content, *, condition=None) -> FileInfo:
+        info = await super().put(key, content, condition=condition)
+        return await self._asked(info)
+
+    @asynccontextmanager
+    async def _writer(self, key, resume):
+        async with super()._writer(key, resume) as writer:
+            commit = writer.commit
+
+            async def commit_and_ask(*, condition=None) -> FileInfo:
+                return await self._asked(await commit(condition=condition))
+
+            vars(writer)["commit"] = commit_and_ask
+            yield writer
+
+    async def _asked(self, info: FileInfo) -> FileInfo:
+        try:
+            found = await self.stat(info.key)
+        except LookupError:
+            return info  # deleted since
+        if found.etag != info.etag:
+            return info
+        assert timedelta(0) <= info.modified - found.modified <= timedelta(seconds=1)
+        return found
+
+
+def connections_in_use(driver: S3Driver) -> list[str]:
+    """Name what the driver holds of its pool and its places, while nobody asks it anything."""
+    client = driver._client
+    if client is None:
+        return []
+    held = [f"{client.places.taken} places"] if client.places.taken else []
+    sessions = client._client._endpoint.http_session._sessions.values()
+    held += [
+        f"{len(session.connector._acquired)} connections"
+        for session in sessions
+        if session.connector._acquired
+    ]
+    return held
+
+
+class Wire:
+    """What an open driver sends while the block lasts, as botocore's events tell.
+
+    Attributes:
+        operations: Each request's operation, in the order of sending.
+        most_at_once: Of each operation, how many were under way at once.
+    """
+
+    def __init__(self, driver: S3Driver) -> None:
+        self.operations: list[str] = []
+        self.most_at_once: Counter[str] = Counter()
+        self.headers: list[dict[str, str]] = []
+        self._events = driver._open()._client.meta.events
+        self._bodies: list[tuple[str, int]] = []
+        self._now: Counter[str] = Counter()
+
+    def __enter__(self):
+        self._events.register("before-send.s3", self._sent)
+        self._events.register("response-received.s3", self._answered)
+        return self
+
+    def __exit__(self, *_):
+        self._events.unregister("before-send.s3", self._sent)
+        self._events.unregister("response-received.s3", self._answered)
+
+    def _sent(self, request, event_name: str, **_) -> None:
+        operation = event_name.rpartition(".")[2]
+        self.operations.append(operation)
+        self.headers.append({name.lower(): value for name, value in request.headers.items()})
+        self._bodies.append((operation, int(request.headers.get("Content-Length", 0))))
+        self._now[operation] += 1
+        self.most_at_once[operation] = max(self.most_at_once[operation], self._now[operation])
+
+    def _answered(self, event_name: str, **_) -> None:
+        self._now[event_name.rpartition(".")[2]] -= 1
+
+    def sizes(self, operation: str) -> list[int]:
+        """Return the sizes of the bodies that an operation sent."""
+        return [size for name, size in self._bodies if name == operation]
