@@ -267,12 +267,12 @@ class RevisionStore:
             signatures: The digests of signatures of it.
         """
         links = [
-            (self._layout.key(SignatureLink(self._name, digest, signature)), signature.encode())
+            (self._layout.key(SignatureLink(self._name, digest, signature)), signature)
             for signature in signatures
         ]
-        links.append((self._key(digest), digest.encode()))
+        links.append((self._key(digest), digest))
         await gather_map(
-            lambda link: self._driver.put(*link), links, limit=self._driver.capabilities.connections
+            lambda link: self._links.link(*link), links, limit=self._driver.capabilities.connections
         )
 
     async def add_signatures(self, digest: Digest, signatures: Iterable[Signature]) -> None:
