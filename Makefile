@@ -4,20 +4,32 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
-CODE = revstore_async drivers tests docs/examples
+CODE = revstore_async drivers tests bench docs/examples
 JOBS ?= auto
+BENCH ?= --quick
 
 # MinIO, for the tests of the S3 driver; built once into a cache outside the tree.
 MINIO_VERSION = v0.0.0-20260212201848-7aac2a2c5b7c
+# Docker Distribution, which reads and writes the same store in tests/interop.
+REGISTRY_VERSION = v3.1.2
+# The OCI's conformance program for registries; it has no release of its own.
+CONFORMANCE_VERSION = v0.0.0-20260831232431-97274622c111
 CACHE = $(HOME)/.cache/revstore-async
 
-.PHONY: demo test check format lock minio clean
+.PHONY: demo serve test bench check format lock minio registry conformance clean
 
 demo: $(READY)  ## The main job, explained as it goes: one manifest, signed by three hosts, merged
 	@$(BIN)/python docs/examples/signed_by_three_hosts.py
 
+serve: $(READY)  ## A registry for docker, podman and skopeo, on a store in your data folder
+	@$(BIN)/revstore serve
+
 test: $(READY)  ## All tests
 	$(BIN)/python -m pytest -n $(JOBS) -q
+
+bench: $(READY) minio registry  ## Measure against the peers, a few minutes; make bench BENCH="--help" for more
+	@mkdir -p build
+	@$(BIN)/python -m bench --json build/bench.json $(BENCH)
 
 check: $(READY)  ## Format, lint, types, import direction
 	$(BIN)/ruff format --check $(CODE)
@@ -38,6 +50,16 @@ minio: $(CACHE)/bin/minio  ## The S3 server that the tests run against; takes mi
 
 $(CACHE)/bin/minio:
 	GOBIN=$(CACHE)/bin go install github.com/minio/minio@$(MINIO_VERSION)
+
+registry: $(CACHE)/bin/registry  ## Docker Distribution, for the tests that share a store with it; the same
+
+$(CACHE)/bin/registry:
+	GOBIN=$(CACHE)/bin go install github.com/distribution/distribution/v3/cmd/registry@$(REGISTRY_VERSION)
+
+conformance: $(CACHE)/bin/conformance  ## What the OCI tests registries with; ten seconds, once
+
+$(CACHE)/bin/conformance:
+	GOBIN=$(CACHE)/bin go install github.com/opencontainers/distribution-spec/conformance@$(CONFORMANCE_VERSION)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
