@@ -1,6 +1,6 @@
 """The storage driver: the interface under the engine. See `drivers/README.md` for how to write one."""
 
-from .contract import LIST_LIMIT, Driver, Reader, Writer
+from .contract import LIST_LIMIT, Driver, Reader, Writer, check_sources
 from .keys import KEY_LIMIT, PART_LIMIT, check_key, check_prefix
 from .opening import GROUP, open_driver, without_secrets
 from .paging import entries
@@ -26,6 +26,7 @@ __all__ = [
     "Writer",
     "check_key",
     "check_prefix",
+    "check_sources",
     "entries",
     "open_driver",
     "without_secrets",

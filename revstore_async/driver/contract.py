@@ -8,6 +8,8 @@ What holds for every method:
 
 * Keys fit `check_key`; any other raises `InvalidKey` before anything is asked of the store.
 * Any method may raise `Unavailable` (its subclass `Throttled` included), `AccessDenied` and `DriverClosed`.
+* A store that a driver can't create and that is not there, such as a bucket, is `InvalidStoreURL`, from any method
+  that asks it and never `KeyNotFound`; one that a write creates, such as a folder, is empty until then.
 * A write that returned is seen by every read and listing that begins after it, from any process.
 * A reader sees one whole version of an object, never a part of it and never a mixture of two.
 * A call that was cancelled or failed leaves either no effect or its whole effect; no temporary object that a
@@ -16,13 +18,14 @@ What holds for every method:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from ..errors import Unsupported
+from ..errors import InvalidArgument, Unsupported
+from .keys import check_key
 from .values import Capabilities, Condition, File, FileInfo, Folder, IfMatch, Page
 
 LIST_LIMIT = 1000
@@ -218,6 +221,29 @@ class Driver(ABC):
             KeyNotFound: Nothing is stored under the source; the target is as it was.
         """
 
+    async def compose(self, sources: Sequence[tuple[str, int]], target: str) -> FileInfo:
+        """Store the content of several objects, one after another, under a target, in place of what was there.
+
+        The bytes do not pass through this process where the store can join them by itself; here they do. Memory
+        is bounded as a writer's is.
+
+        Args:
+            sources: The key of each object, and its size in bytes, which a driver may rely on: the caller knows
+                them, and nobody changes them meanwhile.
+            target: Where the whole is stored; none of the sources.
+
+        Raises:
+            KeyNotFound: Nothing is stored under a source; the target is as it was.
+            InvalidArgument: There is no source, or the target is one.
+        """
+        check_sources(sources, target)
+        async with self.open_writer(target) as writer:
+            for source, _ in sources:
+                async with self.open_reader(source) as reader:
+                    async for piece in reader:
+                        await writer.write(piece)
+            return await writer.commit()
+
     async def url_for(
         self, key: str, *, method: str = "GET", expires: timedelta = timedelta(minutes=20)
     ) -> str:
@@ -311,3 +337,17 @@ class Driver(ABC):
         Returns:
             How many unfinished writes were removed.
         """
+
+
+def check_sources(sources: Sequence[tuple[str, int]], target: str) -> None:
+    """Judge the arguments of `Driver.compose`.
+
+    Raises:
+        InvalidKey: A key is none.
+        InvalidArgument: There is no source, or the target is one.
+    """
+    check_key(target)
+    if not sources:
+        raise InvalidArgument("sources", sources, "there is nothing to join")
+    if target in [check_key(key) for key, _ in sources]:
+        raise InvalidArgument("target", target, "it is one of the sources")

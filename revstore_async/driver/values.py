@@ -14,8 +14,9 @@ class FileInfo:
     Attributes:
         key: Its key.
         size: Its size in bytes.
-        modified: When it was last written, by the store's clock; aware, in UTC.
-        etag: An opaque text; it differs whenever the content differs.
+        modified: When it was last written, by the store's clock; aware, in UTC. What a write returns may differ
+            by one `Capabilities.time_resolution` from what every read tells.
+        etag: An opaque text; it differs whenever the content differs. The same content may have the same again.
     """
 
     key: str

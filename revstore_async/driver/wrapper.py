@@ -1,6 +1,6 @@
 """A driver around a driver: the base of wrappers, which passes everything on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from types import TracebackType
@@ -55,6 +55,9 @@ class DriverWrapper(Driver):
 
     async def copy(self, source: str, target: str) -> FileInfo:
         return await self.inner.copy(source, target)
+
+    async def compose(self, sources: Sequence[tuple[str, int]], target: str) -> FileInfo:
+        return await self.inner.compose(sources, target)
 
     async def url_for(
         self, key: str, *, method: str = "GET", expires: timedelta = timedelta(minutes=20)

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from revstore_async.driver import Condition, Driver, FileInfo, IfAbsent, IfMatch
 from revstore_async.errors import ConditionFailed, InvalidKey, InvalidOffset, KeyNotFound, WriterNotFound
 
-from .conformance.base import children, content_of, place, read_all, walk
+from .conformance.base import agree, children, content_of, place, read_all, walk
 from .strategies import contents, keys, places, prefixes
 
 Result = TypeVar("Result")
@@ -65,7 +65,8 @@ class DriverStateMachine(RuleBasedStateMachine):
         self.run(self.driver.__aenter__())
         self.model: dict[str, bytes] = {}
         self.infos: dict[str, FileInfo] = {}
-        self.etags: dict[str, list[str]] = {}
+        self.unseen: set[str] = set()  # keys of which only their writes have told so far
+        self.etags: dict[str, dict[str, bytes]] = {}  # and of which content each was
         self.suspended: list[_Suspended] = []
 
     def make_driver(self) -> Driver:
@@ -94,11 +95,11 @@ class DriverStateMachine(RuleBasedStateMachine):
             assert self._folder_conflict(key), f"{key!r} was refused, though no other key is in its way"
             return
         assert (info.key, info.size) == (key, len(content))
-        if self.model.get(key) != content:
-            assert info.etag not in self.etags.get(key, []), "an etag came again with other content"
-        self.etags.setdefault(key, []).append(info.etag)
+        known = self.etags.setdefault(key, {})
+        assert known.setdefault(info.etag, content) == content, "an etag came again with other content"
         self.model[key] = content
         self.infos[key] = info
+        self.unseen.add(key)
 
     def _folder_conflict(self, key: str) -> bool:
         others = [*self.model, *(suspended.key for suspended in self.suspended)]
@@ -113,7 +114,7 @@ class DriverStateMachine(RuleBasedStateMachine):
             case "match":
                 return IfMatch(there.etag if there else "none"), there is not None
             case "stale":
-                stale = [etag for etag in self.etags.get(key, []) if not there or etag != there.etag]
+                stale = [etag for etag in self.etags.get(key, {}) if not there or etag != there.etag]
                 return IfMatch(stale[-1] if stale else "none"), False
         return None, True
 
@@ -343,4 +344,10 @@ class DriverStateMachine(RuleBasedStateMachine):
     def all_is_there(self) -> None:
         """The store holds what the model holds, and what was not written has not changed."""
         if hasattr(self, "infos"):
-            assert self.run(walk(self.driver)) == [self.infos[key] for key in sorted(self.infos)]
+            found = {info.key: info for info in self.run(walk(self.driver))}
+            assert [*found] == sorted(self.infos)
+            for key, info in self.infos.items():
+                known = key not in self.unseen
+                assert found[key] == info if known else agree(self.driver, info, found[key])
+            self.infos = found
+            self.unseen.clear()

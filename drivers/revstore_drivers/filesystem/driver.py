@@ -5,7 +5,7 @@
 import fcntl
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from itertools import islice
@@ -27,6 +27,7 @@ from revstore_async.driver import (
     Reader,
     Writer,
     check_key,
+    check_sources,
     without_secrets,
 )
 from revstore_async.errors import DriverClosed, InvalidStoreURL, KeyNotFound, ObjectTooLarge, Unavailable
@@ -154,22 +155,40 @@ class FilesystemDriver(Driver):
     async def copy(self, source: str, target: str) -> FileInfo:
         check_key(source)
         check_key(target)
+        return await self._composed([source], target)
+
+    async def compose(self, sources: Sequence[tuple[str, int]], target: str) -> FileInfo:
+        check_sources(sources, target)
+        return await self._composed([key for key, _ in sources], target)
+
+    async def _composed(self, sources: Sequence[str], target: str) -> FileInfo:
+        root, threads = self._open()
+        unfinished = Unfinished(root, target)
+        size = 0
+        try:
+            for source in sources:
+                size += await self._copied(source, target, unfinished, size)
+            return await threads.run(target, unfinished.place, size, None)
+        finally:
+            await threads.finish(target, unfinished.remove)
+
+    async def _copied(self, source: str, target: str, unfinished: Unfinished, to: int) -> int:
+        """Copy a whole object into an unfinished one; return its size."""
         root, threads = self._open()
         reader = FileReader(threads, source)
-        unfinished = Unfinished(root, target)
         try:
             await threads.run(source, reader.open_in_thread, root)
             offset, size = 0, reader.info.size
             while offset < size:
                 step = min(size - offset, _COPIED_AT_ONCE)
-                count = await threads.run(target, reader.copy_in_thread, unfinished, offset, step)
+                place = to + offset
+                count = await threads.run(target, reader.copy_in_thread, unfinished, offset, step, place)
                 if not count:
                     raise Unavailable(source, "the file is shorter than it was")
                 offset += count
-            return await threads.run(target, unfinished.place, size, None)
+            return size
         finally:
-            # One step: were they two, a cancellation during the first would be the end of the second.
-            await threads.finish(target, _end_copy, unfinished, reader)
+            await threads.finish(source, reader.close_in_thread)
 
     async def list(
         self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
@@ -217,11 +236,6 @@ class FilesystemDriver(Driver):
         while (step := await threads.run("", _purge, root, files, latest)) is not None:
             purged += step
         return purged
-
-
-def _end_copy(unfinished: Unfinished, reader: FileReader) -> None:
-    unfinished.remove()
-    reader.close_in_thread()
 
 
 def _get(root: Root, key: str, limit: int | None) -> File:

@@ -37,9 +37,9 @@ class FileReader(Reader):
         if file >= 0:
             os.close(file)
 
-    def copy_in_thread(self, target: Unfinished, offset: int, count: int) -> int:
+    def copy_in_thread(self, target: Unfinished, offset: int, count: int, to: int) -> int:
         """Copy some bytes; return how many."""
-        return target.copy(self._file, offset, count)
+        return target.copy(self._file, offset, count, to)
 
     def set_range(self, offset: int, end: int) -> None:
         """Say what is to be read."""

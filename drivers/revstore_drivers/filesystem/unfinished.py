@@ -107,18 +107,18 @@ class Unfinished:
                 offset += count
                 rest = rest[count:]
 
-    def copy(self, source: int, offset: int, count: int) -> int:
-        """Copy bytes of another file to the same offset, inside of the system where it can; return how many."""
+    def copy(self, source: int, offset: int, count: int, to: int) -> int:
+        """Copy bytes of another file to an offset, inside of the system where it can; return how many."""
         if not self.name:
             self.create()
         if hasattr(os, "copy_file_range"):
             try:
-                return os.copy_file_range(source, self._file, count, offset, offset)
+                return os.copy_file_range(source, self._file, count, offset, to)
             except OSError as error:
                 if error.errno not in {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}:
                     raise
         piece = os.pread(source, min(count, 1 << 20), offset)
-        self.write(offset, piece)
+        self.write(to, piece)
         return len(piece)
 
     def place(self, size: int, condition: Condition | None) -> FileInfo:

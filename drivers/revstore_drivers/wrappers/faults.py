@@ -26,9 +26,8 @@ from random import Random
 from typing import ClassVar, Protocol
 
 from revstore_async.driver import Driver, Reader
+from revstore_async.driver.around import AroundDriver, AroundWriter, Call
 from revstore_async.errors import RevstoreError, Throttled, Unavailable
-
-from .around import AroundDriver, AroundWriter, Call
 
 
 class When(Enum):

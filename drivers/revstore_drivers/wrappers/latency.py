@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from revstore_async.driver import Driver
-
-from .around import AroundDriver, Call
+from revstore_async.driver.around import AroundDriver, Call
 
 
 class LatencyDriver(AroundDriver):

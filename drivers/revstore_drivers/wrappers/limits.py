@@ -16,9 +16,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from revstore_async.driver import Capabilities, Driver, Reader
+from revstore_async.driver.around import AroundDriver, Call
 from revstore_async.errors import InvalidArgument
-
-from .around import AroundDriver, Call
 
 
 class LimitsDriver(AroundDriver):

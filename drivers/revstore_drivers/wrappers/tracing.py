@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from revstore_async.driver import Driver, Reader
-
-from .around import AroundDriver, Call
+from revstore_async.driver.around import AroundDriver, Call
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -44,6 +45,9 @@ class Hooks:
     purges_writers = True
     """Whether `purge_writers` finds what suspended writers left; some servers can't list that."""
 
+    folders_go_at_once = True
+    """Whether a folder is listed no more as soon as its last key is gone; some servers take a while."""
+
     @pytest.fixture(autouse=True)
     async def nothing_left(self, driver: Driver) -> AsyncIterator[None]:
         """Fail a test after which a task, an unfinished write or a temporary object is left."""
@@ -67,6 +71,12 @@ def pattern(size: int, seed: int = 0) -> bytes:
         (number * 2654435761 + seed).to_bytes(8, "big") for number in range(min(size // 8 + 1, 8192))
     )
     return (block * (size // len(block) + 1))[:size]
+
+
+def agree(driver: Driver, told: FileInfo, found: FileInfo) -> bool:
+    """Say whether a read tells of the version that a write told of: the times may differ by the resolution."""
+    apart = abs(told.modified - found.modified)
+    return replace(told, modified=found.modified) == found and apart <= driver.capabilities.time_resolution
 
 
 async def content_of(driver: Driver, key: str) -> bytes | None:

@@ -46,6 +46,9 @@ _CASES = {
     "list_all": _Case(walk, (_OLD,)),
     "put": _Case(lambda driver: driver.put("folder/key", _NEW), (_OLD, _NEW)),
     "copy": _Case(lambda driver: driver.copy("source", "folder/key"), (_OLD, _NEW)),
+    "compose": _Case(
+        lambda driver: driver.compose([("source", len(_NEW))] * 2, "folder/key"), (_OLD, _NEW + _NEW)
+    ),
     "delete": _Case(lambda driver: driver.delete("folder/key"), (_OLD, None)),
     "delete_many": _Case(lambda driver: driver.delete_many(["folder/key", "x"]), (_OLD, None)),
     "delete_prefix": _Case(lambda driver: driver.delete_prefix("folder"), (_OLD, None)),

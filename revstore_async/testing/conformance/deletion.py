@@ -22,7 +22,8 @@ class Deletion(Hooks):
                 with pytest.raises(KeyNotFound):
                     await ask
             assert await keys_of(driver) == []
-            assert await places_of(driver) == []
+            if self.folders_go_at_once:
+                assert await places_of(driver) == []
             await driver.put(key, b"again")
             assert await content_of(driver, key) == b"again"
             await driver.delete(key)
@@ -77,6 +78,8 @@ class Deletion(Hooks):
 
     async def test_an_empty_folder_is_none(self, driver: Driver) -> None:
         """A folder is what has keys below it: with the last one it goes, and its name is free for a key."""
+        if not self.folders_go_at_once:
+            pytest.skip("folders stay for a while where their last key is gone")
         await driver.put("a/b/c/d", b"")
         await driver.put("a/x", b"")
         await driver.delete("a/b/c/d")
@@ -113,7 +116,8 @@ class Deletion(Hooks):
         await self.fill(driver, [*stay, "a/1", "a/2/3", "a/2/4/5", "a/a/a"])
         await driver.delete_prefix("a")
         assert sorted(await keys_of(driver)) == sorted(stay)
-        assert "a/" not in await places_of(driver)
+        if self.folders_go_at_once:
+            assert "a/" not in await places_of(driver)
         await driver.delete_prefix("a")
         await driver.delete_prefix("missing/folder")
         assert sorted(await keys_of(driver)) == sorted(stay)

@@ -59,6 +59,8 @@ _WITH_A_KEY: dict[str, Callable[[Driver, str], Awaitable[object]]] = {
     "open_writer": _write,
     "copy from": lambda driver, key: driver.copy(key, "target"),
     "copy to": lambda driver, key: driver.copy("kept", key),
+    "compose of": lambda driver, key: driver.compose([("kept", 4), (key, 4)], "target"),
+    "compose to": lambda driver, key: driver.compose([("kept", 4)], key),
     "list": lambda driver, key: driver.list(key or "/"),
     "list_all": lambda driver, key: driver.list_all(key or "/"),
     "delete": lambda driver, key: driver.delete(key),

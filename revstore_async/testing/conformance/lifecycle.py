@@ -16,6 +16,7 @@ async def _is_closed(driver: Driver) -> None:
         driver.put("key", b""),
         driver.stat("key"),
         driver.copy("key", "other"),
+        driver.compose([("key", 1), ("another", 1)], "other"),
         driver.list(),
         driver.list_all(),
         driver.delete("key"),

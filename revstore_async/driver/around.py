@@ -8,24 +8,15 @@ one where something was sent, and to go on from a state is one. `url_for` asks t
 """
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from revstore_async.driver import (
-    LIST_LIMIT,
-    Condition,
-    DriverWrapper,
-    File,
-    FileInfo,
-    Folder,
-    IfMatch,
-    Page,
-    Reader,
-    Writer,
-)
-from revstore_async.errors import ConditionFailed, RevstoreError
+from ..errors import ConditionFailed, RevstoreError
+from .contract import LIST_LIMIT, Reader, Writer
+from .values import Condition, File, FileInfo, Folder, IfMatch, Page
+from .wrapper import DriverWrapper
 
 
 @dataclass(slots=True)
@@ -111,6 +102,10 @@ class AroundDriver(DriverWrapper):
     async def copy(self, source: str, target: str) -> FileInfo:
         async with self.around(Call("copy", target)):
             return await self.inner.copy(source, target)
+
+    async def compose(self, sources: Sequence[tuple[str, int]], target: str) -> FileInfo:
+        async with self.around(Call("compose", target)):
+            return await self.inner.compose(sources, target)
 
     async def list(
         self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
