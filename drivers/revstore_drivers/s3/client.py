@@ -2,8 +2,9 @@
 
 botocore is told not to retry, and aiohttp too (see `http`): they can't say afterwards whether an earlier try may
 have had its effect, which decides what a failed condition means. Tuned, each measured: no validation of
-parameters (they are all ours), checksums only where S3 demands them, our parser of times, a fixed user agent, and
-no `Expect: 100-continue`, which costs each PUT a round trip, and waits for ever where the server is silent.
+parameters (they are all ours), checksums only where S3 demands them, bodies left out of signatures (see
+`bodies`), our parser of times, a fixed user agent, and no `Expect: 100-continue`, which costs each PUT a round
+trip, and waits for ever where the server is silent.
 """
 
 import asyncio
@@ -11,7 +12,6 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from io import BytesIO
 from typing import Any, Final
 
 import aioboto3
@@ -23,13 +23,12 @@ from botocore.loaders import Loader, create_loader
 from revstore_async.driver import FileInfo
 from revstore_async.errors import AccessDenied, DriverClosed, Unavailable
 
+from ..turns import Places, Tries, settled
+from .bodies import Body, prepared, size_of
 from .config import S3Options
 from .errors import DRIVER, may_pass, translated
 from .http import session_without_retries
 from .times import parse_http_date, parse_time
-from .turns import Places, Tries, settled
-
-_LARGE: Final = 1 << 20  # from here on aiohttp wants a file for a body: it writes bytes without a pause
 
 _SLOWEST: Final = 64 << 10  # bytes of a body a second, below which it is given up
 
@@ -126,10 +125,10 @@ class Client:
             raise DriverClosed(DRIVER)
         body = parameters.get("Body")
         limit = None
-        if isinstance(body, bytes):
+        if isinstance(body, Body):
             # aiohttp's timeouts begin when all is sent: a server that takes nothing would hold it for ever.
-            limit = self.options.connect_timeout + self.options.read_timeout + len(body) / _SLOWEST
-            parameters["Body"] = BytesIO(body) if len(body) >= _LARGE else body
+            limit = self.options.connect_timeout + self.options.read_timeout + size_of(body) / _SLOWEST
+            parameters |= await prepared(body, secure=client.meta.endpoint_url.startswith("https:"))
         with translated(key, self.options.shown):
             async with asyncio.timeout(limit):
                 answer: Answer = await getattr(client, operation)(Bucket=self.options.bucket, **parameters)
@@ -232,7 +231,10 @@ def _arguments(options: S3Options, endpoint: str | None) -> dict[str, Any]:
         "verify": None if options.verify is True else options.verify,  # None: as AWS_CA_BUNDLE says
         "config": AioConfig(
             signature_version="s3v4",
-            s3={"addressing_style": "path" if options.path_style else "virtual"},
+            s3={
+                "addressing_style": "path" if options.path_style else "virtual",
+                "payload_signing_enabled": False,  # see `bodies`
+            },
             http_session_cls=one_try,
             max_pool_connections=options.pool,
             connect_timeout=options.connect_timeout,

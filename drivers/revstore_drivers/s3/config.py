@@ -133,12 +133,18 @@ class S3Options:
         "where the bucket's name goes; left open: path with an endpoint_url, virtual without",
     )
     server: str = _option(
-        _choice("s3", "aws", "seaweedfs"), "s3", "what kind it is: sets the four that follow, if left open"
+        _choice("s3", "aws", "minio", "seaweedfs"),
+        "s3",
+        "what kind it is: sets the six that follow, if left open",
     )
     conditional_put: bool | None = _option(_flag, None, "whether the server honours conditions of a PUT")
     conditional_commit: bool | None = _option(_flag, None, "whether it does on completion of multipart")
     conditional_delete: bool | None = _option(_flag, None, "whether it does on a DELETE")
     ordered_listing: bool | None = _option(_flag, None, "whether it lists in the byte order of keys")
+    resumable_writes: bool | None = _option(
+        _flag, None, "whether writes are suspended and resumed; needs conditional_put"
+    )
+    signed_urls: bool | None = _option(_flag, None, "whether it serves URLs that are signed")
     pool: int = _option(_number(2, 1000), 64, "connections, and requests under way at once")
     part_size: int = _option(_size, 8 * MIB, "bytes of each part but the last, such as 16MiB")
     parallel_parts: int = _option(_number(1, 64), 4, "parts of one writer, or one copy, under way at once")
@@ -214,6 +220,8 @@ class S3Options:
 
     def honours(self, capability: str) -> bool:
         """Say whether the server has a capability: as declared, else as its kind is known."""
+        if capability == "resumable_writes" and not self.honours("conditional_put"):
+            return False
         declared: bool | None = getattr(self, capability)
         return capability not in _LACKING[self.server] if declared is None else declared
 
@@ -233,6 +241,7 @@ class S3Options:
 _LACKING: Final[dict[str, frozenset[str]]] = {
     "s3": frozenset({"conditional_delete"}),
     "aws": frozenset(),
+    "minio": frozenset({"conditional_delete"}),
     "seaweedfs": frozenset({"conditional_commit", "conditional_delete", "ordered_listing"}),
 }
 

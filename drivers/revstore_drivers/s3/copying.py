@@ -7,10 +7,10 @@ from typing import Any, Final
 from revstore_async.driver import FileInfo
 from revstore_async.errors import Unavailable
 
+from ..turns import Tries, settled
 from .client import Answer, Client, whole_second
 from .errors import Refused, of_missing
 from .reading import stat
-from .turns import Tries, settled
 from .uploads import Upload
 
 _PARTS: Final = 10_000
@@ -94,7 +94,8 @@ async def _copy_parts(client: Client, info: FileInfo, target: str) -> FileInfo:
                 tasks.append(group.create_task(part(number, first, last)))
         parts = [task.result()[1] for task in tasks]
         return await upload.complete(parts, info.size, None)
-    except BaseExceptionGroup as group_of_errors:
-        raise group_of_errors.exceptions[0] from None
+    except ExceptionGroup as several:
+        failed = several.exceptions[0]
+        raise failed from failed.__cause__
     finally:
         await settled(upload.abort(), grace=30)

@@ -6,11 +6,11 @@ from typing import Final
 from revstore_async.driver import IfMatch
 from revstore_async.errors import ConditionFailed, RevstoreError, Unavailable, Unsupported
 
+from ..turns import Tries
 from .client import Client
 from .errors import DRIVER, Refused, of_code, of_missing, was_never_sent
 from .listing import batches, list_below
 from .putting import headers_of
-from .turns import Tries
 
 AT_ONCE: Final = 1000
 """Objects that S3 deletes in one request."""

@@ -1,6 +1,6 @@
 """The driver of a bucket: each method is one verb of the modules beside."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from math import ceil
@@ -20,11 +20,13 @@ from revstore_async.driver import (
     Reader,
     Writer,
     check_key,
+    check_sources,
 )
-from revstore_async.errors import DriverClosed, InvalidArgument
+from revstore_async.errors import DriverClosed, InvalidArgument, Unsupported
 
 from ..arguments import check_listing
 from .client import Client
+from .composing import compose
 from .config import S3Options
 from .copying import copy
 from .deleting import delete, delete_below, delete_many
@@ -87,8 +89,8 @@ class S3Driver(Driver):
             conditional_put=options.honours("conditional_put"),
             conditional_commit=options.honours("conditional_commit"),
             conditional_delete=options.honours("conditional_delete"),
-            resumable_writes=options.honours("conditional_put"),
-            signed_urls=True,
+            resumable_writes=options.honours("resumable_writes"),
+            signed_urls=options.honours("signed_urls"),
             ordered_listing=options.honours("ordered_listing"),
             connections=options.pool,
             part_size=options.part_size,
@@ -147,10 +149,16 @@ class S3Driver(Driver):
         check_key(target)
         return await copy(self._open(), source, target)
 
+    async def compose(self, sources: Sequence[tuple[str, int]], target: str) -> FileInfo:
+        check_sources(sources, target)
+        return await compose(self._open(), sources, target)
+
     async def url_for(
         self, key: str, *, method: str = "GET", expires: timedelta = timedelta(minutes=20)
     ) -> str:
         check_key(key)
+        if not self.options.honours("signed_urls"):
+            raise Unsupported(self.name, "signed URLs on this server")
         if method not in _SIGNED:
             raise InvalidArgument("method", method, "a URL is signed for GET or HEAD")
         if not timedelta(0) < expires <= _LONGEST_SIGNED:

@@ -57,7 +57,13 @@ _THROTTLES: Final = frozenset(
     }
 )
 _PASSES: Final = frozenset(
-    {"RequestTimeout", "InternalError", "OperationAborted", "ConditionalRequestConflict"}
+    {
+        "RequestTimeout",
+        "InternalError",
+        "OperationAborted",
+        "ConditionalRequestConflict",
+        "BadDigest",  # the body was changed on its way
+    }
 )
 _CREDENTIALS: Final = {
     "AccessDenied": "the store refuses these credentials this access",
@@ -215,7 +221,8 @@ def was_never_sent(error: Unavailable) -> bool:
 def may_pass(error: AccessDenied) -> bool:
     """Say whether a write that was denied may be allowed the next moment.
 
-    MinIO on one drive denies a write whose folder is removed at that moment, with the last object in it.
+    MinIO on one drive denied 1 of 1,600 puts with good credentials while neighbours were deleted, none otherwise:
+    it seems to be one whose folder is removed at that moment, with the last object in it.
     """
     cause = error.__cause__
     if not isinstance(cause, ClientError):

@@ -4,13 +4,12 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from revstore_async.driver import FileInfo, Folder, Page, check_key
-from revstore_async.errors import InvalidKey
+from revstore_async.driver import FileInfo, Folder, Page
 
 from ..arguments import check_listing
+from ..places import SIDE, Level, is_key, levels, place_of, start_of
 from .client import Answer, Client, time_of
 from .errors import Refused, of_missing
-from .places import SIDE, Level, levels, start_of
 
 _WITHOUT_GAPS: Final = frozenset({"AmazonS3"})
 
@@ -82,11 +81,6 @@ async def _asked(client: Client, begin: str, parameters: dict[str, Any]) -> Answ
         raise of_missing(refused, begin) from refused
 
 
-def place_of(entry: FileInfo | Folder) -> str:
-    """Return where an entry stands in the order."""
-    return entry.key + "/" if isinstance(entry, Folder) else entry.key
-
-
 def _entries(client: Client, answer: Answer) -> Iterator[FileInfo | Folder]:
     for content in answer.get("Contents", ()):
         key = client.key_of(content["Key"])
@@ -96,15 +90,6 @@ def _entries(client: Client, answer: Answer) -> Iterator[FileInfo | Folder]:
         key = client.key_of(common["Prefix"]).removesuffix("/")
         if is_key(key):
             yield Folder(key)
-
-
-def is_key(name: str) -> bool:
-    """Say whether a name in the bucket is a key; others put other things there."""
-    try:
-        check_key(name)
-    except InvalidKey:
-        return False
-    return True
 
 
 async def side_names(client: Client) -> AsyncIterator[tuple[Answer, datetime]]:

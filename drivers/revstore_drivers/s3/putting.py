@@ -13,10 +13,10 @@ from typing import Any, Final
 from revstore_async.driver import Condition, FileInfo, IfAbsent
 from revstore_async.errors import AccessDenied, ConditionFailed, KeyNotFound, Unavailable, Unsupported
 
+from ..turns import Tries, settled
 from .client import Answer, Client
 from .errors import DRIVER, Refused, may_pass, was_never_sent
 from .reading import head
-from .turns import Tries, settled
 
 MARK: Final = "revstore-write"
 """The name of the mark in an object's metadata."""
@@ -52,9 +52,12 @@ async def put(client: Client, key: str, content: bytes, condition: Condition | N
         Unsupported: The server takes none.
     """
     if condition is None:
-        answer = await client.ask(
-            "put_object", key, changes=True, Key=client.name_of(key), Body=content, **client.extras()
-        )
+        try:
+            answer = await client.ask(
+                "put_object", key, changes=True, Key=client.name_of(key), Body=content, **client.extras()
+            )
+        except Refused as refused:
+            raise Unavailable(key, refused.code) from refused
         return client.written(key, answer, len(content))
     if not client.options.honours("conditional_put"):
         raise Unsupported(DRIVER, "conditional writes on this server")

@@ -12,9 +12,9 @@ from revstore_async.driver import File, FileInfo, Reader
 from revstore_async.errors import ObjectTooLarge, Unavailable, Unsupported
 
 from ..arguments import check_range, check_read
+from ..turns import Tries
 from .client import Answer, Client, time_of
 from .errors import DRIVER, Refused, of_missing, translated
-from .turns import Tries
 
 
 async def stat(client: Client, key: str) -> FileInfo:

@@ -19,9 +19,9 @@ from typing import Final, Self
 from revstore_async.driver import Condition, IfAbsent, IfMatch
 from revstore_async.errors import ConditionFailed, KeyNotFound, Unavailable, WriterBusy, WriterNotFound
 
+from ..places import SIDE
 from .client import Client
 from .deleting import delete_many
-from .places import SIDE
 from .putting import put
 from .reading import get, get_dated
 

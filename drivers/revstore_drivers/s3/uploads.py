@@ -6,11 +6,12 @@ from typing import Any, Final
 from revstore_async.driver import Condition, FileInfo
 from revstore_async.errors import KeyNotFound, Unavailable, Unsupported
 
+from ..turns import settled
+from .bodies import Body, size_of
 from .client import Client
 from .errors import DRIVER, Refused
 from .putting import MARK, headers_of, new_mark, write_once
 from .reading import head
-from .turns import settled
 
 PARTS: Final = 10_000
 """Parts that an upload may have."""
@@ -49,16 +50,19 @@ class Upload:
             )
             self.id = answer["UploadId"]
 
-        await settled(begin())
+        try:
+            await settled(begin())
+        except Refused as refused:
+            raise Unavailable(self.key, refused.code) from refused
 
-    async def put_part(self, number: int, content: bytes) -> str:
+    async def put_part(self, number: int, content: Body) -> str:
         """Send a part; return its etag.
 
         Raises:
             Refused: The upload is gone.
         """
         if number > PARTS:
-            size = len(content)
+            size = size_of(content)
             raise Unsupported(
                 DRIVER, f"more than {PARTS} parts, here of {size} bytes: give a larger part_size"
             )

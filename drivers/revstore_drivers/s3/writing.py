@@ -11,17 +11,18 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from io import BytesIO
 from typing import Final
 
 from revstore_async.driver import Condition, FileInfo, Writer
 from revstore_async.errors import ConditionFailed, RevstoreError, Unsupported, WriterNotFound
 
 from ..state import WriterState
+from ..turns import settled
 from .client import Client
 from .deleting import delete_many
 from .errors import DRIVER, Refused
 from .putting import put
-from .turns import settled
 from .unfinished import LEASE, RENEWAL, Held, Record, forget, hold, let_go, read_tail, save, tail_of
 from .uploads import Upload
 
@@ -55,7 +56,7 @@ class S3Writer(Writer):
         self._etags: list[str] = []  # of the parts, in order; empty while one is under way
         self._sending: set[asyncio.Task[None]] = set()
         self._failed: BaseException | None = None
-        self._gathered = bytearray()
+        self._gathered = BytesIO()  # sent as it is: each copy of a part holds up the loop
         self._waiting: deque[memoryview] = deque()  # accepted, and not gathered yet
         self._held: Held | None = None
         self._tails: set[str] = set()  # of this unfinished write, in the store
@@ -64,8 +65,8 @@ class S3Writer(Writer):
 
     async def go_on(self, state: WriterState) -> None:
         """Go on from what a writer left."""
-        if not self._client.options.honours("conditional_put"):
-            raise Unsupported(DRIVER, "resumed writers on this server, which lacks conditional writes")
+        if not self._client.options.honours("resumable_writes"):
+            raise Unsupported(DRIVER, "resumed writers on this server")
         held = await hold(self._client, self._key, state.writer, state.offset)
         try:
             tail = await read_tail(self._client, held)
@@ -77,7 +78,7 @@ class S3Writer(Writer):
         self._part_size = record.part_size
         self._upload = Upload(self._client, self._key, record.upload, record.mark)
         self._etags = [*record.etags]
-        self._gathered += tail
+        self._gathered.write(tail)
         self._held = held
         self._tails = {record.tail} - {""}
         self._renewed = time.monotonic()
@@ -100,11 +101,11 @@ class S3Writer(Writer):
 
     async def _gather(self) -> None:
         while self._waiting:
-            if len(self._gathered) == self._part_size:
+            if self._gathered.tell() == self._part_size:
                 await self._send()
             piece = self._waiting[0]
-            room = self._part_size - len(self._gathered)
-            self._gathered += piece[:room]
+            room = self._part_size - self._gathered.tell()
+            self._gathered.write(piece[:room])
             if len(piece) > room:
                 self._waiting[0] = piece[room:]
             else:
@@ -117,14 +118,14 @@ class S3Writer(Writer):
         while len(self._sending) >= self._client.options.parallel_parts:
             await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
         self._check()
-        content = bytes(self._gathered)
-        self._gathered.clear()
+        content, self._gathered = self._gathered, BytesIO()
         self._etags.append("")
         task = asyncio.create_task(self._part(len(self._etags), content))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
+        await asyncio.sleep(0)  # others' turn, where many parts are given at once
 
-    async def _part(self, number: int, content: bytes) -> None:
+    async def _part(self, number: int, content: BytesIO) -> None:
         try:
             self._etags[number - 1] = await self._upload.put_part(number, content)
         except Refused as refused:
@@ -153,8 +154,8 @@ class S3Writer(Writer):
 
     async def suspend(self) -> bytes:
         self._check()
-        if not self._client.options.honours("conditional_put"):
-            raise Unsupported(DRIVER, "suspended writers on this server, which lacks conditional writes")
+        if not self._client.options.honours("resumable_writes"):
+            raise Unsupported(DRIVER, "suspended writers on this server")
         await self._gather()
         await self._all_sent()
         before = self._held
@@ -163,7 +164,7 @@ class S3Writer(Writer):
         self._held = Held(before.id, before.etag, record) if before else Held(_name(), "", record)
         if record.tail:
             self._tails.add(record.tail)
-            await put(self._client, tail_of(self._held.id, record.tail), bytes(self._gathered))
+            await put(self._client, tail_of(self._held.id, record.tail), self._gathered.getvalue())
         try:
             await save(self._client, self._held)
         except ConditionFailed as error:
@@ -183,7 +184,7 @@ class S3Writer(Writer):
             await delete_many(self._client, [tail_of(self._held.id, tail) for tail in sorted(tails)])
 
     def _record(self) -> Record:
-        tail = _name() if self._gathered else ""
+        tail = _name() if self._gathered.tell() else ""
         etags = tuple(self._etags)
         upload = self._upload
         return Record(self._key, self.offset, self._part_size, upload.id, upload.mark, etags, tail, "")
@@ -194,7 +195,7 @@ class S3Writer(Writer):
             raise Unsupported(DRIVER, "conditional completion of an upload on this server")
         await self._gather()
         if self._upload.id:
-            if self._gathered:
+            if self._gathered.tell():
                 await self._send()
             await self._all_sent()
         try:
@@ -205,7 +206,7 @@ class S3Writer(Writer):
 
     async def _commit(self, condition: Condition | None) -> FileInfo:
         if not self._upload.id:
-            info = await put(self._client, self._key, bytes(self._gathered), condition)
+            info = await put(self._client, self._key, self._gathered.getvalue(), condition)
         else:
             try:
                 info = await self._upload.complete(self._etags, self.offset, condition)
@@ -229,7 +230,7 @@ class S3Writer(Writer):
             task.cancel()
         if self._sending:
             await asyncio.wait(self._sending)
-        self._gathered.clear()
+        self._gathered = BytesIO()
         self._waiting.clear()
         if self._held is not None and time.monotonic() - self._renewed > LEASE.total_seconds():
             return  # another may have taken it over; if not, it is purged

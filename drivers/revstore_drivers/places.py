@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from revstore_async.driver import KEY_LIMIT
+from revstore_async.driver import KEY_LIMIT, FileInfo, Folder, check_key
+from revstore_async.errors import InvalidKey
 
 SIDE: Final = ",writers/"
 """What the names of objects beside the keys begin with, after the prefix: `,` is before all of a key."""
@@ -94,3 +95,17 @@ def levels(begin: str, place: str, *, folders: bool) -> Iterator[Level]:
             continue
         beyond = begin + within + parts[depth] + _AFTER_SLASH
         yield Level(begin + within, beyond, beyond)
+
+
+def place_of(entry: FileInfo | Folder) -> str:
+    """Return where an entry stands in the order."""
+    return entry.key + "/" if isinstance(entry, Folder) else entry.key
+
+
+def is_key(name: str) -> bool:
+    """Say whether a name in a bucket is a key; others put other things there."""
+    try:
+        check_key(name)
+    except InvalidKey:
+        return False
+    return True
