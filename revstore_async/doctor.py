@@ -71,6 +71,19 @@ class Report:
         """Whether the store does all that its driver says."""
         return all(finding.verdict is not Verdict.BROKEN for finding in self.findings)
 
+    @property
+    def options(self) -> dict[str, bool]:
+        """The capabilities that were found broken, each as False, by name; empty where none was.
+
+        A driver that takes its capabilities as options, as `s3` does, is opened with these to offer no more than
+        the store honours; then what needs more raises `Unsupported`.
+        """
+        return {
+            finding.capability: False
+            for finding in self.findings
+            if finding.capability and finding.verdict is Verdict.BROKEN
+        }
+
 
 class _Broken(Exception):
     """A check found something else than the contract says."""
@@ -95,10 +108,9 @@ async def examine(driver: Driver, *, on_finding: Callable[[Finding], None] = lam
             on_finding(findings[-1])
     finally:
         await driver.delete_prefix(probe.root)
-    lacking: dict[str, Any] = {
-        each.capability: False for each in findings if each.capability and each.verdict is Verdict.BROKEN
-    }
-    return Report(tuple(findings), replace(driver.capabilities, **lacking))
+    report = Report(tuple(findings), driver.capabilities)
+    lacking: dict[str, Any] = {**report.options}
+    return replace(report, capabilities=replace(driver.capabilities, **lacking))
 
 
 async def _made(

@@ -8,6 +8,7 @@ import pytest
 
 from revstore_async import Driver, Registry, Repository, open_driver
 from tests.parts.minio import MinIO, running
+from tests.parts.servers import S3Server, another, another_is_asked_for
 
 
 @pytest.fixture(scope="session")
@@ -16,17 +17,35 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MinIO]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def s3_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MinIO | S3Server]:
+    """The server of the engine's tests: MinIO, if no other is asked for."""
+    if not another_is_asked_for():
+        yield request.getfixturevalue("minio")
+        return
+    with another(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_url(s3_server: MinIO | S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty store's URL; the credentials are in the environment."""
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    return s3_server.new_store_url()
+
+
 @pytest.fixture(params=["memory", "file", "s3"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     match request.param:
         case "memory":
             return "memory:"
         case "file":
             return (tmp_path / "store").as_uri()
-    minio: MinIO = request.getfixturevalue("minio")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", minio.user)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", minio.password)
-    return f"s3://{minio.new_bucket()}/root?endpoint_url={minio.url}&region=us-east-1"
+    url: str = request.getfixturevalue("s3_url")
+    return url
 
 
 @pytest.fixture

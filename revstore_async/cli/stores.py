@@ -17,7 +17,7 @@ def doctor(session: Session) -> None:
     """Try out what a store honours: conditions among many writers, order of listings, ranges, and so on.
 
     It writes below one prefix of its own and deletes that again. The answer is yes (exit code 0) if the store does
-    all that its driver says.
+    all that its driver says; else the options are named with which the `s3` driver says no more than that.
     """
 
     def progress(finding: Finding) -> None:
@@ -28,22 +28,32 @@ def doctor(session: Session) -> None:
         return await examine(registry.driver, on_finding=progress)
 
     report = session.within(work)
-    width = max(len(finding.check) for finding in report.findings)
-    session.say(
-        {
-            "healthy": report.healthy,
-            "findings": [asdict(finding) for finding in report.findings],
-            "capabilities": {
-                name: value for name, value in asdict(report.capabilities).items() if isinstance(value, bool)
-            },
-        },
-        "\n".join(
-            f"{finding.check:{width}}  {finding.verdict:11}  {finding.detail}".rstrip()
-            for finding in report.findings
-        ),
-    )
+    session.say(_as_values(report), _as_text(report))
     if not report.healthy:
         raise AnswerIsNo
+
+
+def _as_values(report: Report) -> dict[str, object]:
+    return {
+        "healthy": report.healthy,
+        "findings": [asdict(finding) for finding in report.findings],
+        "capabilities": {
+            name: value for name, value in asdict(report.capabilities).items() if isinstance(value, bool)
+        },
+        "options": report.options,
+    }
+
+
+def _as_text(report: Report) -> str:
+    width = max(len(finding.check) for finding in report.findings)
+    lines = [
+        f"{finding.check:{width}}  {finding.verdict:11}  {finding.detail}".rstrip()
+        for finding in report.findings
+    ]
+    if report.options:
+        options = "&".join(f"{name}={str(value).lower()}" for name, value in report.options.items())
+        lines += ["", f"An s3: URL that offers no more than this store honours has the options {options}"]
+    return "\n".join(lines)
 
 
 COMMANDS = (doctor,)

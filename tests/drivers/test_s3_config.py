@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
-from revstore_async.errors import InvalidStoreURL
+from revstore_async.errors import InvalidStoreURL, Unsupported
 from revstore_drivers.s3 import S3Driver, S3Options
 
 
@@ -140,6 +142,27 @@ def test_kinds_of_servers():
     assert S3Driver("bucket", server="seaweedfs", conditional_commit=True).capabilities.conditional_commit
     none = S3Driver("bucket", conditional_put=False).capabilities
     assert not none.resumable_writes
+    assert not S3Driver("bucket", conditional_put=False, resumable_writes=True).capabilities.resumable_writes
+    for name in ("resumable_writes", "signed_urls"):
+        assert getattr(S3Driver("bucket").capabilities, name)
+        assert not getattr(S3Driver.from_url(f"s3://bucket?{name}=no", {}).capabilities, name)
+
+
+def test_the_documented_table_is_the_table():
+    documented = (Path(__file__).parents[2] / "docs" / "drivers.md").read_text().splitlines()
+    for option in fields(S3Options):
+        if option.metadata:
+            default = "" if option.default is None else f"`{str(option.default).lower()}`"
+            assert f"| `{option.name}` | {default} | {option.metadata['says']} |" in documented
+
+
+async def test_what_is_declared_as_lacking_is_refused():
+    async with S3Driver("bucket", region="us-east-1", signed_urls=False, resumable_writes=False) as driver:
+        with pytest.raises(Unsupported):
+            await driver.url_for("key")
+        async with driver.open_writer("key") as writer:
+            with pytest.raises(Unsupported):
+                await writer.suspend()
 
 
 async def test_a_profile_that_is_not_there(tmp_path, monkeypatch):

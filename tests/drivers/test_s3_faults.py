@@ -17,11 +17,12 @@ from revstore_async.errors import (
     Unavailable,
     Unsupported,
 )
-from revstore_async.testing.conformance.base import pattern, read_all
 from revstore_drivers.s3 import S3Driver
-from tests.parts.minio import MinIO, free_port
+from tests.parts.minio import MinIO
+from tests.parts.programs import free_port
 from tests.parts.proxy import Answer, LoseAnswer, Proxy, Reset, Silence, Stall, Truncate, running
 from tests.parts.s3 import connections_in_use
+from tests.parts.suite import pattern, read_all
 
 SLOW_DOWN = Answer(503, "SlowDown", {"Retry-After": "0"})
 BROKEN = Answer(500, "InternalError")
@@ -304,6 +305,20 @@ async def test_wrong_credentials(minio: MinIO):
                 shown = f"{caught.value} {caught.value!r} {caught.value.__cause__}"
                 assert minio.password not in shown
                 assert "something-else" not in shown
+
+
+@pytest.mark.parametrize("condition", [None, IfAbsent()])
+async def test_a_write_that_minio_denies_for_a_moment(driver: S3Driver, proxy: Proxy, condition):
+    """Seen with good credentials while neighbours were deleted: one of 1,600 puts, none where nobody deleted."""
+    denied = Answer(403, "AccessDenied", {"Server": "MinIO"})
+    proxy.spoil(denied, times=2, method="PUT")
+    await driver.put("key", b"content", condition=condition)
+    proxy.spoil(denied, times=4, method="PUT")
+    with pytest.raises(AccessDenied):
+        await driver.put("new", b"content", condition=condition)
+    proxy.spoil(Answer(403, "AccessDenied"), method="PUT")
+    with pytest.raises(AccessDenied):
+        await driver.put("new", b"content", condition=condition)
 
 
 async def test_no_credentials(minio: MinIO, monkeypatch, tmp_path):

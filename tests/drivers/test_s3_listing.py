@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from revstore_async.driver import check_key
 from revstore_async.errors import InvalidKey
-from revstore_async.testing.conformance.base import children, keys_of, place, walk
 from revstore_async.testing.strategies import keys
+from revstore_drivers.places import levels, place_after, start_of
 from revstore_drivers.s3 import S3Driver
-from revstore_drivers.s3.places import levels, place_after, start_of
 from tests.parts.minio import MinIO
 from tests.parts.s3 import Wire
+from tests.parts.suite import children, keys_of, place, walk
 
 TEXTS = st.one_of(
     st.text(max_size=6), st.text("ab/.,-0~\x00", max_size=8), keys(), keys().map(lambda key: key + "/")

@@ -10,10 +10,10 @@ import pytest
 
 from revstore_async.driver import IfAbsent
 from revstore_async.errors import ConditionFailed, WriterBusy, WriterNotFound
-from revstore_async.testing.conformance.base import pattern, read_all, suspended, write_all
 from revstore_drivers.s3 import S3Driver, unfinished
 from tests.parts.minio import MinIO
 from tests.parts.s3 import Wire, connections_in_use
+from tests.parts.suite import pattern, read_all, suspended, write_all
 
 PART = 5 << 20
 

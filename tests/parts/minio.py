@@ -1,12 +1,8 @@
 """MinIO, a real S3 server, on loopback ports: found, or skipped with a word on how to get it."""
 
 import http.client
-import os
 import secrets
-import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,10 +12,7 @@ from typing import Any
 from botocore.config import Config
 from botocore.session import get_session
 
-from .programs import missing
-
-_PATIENCE = 20.0
-_CACHED = Path("~/.cache/revstore-async/bin/minio")
+from .programs import built, free_port, wait_until, without_aws
 
 
 @dataclass(slots=True)
@@ -46,6 +39,14 @@ class MinIO:
             "access_key_id": self.user,
             "secret_access_key": self.password,
         }
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables with which a store's URL is enough."""
+        return {"AWS_ACCESS_KEY_ID": self.user, "AWS_SECRET_ACCESS_KEY": self.password}
+
+    def new_store_url(self) -> str:
+        """Return the URL of an empty store."""
+        return f"s3://{self.new_bucket()}/root?endpoint_url={self.url}&region=us-east-1"
 
     def raw(self):
         """Return botocore's own client, past the driver; it blocks."""
@@ -75,8 +76,7 @@ class MinIO:
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        environment |= {
+        environment = without_aws() | {
             "MINIO_ROOT_USER": self.user,
             "MINIO_ROOT_PASSWORD": self.password,
             "MINIO_BROWSER": "off",
@@ -94,7 +94,7 @@ class MinIO:
         ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        self._wait()
+        wait_until(self._ready, self.process, self.log)
 
     def stop(self, *, kill: bool = False) -> None:
         """End it, or kill it, and wait until it is gone."""
@@ -107,15 +107,6 @@ class MinIO:
         self.process.wait()
         self.process = None
 
-    def _wait(self) -> None:
-        end = time.monotonic() + _PATIENCE
-        assert self.process is not None
-        while time.monotonic() < end and self.process.poll() is None:
-            if self._ready():
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"MinIO did not start:\n{self.log.read_text()}")
-
     def _ready(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=1)
         try:
@@ -127,20 +118,10 @@ class MinIO:
             connection.close()
 
 
-def minio_binary() -> str:
-    """Return the path of MinIO's program; without it the test is skipped, but in CI it fails."""
-    cached = _CACHED.expanduser()
-    named = os.environ.get("REVSTORE_TEST_MINIO") or shutil.which("minio")
-    found = named or (str(cached) if cached.exists() else None)
-    if found is None:
-        missing(f"MinIO is not installed: `make minio` builds it into {_CACHED.parent}, with Go")
-    return found
-
-
 @contextmanager
 def running(folder: Path) -> Iterator[MinIO]:
     """Run a MinIO with its files in a folder, for as long as the block lasts; its log stays there."""
-    binary = minio_binary()
+    binary = built("minio", "REVSTORE_TEST_MINIO")
     drive = folder / "drive"
     drive.mkdir()
     server = MinIO(free_port(), drive, folder / "minio.log", binary)
@@ -149,11 +130,3 @@ def running(folder: Path) -> Iterator[MinIO]:
         yield server
     finally:
         server.stop()
-
-
-def free_port() -> int:
-    """Return a port of loopback on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -5,9 +5,10 @@ that matches; what matches none passes as it is.
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 ERROR = """<?xml version="1.0" encoding="UTF-8"?>
@@ -67,11 +68,16 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
+class Corrupt:
+    """A byte of the body is another one when it comes to the server."""
+
+
+@dataclass(frozen=True, slots=True)
 class Silence:
     """Nothing comes at all."""
 
 
-Fault = Answer | Reset | LoseAnswer | Truncate | Stall | Silence
+Fault = Answer | Reset | LoseAnswer | Truncate | Stall | Silence | Corrupt
 
 
 class Proxy:
@@ -92,11 +98,12 @@ class Proxy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def spoil(self, fault: Fault, *, times: int = 1, method: str = "", has: str = "") -> None:
-        """Spoil the next requests of a method whose target has a text in it."""
+    def spoil(self, fault: Fault, *, times: int = 1, method: str = "", has: str = "", skip: int = 0) -> None:
+        """Spoil the next requests of a method whose target has a text in it, after so many of them."""
+        passed = itertools.count()
 
         def matches(request: Request) -> bool:
-            return method in {"", request.method} and has in request.target
+            return method in {"", request.method} and has in request.target and next(passed) >= skip
 
         self._faults += [(matches, fault)] * times
 
@@ -143,6 +150,8 @@ class Proxy:
         if isinstance(fault, Answer):
             await self._answer(writer, fault, request)
             return True
+        if isinstance(fault, Corrupt):
+            request = replace(request, body=bytes([request.body[0] ^ 1]) + request.body[1:])
         head, body = await self._ask(request)
         if isinstance(fault, LoseAnswer):
             if fault.then is not None:
@@ -194,9 +203,9 @@ class Proxy:
 
 
 @asynccontextmanager
-async def running(upstream: int) -> AsyncIterator[Proxy]:
-    """Run a proxy before a port of loopback, for as long as the block lasts."""
-    proxy = Proxy(upstream)
+async def running(upstream: int | Proxy) -> AsyncIterator[Proxy]:
+    """Run a proxy before a port of loopback, or the proxy that is given, for as long as the block lasts."""
+    proxy = Proxy(upstream) if isinstance(upstream, int) else upstream
     tasks: set[asyncio.Task[None]] = set()
 
     def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,17 +1,33 @@
 """The doctor finds what a store does, whatever its driver says."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 
 from revstore_async import Driver
-from revstore_async.doctor import Finding, Verdict, examine
-from revstore_async.driver import Condition, DriverWrapper, File, FileInfo, IfMatch, Page
-from revstore_async.errors import AccessDenied
+from revstore_async.cli.stores import _as_text, _as_values
+from revstore_async.doctor import Finding, Report, Verdict, examine
+from revstore_async.driver import (
+    Capabilities,
+    Condition,
+    DriverWrapper,
+    File,
+    FileInfo,
+    IfAbsent,
+    IfMatch,
+    Page,
+)
+from revstore_async.errors import AccessDenied, Unsupported
 from revstore_drivers.memory import MemoryDriver
-from revstore_drivers.wrappers import Fault, FaultsDriver, Rule, Script
+from revstore_drivers.s3 import S3Driver
+from revstore_drivers.wrappers import Fault as Failure
+from revstore_drivers.wrappers import FaultsDriver, Rule, Script
+from tests.parts.moto import running as moto_running
+from tests.parts.proxy import Fault, Proxy, Request, running
 
 
 async def test_a_good_store_is_healthy_and_left_as_it_was(driver: Driver):
@@ -84,7 +100,7 @@ LIARS: list[tuple[Callable[[Driver], Driver], set[str], set[str]]] = [
     (ReadsStale, {"what was written is read"}, set()),
     (LivesInThePast, {"clock"}, set()),
     (DeletesOne, {"deletion of many"}, set()),
-    (lambda driver: FaultsDriver(driver, Script(Rule("copy", Fault.BEFORE))), {"copy"}, set()),
+    (lambda driver: FaultsDriver(driver, Script(Rule("copy", Failure.BEFORE))), {"copy"}, set()),
 ]
 
 
@@ -102,6 +118,49 @@ async def test_a_store_that_does_something_else_is_found_out(
         assert all(finding.detail for finding in report.findings if finding.verdict is Verdict.BROKEN)
         for capability in lacking:
             assert not getattr(report.capabilities, capability)
+
+
+class Deaf(Proxy):
+    """Passes no condition of a write on: a server that never heard of them."""
+
+    async def _spoiled(self, request: Request, writer: asyncio.StreamWriter, fault: Fault | None) -> bool:
+        if request.method in {"PUT", "POST"}:
+            for name in ("if-match", "if-none-match"):
+                request.headers.pop(name, None)
+        return await super()._spoiled(request, writer, fault)
+
+
+async def test_what_was_found_keeps_the_driver_from_it():
+    """A server that ignores conditions is refused for compare-and-swap, and never imitated."""
+    with moto_running() as moto:
+        async with running(Deaf(moto.port)) as proxy:
+            bucket, options = moto.new_bucket(), moto.options(proxy.port)
+            async with S3Driver(bucket, **options) as driver:
+                report = await examine(driver)
+            assert report.options["conditional_put"] is False
+            assert report.options["conditional_commit"] is False
+            assert not report.capabilities.conditional_put
+            url = f"s3://{bucket}?{urlencode(report.options)}"
+            async with S3Driver.from_url(url, options) as driver:
+                offered = driver.capabilities
+                assert replace(offered, resumable_writes=True) == report.capabilities
+                for condition in (IfAbsent(), IfMatch("abc")):
+                    with pytest.raises(Unsupported):
+                        await driver.put("key", b"", condition=condition)
+                with pytest.raises(Unsupported):
+                    async with driver.open_writer("key") as writer:
+                        await writer.commit(condition=IfAbsent())
+                assert (await driver.list_all()).entries == ()
+                await driver.put("key", b"content")
+
+
+def test_the_command_names_the_options():
+    broken = Finding("completion if absent", Verdict.BROKEN, "it was written over", "conditional_commit")
+    fine = Finding("write if absent", Verdict.HONOURED, "one winner of 50", "conditional_put")
+    said = _as_text(Report((fine, broken), Capabilities()))
+    assert said.splitlines()[-1].endswith("the options conditional_commit=false")
+    assert _as_values(Report((fine, broken), Capabilities()))["options"] == {"conditional_commit": False}
+    assert "options" not in _as_text(Report((fine,), Capabilities()))
 
 
 async def test_a_store_that_cannot_be_written_to_is_not_examined():
