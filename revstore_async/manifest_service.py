@@ -5,65 +5,35 @@ The manifest service puts the stores together. Its name is Docker Distribution's
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from .concurrency import gather, gather_map
 from .digest import Digest
 from .driver import Driver
 from .errors import (
-    BlobUnknown,
-    Damaged,
     DigestMismatch,
     InvalidArgument,
-    InvalidJSON,
-    InvalidSignature,
-    ManifestNameMismatch,
-    ManifestTagMismatch,
     ManifestUnknown,
-    NotTrusted,
-    RecordDamaged,
     RevstoreError,
     TagUnknown,
     Unavailable,
     VerificationFailed,
 )
+from .incoming_manifests import IncomingManifest, take_apart
 from .layers import LayerStore
-from .manifests import (
-    DOCKER_SCHEMA1,
-    DOCKER_SCHEMA1_SIGNED,
-    OCTET_STREAM,
-    Descriptor,
-    ManifestDocument,
-    guess_media_type,
-    read_manifest,
-)
+from .manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCTET_STREAM, Descriptor
 from .names import RepositoryName, Tag, tag_or_digest
 from .policy import Policy
+from .references import References
 from .revisions import Revision, RevisionStore
-from .signatures import SIGNATURE_LIMIT, Signature, check, is_signed, parse, serialise
+from .served_manifests import Manifest, merged
+from .stored_manifests import StoredKind
 from .tag_changes import Expected, TagState, check_expected
 from .tags import TagStore
 from .threads import digest_of, in_thread_if_large
 
+_SCHEMA1 = {DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED}
 _TRIES = 5  # how often all is asked again when the answers are too old to rely on
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """A manifest as it is served.
-
-    Attributes:
-        content: Its bytes: as stored, or for Docker schema 1 the document with all signatures merged (but for
-            those that no document can hold beside others, see `mergeable`).
-        media_type: Its type.
-        digest: The digest of the revision: for a signed document, of its payload.
-        signatures: All its signatures, in the order of a merged document.
-    """
-
-    content: bytes = field(repr=False)
-    media_type: str
-    digest: Digest
-    signatures: tuple[Signature, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +44,20 @@ class StoredManifest:
         digest: The digest of the revision: for a signed document, of its payload.
         media_type: Its type.
         size: Bytes of what was put.
-        tag: The tag that points at it now, if one was given.
+        tags: The tags that point at it now: those that were given, each once.
         subject: The manifest that it is about, if any.
     """
 
     digest: Digest
     media_type: str
     size: int
-    tag: Tag | None
+    tags: tuple[Tag, ...]
     subject: Descriptor | None
 
-
-@dataclass(frozen=True, slots=True)
-class _Incoming:
-    """A document taken apart: what is stored, and what is wrong with it."""
-
-    payload: bytes
-    signatures: tuple[Signature, ...]
-    document: ManifestDocument
-    errors: tuple[RevstoreError, ...]
+    @property
+    def tag(self) -> Tag | None:
+        """The first of the tags; None where none was given."""
+        return self.tags[0] if self.tags else None
 
 
 class ManifestService:
@@ -110,17 +75,44 @@ class ManifestService:
         self._name = name
         self._revisions = revisions
         self._tags = tags
-        self._layers = layers
         self._at_once = driver.capabilities.connections
+        self._references = References(name, revisions, layers, self._at_once)
         self._policy = policy
 
     # ---- reading
 
-    async def get(self, reference: str) -> Manifest:
+    async def get(self, reference: str, *, signatures: bool = True) -> Manifest:
         """Return a manifest by tag or digest.
 
         By digest one round trip, two if it is signed; by tag one more; one more for a manifest that does not
         tell its own media type.
+
+        Args:
+            reference: A tag, or a digest.
+            signatures: False where only what is served matters: `Manifest.signatures` are then those of Docker
+                schema 1, whose document holds them, and none of any other manifest. For one that was read before
+                it saves the listing of them, and for one that has some a round trip.
+
+        Raises:
+            InvalidTag: It is neither a tag nor a digest.
+            InvalidDigest: It is meant for a digest, but is none.
+            TagUnknown: There is no such tag.
+            ManifestUnknown: The repository has no such revision.
+            Damaged: What is stored is not what it must be; the error names it.
+        """
+        digest = await self._resolve(reference)
+        revision = await (self._revisions.get(digest) if signatures else self._revisions.served(digest))
+        kind = await self._revisions.kind(digest, revision.payload)
+        media_type = await self._media_type(digest, kind)
+        if media_type not in _SCHEMA1:
+            return Manifest(revision.payload, media_type, digest, revision.signatures)
+        return await self._merged(revision, whole=signatures or kind.schema1)
+
+    async def stat(self, reference: str) -> Descriptor:
+        """Return what `get` would serve, without the bytes: the media type, the digest, the size in bytes.
+
+        By digest one round trip, of two requests and no listing, signed or not; by tag one more; one more for a
+        manifest that does not tell its own media type. Docker schema 1 is merged to be measured: two more.
 
         Args:
             reference: A tag, or a digest.
@@ -133,15 +125,16 @@ class ManifestService:
             Damaged: What is stored is not what it must be; the error names it.
         """
         digest = await self._resolve(reference)
-        revision = await self._revisions.get(digest)
-        media_type, declared = await in_thread_if_large(
-            len(revision.payload), guess_media_type, revision.payload
-        )
-        if media_type in {DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED}:
-            return await _merged(revision)
-        if not declared:
-            media_type = await self._revisions.media_type(digest) or media_type or OCTET_STREAM
-        return Manifest(revision.payload, media_type or OCTET_STREAM, digest, revision.signatures)
+        kind = await self._revisions.stat(digest)
+        if kind is not None and (media_type := await self._media_type(digest, kind)) not in _SCHEMA1:
+            return Descriptor(media_type, digest, kind.size)
+        revision = await self._revisions.get(digest, signatures=False)
+        kind = await self._revisions.kind(digest, revision.payload)
+        media_type = await self._media_type(digest, kind)
+        if media_type not in _SCHEMA1:
+            return Descriptor(media_type, digest, kind.size)
+        served = await self._merged(revision, whole=False)
+        return Descriptor(served.media_type, served.digest, len(served.content))
 
     async def exists(self, reference: str) -> bool:
         """Say whether a manifest is there, by tag or digest. One round trip; by tag two.
@@ -164,27 +157,33 @@ class ManifestService:
         document: bytes,
         *,
         tag: str | None = None,
+        tags: Sequence[str] = (),
         media_type: str | None = None,
         digest: str | None = None,
         expected: Expected = None,
         check_layers: bool | None = None,
     ) -> StoredManifest:
-        """Verify and store a manifest, add its signatures to those stored, and set a tag.
+        """Verify and store a manifest, add its signatures to those stored, and set tags.
 
-        Two round trips; with a tag three: content together with all checks, then links, then the tag. What is
-        wrong is collected: one error tells all of it.
+        Two round trips; with tags three: content together with all checks, then links, then the tags. What is
+        wrong is collected: one error tells all of it. A manifest with a subject is one of its referrers from
+        then on.
+
+        Each tag is a switch of its own. All are judged before any is announced; yet where another writer comes
+        in between, one may be refused when others were set.
 
         Args:
             document: A manifest of any type, of 4 MiB at most; for Docker schema 1, signed or not.
-            tag: The tag to set; None for none.
+            tag: A tag to set; None for none.
+            tags: More tags to set.
             media_type: The type that it came with; None to go by the document.
             digest: What its digest must be; also chooses the algorithm under which it is stored.
-            expected: What the tag must point at now (see `TagStore.set`); only together with a tag.
+            expected: What each of the tags must point at now (see `TagStore.set`); only together with a tag.
             check_layers: Refuse it when the repository lacks something that it refers to; None for what the
                 registry's policy says.
 
         Raises:
-            InvalidTag: The tag is outside the grammar.
+            InvalidTag: A tag is outside the grammar.
             InvalidDigest: The digest, or the expected one, is outside the grammar.
             InvalidArgument: Something is expected of no tag.
             ManifestTooLarge: It has more than 4 MiB.
@@ -196,14 +195,17 @@ class ManifestService:
                 `SignatureMismatch` and its kin, `NotTrusted`, `BlobUnknown` and `ManifestUnknown` for what it
                 refers to, `Damaged` for what is damaged of that. Content may have been written, which nothing
                 refers to; no link was.
-            TagChanged: The tag is not as expected. It was not moved; the manifest may be stored by its digest.
-            TagImmutable: The policy forbids to move the tag; as before.
-            TagContended: Others changed the tag each of 100 times; as before.
+            TagChanged: A tag is not as expected. It was not moved; the manifest may be stored by its digest.
+            TagImmutable: The policy forbids to move a tag; as before.
+            TagContended: Others changed a tag each of 100 times; as before.
         """
-        name, expected = None if tag is None else Tag(tag), check_expected(expected)
-        if name is None and expected is not None:
+        given = (*(() if tag is None else (tag,)), *tags)
+        names, expected = tuple(dict.fromkeys(map(Tag, given))), check_expected(expected)
+        if not names and expected is not None:
             raise InvalidArgument("expected", expected, "it is expected of a tag, and none is given")
-        incoming = await in_thread_if_large(len(document), self._read, document, media_type, name)
+        incoming = await in_thread_if_large(
+            len(document), take_apart, document, media_type, self._name, names, self._policy.trust
+        )
         revision = Digest(digest) if digest is not None else await digest_of(incoming.payload)
         if (
             digest is not None
@@ -212,38 +214,50 @@ class ManifestService:
             raise DigestMismatch(revision, actual)
         wanted = self._policy.check_layers if check_layers is None else check_layers
         if incoming.errors:
-            missing = await self._missing(incoming.document) if wanted else ()
+            missing = await self._references.missing(incoming.document) if wanted else ()
             raise VerificationFailed(self._name, (*incoming.errors, *missing))
         kept = None if media_type is None or incoming.document.declared else incoming.document.media_type
-        state, signed = await self._write(revision, incoming, name, kept, check_layers=wanted)
-        if state is None:
-            await self._revisions.link(revision, signed)
-        else:
-            self._tags.changes.judge(state, revision, expected)
-            await gather(self._tags.changes.announce(state, revision), self._revisions.link(revision, signed))
-            await self._tags.changes.switch(state, revision, expected)
-        return StoredManifest(
-            revision, incoming.document.media_type, len(document), name, incoming.document.subject
+        states, signed = await self._write(revision, incoming, names, kept, check_layers=wanted)
+        changes, subject = self._tags.changes, incoming.document.subject
+        for state in states:
+            changes.judge(state, revision, expected)
+        await gather(
+            gather_map(lambda state: changes.announce(state, revision), states, limit=self._at_once),
+            self._revisions.link(revision, signed, subject=subject.digest if subject else None),
         )
+        await gather_map(lambda state: changes.switch(state, revision, expected), states, limit=self._at_once)
+        return StoredManifest(revision, incoming.document.media_type, len(document), names, subject)
 
-    async def delete(self, reference: str) -> None:
+    async def delete(self, reference: str, *, expected: Expected = None) -> None:
         """Delete a tag, by its name; or a revision, by its digest, with the tags that point at it.
 
         Content stays stored, for other repositories may have it. Tags go before the revision, and those that
         were set meanwhile after it; one that is set later still, by a writer who looked before, points at
-        nothing until it is set again or deleted.
+        nothing until it is set again or deleted. A revision with a subject is no longer among its referrers;
+        what refers to the revision itself stays.
+
+        Args:
+            reference: A tag, or a digest.
+            expected: What the tag must point at now (see `TagStore.delete`). With a digest it can only be that.
 
         Raises:
             InvalidTag: It is neither a tag nor a digest.
-            InvalidDigest: It is meant for a digest, but is none.
+            InvalidDigest: It is meant for a digest, but is none; or the expected one is outside the grammar.
+            InvalidArgument: Something else is expected of a digest than itself.
             TagUnknown: There is no such tag.
             ManifestUnknown: The repository has no such revision.
+            TagChanged: The tag is not as expected; nothing was deleted.
+            LinkDamaged: Something is expected, but what the tag is can't be read.
             TagImmutable: The policy forbids to delete the tag, or one that points at the revision.
+            TagContended: Others changed the tag each of 100 times.
+            Unsupported: Something is expected of a tag, and the driver lacks conditional deletion.
         """
-        target = tag_or_digest(reference)
+        target, expected = tag_or_digest(reference), check_expected(expected)
         if isinstance(target, Tag):
-            await self._tags.delete(target)
+            await self._tags.delete(target, expected=expected)
             return
+        if expected is not None and expected != target:
+            raise InvalidArgument("expected", expected, "a digest is a revision's own and never another")
         linked, cleared = await gather(self._revisions.linked(target), self._tags.delete_all_of(target))
         if linked:
             await self._revisions.delete(target)
@@ -257,100 +271,44 @@ class ManifestService:
         target = tag_or_digest(reference)
         return await self._tags.resolve(target) if isinstance(target, Tag) else target
 
-    def _read(self, document: bytes, media_type: str | None, tag: Tag | None) -> _Incoming:
-        """Take a document apart. It computes only; signatures are verified here."""
-        described = read_manifest(document, media_type)
-        if not described.schema1:
-            return _Incoming(document, (), described, ())
-        payload, signatures = document, tuple[Signature, ...]()
-        if described.media_type == DOCKER_SCHEMA1_SIGNED or is_signed(document):
-            signed = parse(document)
-            payload, signatures = signed.payload, signed.signatures
-            described = read_manifest(payload, DOCKER_SCHEMA1_SIGNED)  # only what is signed counts
-        errors: list[RevstoreError] = []
-        if described.name != self._name:
-            errors.append(ManifestNameMismatch(described.name or "", self._name))
-        if tag is not None and described.tag != tag:
-            errors.append(ManifestTagMismatch(described.tag or "", tag))
-        errors.extend(check(payload, signatures))
-        trust = self._policy.trust
-        if trust is not None and not any(map(trust.trusted, signatures)):
-            errors.append(NotTrusted(tuple(signature.kid for signature in signatures)))
-        return _Incoming(payload, signatures, described, tuple(errors))
+    async def _media_type(self, digest: Digest, kind: StoredKind) -> str:
+        """Return a revision's media type; one request where the document does not tell it."""
+        kept = None if kind.declared else await self._revisions.media_type(digest)
+        return kept or kind.media_type or OCTET_STREAM
+
+    async def _merged(self, revision: Revision, *, whole: bool) -> Manifest:
+        """Return a schema 1 manifest as it is served; two round trips where it was read without its signatures."""
+        if not whole:
+            revision = replace(revision, signatures=await self._revisions.signatures(revision.digest))
+        return await merged(revision)
 
     async def _write(
         self,
         revision: Digest,
-        incoming: _Incoming,
-        tag: Tag | None,
+        incoming: IncomingManifest,
+        tags: Sequence[Tag],
         media_type: str | None,
         *,
         check_layers: bool,
-    ) -> tuple[TagState | None, Sequence[Digest]]:
+    ) -> tuple[Sequence[TagState], Sequence[Digest]]:
         """Write content and ask about all that it relies on, together; anew if that took too long to rely on."""
         loop = asyncio.get_running_loop()
         for _ in range(_TRIES):
             asked = loop.time()
-            signed, missing, state, _ = await gather(
+            signed, missing, states, _ = await gather(
                 self._revisions.write_content(
                     revision, incoming.payload, incoming.signatures, media_type=media_type
                 ),
-                self._missing(incoming.document) if check_layers else _nothing(),
-                self._look(tag),
+                self._references.missing(incoming.document) if check_layers else _nothing(),
+                gather_map(self._tags.changes.look, tags, limit=self._at_once),
                 self._revisions.check_room(revision, incoming.signatures),
             )
             if missing:
                 raise VerificationFailed(self._name, tuple(missing))
             if loop.time() - asked <= self._policy.link_within.total_seconds():
-                return state, signed
+                return states, signed
         reason = f"each of {_TRIES} times it took longer than Policy.link_within, {self._policy.link_within}"
         raise Unavailable(revision, reason)
-
-    async def _look(self, tag: Tag | None) -> TagState | None:
-        return None if tag is None else await self._tags.changes.look(tag)
-
-    async def _missing(self, document: ManifestDocument) -> Sequence[RevstoreError]:
-        """Return an error for each thing that a manifest refers to and the repository lacks. One round trip."""
-        blobs, manifests = await gather(
-            gather_map(self._missing_blob, document.blobs, limit=self._at_once),
-            gather_map(self._missing_manifest, document.manifests, limit=self._at_once),
-        )
-        return [error for error in (*blobs, *manifests) if error is not None]
-
-    async def _missing_blob(self, descriptor: Descriptor) -> RevstoreError | None:
-        try:
-            found = await self._layers.confirm(descriptor.digest)
-        except Damaged as error:
-            return error
-        return None if found else BlobUnknown(descriptor.digest, self._name)
-
-    async def _missing_manifest(self, descriptor: Descriptor) -> RevstoreError | None:
-        try:
-            found = await self._revisions.exists(descriptor.digest)
-        except Damaged as error:
-            return error
-        return None if found else ManifestUnknown(self._name, descriptor.digest)
-
-
-def mergeable(signatures: Sequence[Signature]) -> Sequence[Signature]:
-    """Return the signatures that one document can hold, of all those stored, in its order.
-
-    A signature by certificates that names no `kid` stands only alone: there are no bytes that everybody agrees
-    on for a document with it and others. Nobody can add one to others; but others may come after it, and they
-    must not make the manifest unreadable.
-    """
-    return ([signature for signature in signatures if signature.sortable] or signatures[:1])[:SIGNATURE_LIMIT]
-
-
-async def _merged(revision: Revision) -> Manifest:
-    signatures = mergeable(revision.signatures)
-    size = len(revision.payload) + sum(len(signature.blob) for signature in signatures)
-    try:
-        content = await in_thread_if_large(size, serialise, revision.payload, signatures)
-    except (InvalidJSON, InvalidSignature) as error:  # another program linked what it did not verify
-        raise RecordDamaged(f"the signatures of {revision.digest}", str(error)) from error
-    media_type = DOCKER_SCHEMA1_SIGNED if revision.signatures else DOCKER_SCHEMA1
-    return Manifest(content, media_type, revision.digest, revision.signatures)
 
 
 async def _nothing() -> Sequence[RevstoreError]:

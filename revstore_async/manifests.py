@@ -4,7 +4,6 @@ Sources: OCI image spec v1.1 (`manifest.md`, `image-index.md`, `descriptor.md`),
 schema 1 and schema 2.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,8 +25,10 @@ OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 OCTET_STREAM: Final = "application/octet-stream"
 SCHEMA1_LAYER: Final = "application/vnd.docker.container.image.rootfs.diff+x-gtar"
 
+IMAGES: Final = frozenset({DOCKER_SCHEMA2, OCI_MANIFEST})
+"""The types of manifests that have a config and layers."""
+
 _SCHEMA1 = {DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED}
-_IMAGES = {DOCKER_SCHEMA2, OCI_MANIFEST}
 _INDEXES = {DOCKER_LIST, OCI_INDEX}
 _UNSTORED = {  # layers that are fetched from elsewhere: a registry need not have them
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
@@ -38,7 +39,7 @@ _UNSTORED = {  # layers that are fetched from elsewhere: a registry need not hav
 _MEDIA_TYPE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}")
 _SIZE_LIMIT = (1 << 63) - 1
 _STRANGERS = {  # members that would let another reader take a manifest for one of another kind (CVE-2021-41190)
-    **dict.fromkeys(_IMAGES, ("manifests", "fsLayers")),
+    **dict.fromkeys(IMAGES, ("manifests", "fsLayers")),
     **dict.fromkeys(_INDEXES, ("config", "layers", "fsLayers")),
 }
 _NAMES = {
@@ -141,7 +142,7 @@ def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocu
         for name in _STRANGERS[kind]:
             if name in members:
                 raise InvalidManifest(name, f"it is no member of {kind}")
-    if kind in _IMAGES:
+    if kind in IMAGES:
         config = (_descriptor(members.get("config"), "config"),)
         layers = tuple(
             descriptor
@@ -161,36 +162,20 @@ def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocu
     )
 
 
-def guess_media_type(content: bytes) -> tuple[str | None, bool]:
-    """Return a stored manifest's media type, and whether it stands in the document or follows from schema 1.
-
-    Unlike `read_manifest` it judges nothing: what another program stored is served as it is. The type is None
-    where even the form tells nothing.
-    """
-    try:
-        members = json.loads(content)
-    except (ValueError, RecursionError):
-        return None, False
-    if not isinstance(members, dict):
-        return None, False
-    if _is_schema1(members):
-        return DOCKER_SCHEMA1, True
-    own = members.get("mediaType")
-    if isinstance(own, str) and _MEDIA_TYPE.fullmatch(own):
-        return own, True
-    return _by_form(members), False
-
-
 def _version(members: Mapping[str, object]) -> int | None:
     """Return the schema version; None for what only looks like one (`true`, `1.0`)."""
     version = members.get("schemaVersion")
     return version if type(version) is int else None
 
 
-def _is_schema1(members: Mapping[str, object]) -> bool:
+def is_schema1(members: Mapping[str, object]) -> bool:
     """Say whether a document is Docker schema 1 by its form, which alone tells; it has no media type itself."""
     own = members.get("mediaType")
-    return _version(members) == 1 and "fsLayers" in members and (own is None or own in _SCHEMA1)
+    return (
+        _version(members) == 1
+        and "fsLayers" in members
+        and (own is None or (isinstance(own, str) and own in _SCHEMA1))
+    )
 
 
 def _check_names(members: Mapping[str, object], member: str) -> None:
@@ -201,7 +186,7 @@ def _check_names(members: Mapping[str, object], member: str) -> None:
             raise InvalidManifest(f"{member}.{name}".lstrip("."), f"it is not written {known!r}")
 
 
-def _by_form(members: Mapping[str, object]) -> str | None:
+def type_by_form(members: Mapping[str, object]) -> str | None:
     """Tell an index from an image manifest, as Docker Distribution does, where neither tells it itself."""
     if _version(members) != 2:
         return None
@@ -222,9 +207,9 @@ def check_media_type(media_type: str, member: str = "mediaType") -> str:
 def _media_type(members: Mapping[str, object], given: str | None) -> tuple[str, bool]:
     if given is not None:
         check_media_type(given, "")
-    if given in _SCHEMA1 or (given is None and _is_schema1(members)):
+    if given in _SCHEMA1 or (given is None and is_schema1(members)):
         return given or DOCKER_SCHEMA1, True
-    if _is_schema1(members):
+    if is_schema1(members):
         raise InvalidManifest("schemaVersion", f"it is 1, the manifest came as {given!r}")
     own = members.get("mediaType")
     if own is not None:
@@ -233,7 +218,7 @@ def _media_type(members: Mapping[str, object], given: str | None) -> tuple[str, 
         if given is not None and given != own:
             raise InvalidManifest("mediaType", f"it is {own[:100]!r}, the manifest came as {given!r}")
         return check_media_type(own), True
-    kind = given or _by_form(members)
+    kind = given or type_by_form(members)
     if kind is not None:
         return kind, False
     raise InvalidManifest(

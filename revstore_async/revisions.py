@@ -15,24 +15,22 @@ from .concurrency import gather, gather_map
 from .digest import Digest
 from .driver import Driver, entries
 from .errors import (
-    ChainWithoutKeyID,
-    InvalidJSON,
     InvalidManifest,
-    InvalidSignature,
     KeyNotFound,
     LinkDangling,
     ManifestTooLarge,
     ManifestUnknown,
     ObjectTooLarge,
     RecordDamaged,
-    TooManySignatures,
 )
-from .layout import Layout, Place, RevisionLink, RevisionMediaType, SignatureLink
-from .links import LinkStore, expect
+from .layout import Layout, Place, ReferrerLink, RevisionLink, RevisionMediaType, SignatureLink
+from .links import Link, LinkStore, expect
 from .manifests import MANIFEST_LIMIT, check_media_type
 from .names import RepositoryName
-from .signatures import SIGNATURE_LIMIT, Signature, verify
-from .threads import digest_of
+from .signature_store import SignatureStore
+from .signatures import Signature, verify
+from .stored_manifests import StoredKind, kind_of, read_stored
+from .threads import digest_of, in_thread_if_large
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +70,7 @@ class RevisionStore:
         self._driver = driver
         self._links = LinkStore(driver)
         self._layout = layout
+        self._signatures = SignatureStore(name, blobs, driver, layout)
 
     def _key(self, digest: Digest) -> str:
         return self._layout.key(RevisionLink(self._name, digest))
@@ -112,19 +111,52 @@ class RevisionStore:
             ObjectTooLarge: The payload is over the limit of manifests.
             RecordDamaged: What is linked as a signature is none.
         """
+        payload, signed = await self._read(digest, listed=signatures)
+        return Revision(digest, payload, await self._signatures.read(signed))
+
+    async def served(self, digest: Digest) -> Revision:
+        """Return a revision with the signatures that its document holds: all of Docker schema 1, none of another.
+
+        As `get`; but where it is known not to be schema 1, because it was read before, signatures are not listed.
+
+        Raises:
+            As `get`.
+        """
+        known = self._known(digest)
+        payload, signed = await self._read(digest, listed=known is None or known.schema1)
+        kind = known or await self.kind(digest, payload)
+        return Revision(digest, payload, await self._signatures.read(signed) if kind.schema1 else ())
+
+    async def kind(self, digest: Digest, payload: bytes) -> StoredKind:
+        """Return what is known for ever of a revision that was read. No request; it is read but once."""
+        kind = self._known(digest)
+        if kind is None:
+            kind = await in_thread_if_large(len(payload), kind_of, payload)
+            self._blobs.caches.facts.keep(digest, kind)
+        return kind
+
+    async def stat(self, digest: Digest) -> StoredKind | None:
+        """Return what is known of a revision that was read before, if link and content are there still.
+
+        One round trip, two requests; the content is stated, not read.
+
+        Returns:
+            None for one that must be read to tell: it was not read before, or the content has another size.
+
+        Raises:
+            ManifestUnknown: The repository has no such revision.
+            LinkDamaged: Its link holds something else.
+            LinkDangling: The payload is linked but not stored.
+        """
+        kind = self._known(digest)
+        if kind is None:
+            return None
         key = self._key(digest)
-        link, payload, signed = await gather(
-            self._links.find(key), self._fetch(digest), self._signatures_of(digest, wanted=signatures)
-        )
-        if link is None:
-            raise ManifestUnknown(self._name, digest)
-        expect(link, digest)
-        if payload is None:
+        link, found = await gather(self._links.find(key), self._blobs.present(digest))
+        self._judge(link, digest)
+        if found is None:
             raise LinkDangling(key, digest)
-        if isinstance(payload, ObjectTooLarge):
-            raise payload
-        await self._blobs.verified(digest, payload)
-        return Revision(digest, payload, await self._read_signatures(signed))
+        return kind if found.size == kind.size else None
 
     async def signatures(self, digest: Digest) -> tuple[Signature, ...]:
         """Return the signatures of a revision, in the order of a merged document. Two round trips, or one.
@@ -136,13 +168,9 @@ class RevisionStore:
             BlobDamaged: A signature is not what its digest says.
             RecordDamaged: What is linked as a signature is none.
         """
-        link, signed = await gather(
-            self._links.find(self._key(digest)), self._signatures_of(digest, wanted=True)
-        )
-        if link is None:
-            raise ManifestUnknown(self._name, digest)
-        expect(link, digest)
-        return await self._read_signatures(signed)
+        link, signed = await gather(self._links.find(self._key(digest)), self._signatures.linked(digest))
+        self._judge(link, digest)
+        return await self._signatures.read(signed)
 
     async def media_type(self, digest: Digest) -> str | None:
         """Return the media type that was kept beside a revision's link, if any. One request.
@@ -210,16 +238,7 @@ class RevisionStore:
             TooManySignatures: There would be more than `SIGNATURE_LIMIT`.
             ChainWithoutKeyID: One of these can stand only alone in a document, and there are others.
         """
-        if not signatures:
-            return
-        stored = {link.digest for link in await self._signatures_of(digest, wanted=True)}
-        added = {Digest.of(signature.blob) for signature in signatures}
-        together = len(stored | added)
-        if together > SIGNATURE_LIMIT:
-            raise TooManySignatures(together, SIGNATURE_LIMIT)
-        for index, signature in enumerate(signatures):
-            if together > 1 and not signature.sortable:
-                raise ChainWithoutKeyID(f"signatures[{index}]")
+        await self._signatures.check_room(digest, signatures)
 
     async def write_content(
         self,
@@ -259,21 +278,21 @@ class RevisionStore:
         )
         return [descriptor.digest for descriptor in stored]
 
-    async def link(self, digest: Digest, signatures: Iterable[Digest] = ()) -> None:
+    async def link(
+        self, digest: Digest, signatures: Iterable[Digest] = (), *, subject: Digest | None = None
+    ) -> None:
         """Make stored content a revision of this repository, with these signatures. One round trip.
 
         Args:
             digest: The digest of the payload.
             signatures: The digests of signatures of it.
+            subject: The manifest that it is about, among whose referrers it is listed from now on.
         """
-        links = [
-            (self._layout.key(SignatureLink(self._name, digest, signature)), signature)
-            for signature in signatures
-        ]
+        links = self._signature_links(digest, signatures)
+        if subject is not None:
+            links.append((self._layout.key(ReferrerLink(self._name, subject, digest)), digest))
         links.append((self._key(digest), digest))
-        await gather_map(
-            lambda link: self._links.link(*link), links, limit=self._driver.capabilities.connections
-        )
+        await self._write_links(links)
 
     async def add_signatures(self, digest: Digest, signatures: Iterable[Signature]) -> None:
         """Add signatures to a stored revision. Three round trips: its payload, the signatures, their links.
@@ -289,20 +308,26 @@ class RevisionStore:
         signed, _ = await gather(
             self.write_content(digest, revision.payload, added), self.check_room(digest, added)
         )
-        await self.link(digest, signed)
+        # Not its own link: a revision that was deleted meanwhile would be back.
+        await self._write_links(self._signature_links(digest, signed))
 
     async def delete(self, digest: Digest) -> None:
-        """Delete a revision, and its signatures, from this repository. Three round trips; content stays stored.
+        """Delete a revision, and its signatures, from this repository; content stays stored.
+
+        Three round trips; four for one with a subject, among whose referrers it is no longer listed. That link
+        goes first: when the deletion dies there, repeating it still finds the revision.
 
         Idempotent. What refers to it, as its subject, stays as well. Only the signatures that were there before
         are deleted: a put of the same manifest at the same time keeps those that it adds.
         """
-        signed = await self._signatures_of(digest, wanted=True)
+        signed, subject = await gather(self._signatures.linked(digest), self._subject_of(digest))
+        if subject is not None:
+            await self._driver.delete(self._layout.key(ReferrerLink(self._name, subject, digest)))
         await self._driver.delete(self._key(digest))
         beside: list[Place] = [RevisionMediaType(self._name, digest), *signed]
         await self._driver.delete_many([self._layout.key(place) for place in beside])
 
-    # ---- signatures as they lie
+    # ---- inside
 
     async def _fetch(self, digest: Digest) -> bytes | ObjectTooLarge | None:
         try:
@@ -310,24 +335,54 @@ class RevisionStore:
         except ObjectTooLarge as error:  # judged after the link: without one, nothing is told of the content
             return error
 
-    async def _signatures_of(self, revision: Digest, *, wanted: bool) -> list[SignatureLink]:
-        if not wanted:
-            return []
-        folder = self._layout.signatures_of(self._name, revision)
-        places = [self._layout.parse(info.key) async for info in entries(self._driver.list_all, folder)]
-        return [place for place in places if isinstance(place, SignatureLink)]
+    def _known(self, digest: Digest) -> StoredKind | None:
+        return self._blobs.caches.facts.find(StoredKind, digest)
 
-    async def _read_signatures(self, links: Sequence[SignatureLink]) -> tuple[Signature, ...]:
-        read = await gather_map(self._read_signature, links, limit=self._driver.capabilities.connections)
-        return tuple(sorted(read, key=lambda signature: signature.sort_key))
+    def _judge(self, link: Link | None, digest: Digest) -> None:
+        if link is None:
+            raise ManifestUnknown(self._name, digest)
+        expect(link, digest)
 
-    async def _read_signature(self, place: SignatureLink) -> Signature:
-        key = self._layout.key(place)
-        blob = await self._blobs.fetch(place.digest, limit=MANIFEST_LIMIT)
-        if blob is None:
-            raise LinkDangling(key, place.digest)
-        await self._blobs.verified(place.digest, blob)
-        try:
-            return Signature.from_blob(blob)
-        except (InvalidJSON, InvalidSignature) as error:
-            raise RecordDamaged(key, str(error)) from error
+    async def _read(self, digest: Digest, *, listed: bool) -> tuple[bytes, Sequence[SignatureLink]]:
+        """Return a revision's payload, and the links of its signatures if they are to be listed. One round trip."""
+        key = self._key(digest)
+        signed: Sequence[SignatureLink] = ()
+        payload: bytes | ObjectTooLarge | None = self._blobs.kept(digest)
+        # What is kept needs no task of its own, which would be most of what such a read costs.
+        if payload is None and listed:
+            link, payload, signed = await gather(
+                self._links.find(key), self._fetch(digest), self._signatures.linked(digest)
+            )
+        elif payload is None:
+            link, payload = await gather(self._links.find(key), self._fetch(digest))
+        elif listed:
+            link, signed = await gather(self._links.find(key), self._signatures.linked(digest))
+        else:
+            link = await self._links.find(key)
+        self._judge(link, digest)
+        if payload is None:
+            raise LinkDangling(key, digest)
+        if isinstance(payload, ObjectTooLarge):
+            raise payload
+        return await self._blobs.verified(digest, payload), signed
+
+    def _signature_links(self, digest: Digest, signatures: Iterable[Digest]) -> list[tuple[str, Digest]]:
+        return [
+            (self._layout.key(SignatureLink(self._name, digest, signature)), signature)
+            for signature in signatures
+        ]
+
+    async def _write_links(self, links: Sequence[tuple[str, Digest]]) -> None:
+        await gather_map(
+            lambda link: self._links.link(*link), links, limit=self._driver.capabilities.connections
+        )
+
+    async def _subject_of(self, digest: Digest) -> Digest | None:
+        """Return a revision's subject; None for one that can't be told, whose content is gone or damaged.
+
+        A link that is left for such a one shows nothing: who lists referrers asks for the revision's own link.
+        """
+        payload = await self._fetch(digest)
+        if not isinstance(payload, bytes):
+            return None
+        return (await in_thread_if_large(len(payload), read_stored, payload)).subject

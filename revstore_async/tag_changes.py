@@ -113,12 +113,7 @@ class TagChanges:
         actual = state.current.digest if state.current else None
         if immutable and state.etag is not None and actual != digest:
             raise TagImmutable(self._name, state.tag, actual or "")
-        if expected is ABSENT and state.etag is not None:
-            raise TagChanged(self._name, state.tag, None, actual)
-        if isinstance(expected, Digest) and actual != expected:
-            if state.damage:
-                raise state.damage
-            raise TagChanged(self._name, state.tag, expected, actual)
+        self._compare(state, expected)
 
     async def announce(self, state: TagState, digest: Digest) -> None:
         """Write what must lie in the store before a tag is switched. One round trip."""
@@ -153,7 +148,9 @@ class TagChanges:
                 return
         raise TagContended(self._name, state.tag)
 
-    async def delete(self, state: TagState, wanted: Callable[[TagState], bool]) -> bool:
+    async def delete(
+        self, state: TagState, wanted: Callable[[TagState], bool], expected: Expected = None
+    ) -> bool:
         """Delete a tag as long as its state is one in which that is wanted; say whether it was.
 
         Four round trips with the look before it. Where the driver lacks conditional deletion, a tag that is set
@@ -161,12 +158,15 @@ class TagChanges:
 
         Raises:
             TagImmutable: The policy forbids to delete it.
+            TagChanged: It is not as expected; nothing was deleted.
+            LinkDamaged: Something is expected, but what it is can't be read.
+            Unsupported: Something is expected, and the driver lacks conditional deletion.
             TagContended: Others changed it each of 100 times.
         """
         for _ in range(TRIES):
             if state.etag is None or not wanted(state):
                 return False
-            self.judge_deletion(state)
+            self.judge_deletion(state, expected)
             await self._record(state, None)
             atomic = self._driver.capabilities.conditional_delete
             try:
@@ -181,16 +181,31 @@ class TagChanges:
             return True
         raise TagContended(self._name, state.tag)
 
-    def judge_deletion(self, state: TagState) -> None:
+    def judge_deletion(self, state: TagState, expected: Expected = None) -> None:
         """Say whether a tag may be deleted. No request.
 
         Raises:
             TagImmutable: The policy forbids it.
+            TagChanged: It is not as expected.
+            LinkDamaged: Something is expected, but what it is can't be read.
+            Unsupported: Something is expected, and the driver lacks conditional deletion.
         """
+        if expected is not None and not self._driver.capabilities.conditional_delete:
+            raise Unsupported(self._driver.name, "compare-and-swap deletion of tags")
         if self._policy.immutable(self._name, state.tag):
             raise TagImmutable(self._name, state.tag, (state.current and state.current.digest) or "")
+        self._compare(state, expected)
 
     # ---- inside
+
+    def _compare(self, state: TagState, expected: Expected) -> None:
+        actual = state.current.digest if state.current else None
+        if expected is ABSENT and state.etag is not None:
+            raise TagChanged(self._name, state.tag, None, actual)
+        if isinstance(expected, Digest) and actual != expected:
+            if state.damage:
+                raise state.damage
+            raise TagChanged(self._name, state.tag, expected, actual)
 
     async def _read_current(self, tag: Tag) -> tuple[str | None, TagEvent | None, LinkDamaged | None]:
         """Return the current link's etag, what it says, or what is wrong with it."""

@@ -50,8 +50,10 @@ async def list_tags(
     driver: Driver, layout: Layout, name: RepositoryName, *, limit: int, last: Tag | None
 ) -> TagPage:
     """Return one page; see `TagStore.list`."""
-    if limit < 1:
-        raise InvalidArgument("limit", limit, "it is not at least 1")
+    if limit < 0:
+        raise InvalidArgument("limit", limit, "it is below 0")
+    if limit == 0:  # OCI distribution spec, "Listing Tags": an empty list, and no way to the next
+        return TagPage((), None)
     scan = _Scan(driver, layout, name, last)
     while not scan.over and len(scan.found) <= limit:
         await scan.go_on()

@@ -84,12 +84,12 @@ class TagStore:
         `-` or `.`, the name of a tag that it must show.
 
         Args:
-            limit: Tags of the page at most.
+            limit: Tags of the page at most. A page of 0 is empty, and the last one; it asks nothing.
             last: Only names after this are listed; it need not exist.
 
         Raises:
             InvalidTag: `last` is outside the grammar.
-            InvalidArgument: `limit` is below 1.
+            InvalidArgument: `limit` is below 0.
         """
         return await list_tags(
             self._driver, self._layout, self._name, limit=limit, last=None if last is None else Tag(last)
@@ -208,21 +208,31 @@ class TagStore:
         await self.set(tag, digest)
         return digest
 
-    async def delete(self, tag: str) -> None:
+    async def delete(self, tag: str, *, expected: Expected = None) -> None:
         """Delete a tag; its revisions and its history stay. Four round trips.
 
         Where the driver lacks conditional deletion, a tag that is set at this very moment is deleted too.
 
+        Args:
+            tag: The tag.
+            expected: What the tag must point at now: of it and a change by others at once, one succeeds. None to
+                delete it whatever it is. `ABSENT` deletes nothing: either `TagUnknown` or `TagChanged` says so.
+
         Raises:
             InvalidTag: The name is outside the grammar.
-            TagUnknown: There is no such tag.
+            InvalidDigest: The expected digest is outside the grammar.
+            TagUnknown: There is no such tag, whatever was expected.
+            TagChanged: The tag is not as expected; nothing was deleted.
+            LinkDamaged: Something is expected, but what the tag is can't be read.
             TagImmutable: The policy forbids to delete it.
             TagContended: Others changed it each of 100 times.
+            Unsupported: Something is expected, and the driver lacks conditional deletion.
         """
+        name, expected = Tag(tag), check_expected(expected)
         if not await self.changes.delete(
-            await self.changes.look(Tag(tag)), lambda state: state.etag is not None
+            await self.changes.look(name), lambda state: state.etag is not None, expected
         ):
-            raise TagUnknown(self._name, tag)
+            raise TagUnknown(self._name, name)
 
     async def delete_all_of(self, digest: Digest) -> Sequence[Tag]:
         """Delete the tags that point at a revision, and return them.

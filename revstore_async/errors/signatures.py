@@ -194,6 +194,15 @@ class ChainWithoutKeyID(InvalidSignatureSet):
 
 
 @dataclass(eq=False)
+class SignaturesTooLarge(InvalidSignatureSet):
+    """A list of signatures over the limit."""
+
+    size: int
+    limit: int
+    says: ClassVar[str] = "a list of signatures of {size} bytes is over the limit of {limit}"
+
+
+@dataclass(eq=False)
 class TooManySignatures(InvalidSignatureSet):
     """More signatures than the limit."""
 

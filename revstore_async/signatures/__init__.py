@@ -10,6 +10,7 @@ Everything takes and gives bytes; nothing here does I/O. `revstore_async.trust` 
 from .document import INDENT_LIMIT, SIGNATURE_LIMIT, SignedDocument, is_signed, parse, serialise
 from .entry import ALGORITHMS, Signature
 from .keys import PublicKey, load_certificates
+from .lists import LIST_BYTES, parse_signatures, serialise_signatures
 from .signing import sign
 from .signing_key import KeyKind, SigningKey
 from .verification import check, merge, verify, verify_document
@@ -17,6 +18,7 @@ from .verification import check, merge, verify, verify_document
 __all__ = [
     "ALGORITHMS",
     "INDENT_LIMIT",
+    "LIST_BYTES",
     "SIGNATURE_LIMIT",
     "KeyKind",
     "PublicKey",
@@ -28,7 +30,9 @@ __all__ = [
     "load_certificates",
     "merge",
     "parse",
+    "parse_signatures",
     "serialise",
+    "serialise_signatures",
     "sign",
     "verify",
     "verify_document",

@@ -113,7 +113,7 @@ def parse(document: bytes) -> SignedDocument:
         InvalidJSON: The document is not strict JSON, or not an object.
         InvalidSignature: What is wrong, each thing with its class.
     """
-    array = _signatures_of(_load(document))
+    array = array_of(load(document))
     signatures = tuple(Signature.from_members(entry, f"{_KEY}[{index}]") for index, entry in enumerate(array))
     first = signatures[0]
     for index, signature in enumerate(signatures):
@@ -157,18 +157,30 @@ def check_set(signatures: Sequence[Signature]) -> None:
         ChainWithoutKeyID: There are several, and one of them has no `kid` to be sorted by.
         SignatureRepeated: One stands there twice.
     """
-    _check_count(len(signatures))
-    seen: set[Signature] = set()
     for index, signature in enumerate(signatures):
         if not signature.sortable and len(signatures) > 1:
             # libtrust crashes on these, so there are no bytes that everybody agrees on.
             raise ChainWithoutKeyID(f"{_KEY}[{index}]")
+    check_list(signatures)
+
+
+def check_list(signatures: Sequence[Signature]) -> None:
+    """Check that signatures are a list that one revision can have.
+
+    Raises:
+        TooManySignatures: There are more than `SIGNATURE_LIMIT`.
+        SignatureRepeated: One stands there twice.
+    """
+    _check_count(len(signatures))
+    seen: set[Signature] = set()
+    for index, signature in enumerate(signatures):
         if signature in seen:
             raise SignatureRepeated(f"{_KEY}[{index}]", signature.kid)
         seen.add(signature)
 
 
-def _load(document: bytes) -> JSONObject:
+def load(document: bytes) -> JSONObject:
+    """Read a document as strict JSON, telling a second `signatures` from any other repeated member."""
     try:
         return loads_object(document)
     except DuplicateMember as error:
@@ -177,7 +189,13 @@ def _load(document: bytes) -> JSONObject:
         raise
 
 
-def _signatures_of(content: JSONObject) -> list[JSONValue]:
+def array_of(content: JSONObject, *, may_be_empty: bool = False) -> list[JSONValue]:
+    """Return the array `signatures` of a document, each entry still to be read.
+
+    Raises:
+        NotSigned: There is none, or it is empty and must not be.
+        TooManySignatures: It has more than `SIGNATURE_LIMIT`.
+    """
     if _KEY not in content:
         raise SignaturesAbsent
     array = content[_KEY]
@@ -185,7 +203,7 @@ def _signatures_of(content: JSONObject) -> list[JSONValue]:
         raise SignaturesNull
     if not isinstance(array, list):
         raise SignaturesNotArray(_TYPES[type(array)])
-    if not array:
+    if not array and not may_be_empty:
         raise SignaturesEmpty
     _check_count(len(array))
     return array

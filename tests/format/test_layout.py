@@ -25,7 +25,9 @@ from revstore_async.layout import (
     TagReplaced,
     UploadData,
     UploadHashState,
+    UploadSegment,
     UploadStartedAt,
+    UploadState,
 )
 
 HEX = "0123456789abcdef" * 4
@@ -37,6 +39,7 @@ NAME = RepositoryName("library/hello")
 TAG = Tag("v1.0")
 SINCE = datetime(2026, 11, 23, 1, 2, 3, 4, tzinfo=UTC)
 HERE = "docker/registry/v2/repositories/library/hello"
+UPLOADS = "docker/registry/revstore/uploads/library/hello/_uploads"
 HISTORY = "docker/registry/revstore/history/library/hello/_tags/v1.0"
 
 CURRENT_KEYS: list[tuple[Place, str]] = [
@@ -54,6 +57,8 @@ CURRENT_KEYS: list[tuple[Place, str]] = [
     (TagIndex(NAME, TAG, D), f"{HERE}/_manifests/tags/v1.0/index/sha256/{HEX}/link"),
     (LayerLink(NAME, D), f"{HERE}/_layers/sha256/{HEX}/link"),
     (LayerLink(NAME, TARSUM_0), f"{HERE}/_layers/tarsum/v0/sha256/{HEX}/link"),
+    (UploadState(NAME, "an-id"), f"{UPLOADS}/an-id/state"),
+    (UploadSegment(NAME, "an-id", "a-name"), f"{UPLOADS}/an-id/segments/a-name"),
     (UploadData(NAME, "an-id"), f"{HERE}/_uploads/an-id/data"),
     (UploadStartedAt(NAME, "an-id"), f"{HERE}/_uploads/an-id/startedat"),
     (UploadHashState(NAME, "an-id", "sha256", 17), f"{HERE}/_uploads/an-id/hashstates/sha256/17"),
@@ -116,6 +121,8 @@ PLACES = st.one_of(
     st.builds(TagReplaced, NAMES, TAGS, SEQUENCES, TIMES, DIGESTS, DIGESTS),
     st.builds(TagDeleted, NAMES, TAGS, SEQUENCES, TIMES, DIGESTS),
     st.builds(LayerLink, NAMES, DIGESTS),
+    st.builds(UploadState, NAMES, IDS),
+    st.builds(UploadSegment, NAMES, IDS, st.from_regex(r"[0-9a-f]{16}", fullmatch=True)),
     st.builds(UploadData, NAMES, IDS),
     st.builds(UploadStartedAt, NAMES, IDS),
     st.builds(UploadHashState, NAMES, IDS, st.sampled_from(["sha256", "sha512"]), st.integers(0, 1 << 50)),

@@ -53,10 +53,19 @@ async def test_names_come_in_their_own_order_not_in_that_of_keys(registry: Regis
 
 async def test_bad_pages_are_refused(repository: Repository) -> None:
     with pytest.raises(InvalidArgument, match="limit"):
-        await repository.tags.list(limit=0)
+        await repository.tags.list(limit=-1)
     with pytest.raises(InvalidTag):
         await repository.tags.list(last="../..")
     assert (await repository.tags.list()).tags == ()
+
+
+async def test_a_page_of_none_is_empty_and_the_last_one(registry: Registry) -> None:
+    repository = await tagged(registry, ["a", "b"])
+    for last in (None, "a"):
+        page = await repository.tags.list(limit=0, last=last)
+        assert (page.tags, page.next) == ((), None)
+    with pytest.raises(InvalidTag):
+        await repository.tags.list(limit=0, last="../..")
 
 
 TAGS = st.lists(st.from_regex(r"[ab1][ab1.-]{0,4}", fullmatch=True), unique=True, max_size=40)

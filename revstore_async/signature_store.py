@@ -1,0 +1,84 @@
+"""The signatures of a repository's revisions: each is a blob of its own, linked beside the revision."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from .blobs import BlobStore
+from .concurrency import gather_map
+from .digest import Digest
+from .driver import Driver, entries
+from .errors import (
+    ChainWithoutKeyID,
+    InvalidJSON,
+    InvalidSignature,
+    LinkDangling,
+    RecordDamaged,
+    TooManySignatures,
+)
+from .layout import Layout, SignatureLink
+from .manifests import MANIFEST_LIMIT
+from .names import RepositoryName
+from .signatures import SIGNATURE_LIMIT, Signature
+
+_COPIES: Final = 4  # how often about a signature holds its blob's bytes: as they are, and read
+
+
+class SignatureStore:
+    """The signatures of one repository's revisions, as they lie."""
+
+    def __init__(self, name: RepositoryName, blobs: BlobStore, driver: Driver, layout: Layout) -> None:
+        self._name = name
+        self._blobs = blobs
+        self._driver = driver
+        self._layout = layout
+
+    async def linked(self, revision: Digest) -> list[SignatureLink]:
+        """Return the links to the signatures of a revision, unread: their keys name the content. One request."""
+        folder = self._layout.signatures_of(self._name, revision)
+        places = [self._layout.parse(info.key) async for info in entries(self._driver.list_all, folder)]
+        return [place for place in places if isinstance(place, SignatureLink)]
+
+    async def read(self, links: Sequence[SignatureLink]) -> tuple[Signature, ...]:
+        """Return the linked signatures, in the order of a merged document. One round trip.
+
+        Raises:
+            LinkDangling: A signature is linked but not stored.
+            BlobDamaged: A signature is not what its digest says.
+            RecordDamaged: What is linked as a signature is none.
+        """
+        read = await gather_map(self._read_one, links, limit=self._driver.capabilities.connections)
+        return tuple(sorted(read, key=lambda signature: signature.sort_key))
+
+    async def check_room(self, revision: Digest, signatures: Sequence[Signature]) -> None:
+        """Check that signatures can be added to those stored. One request; none without signatures.
+
+        Raises:
+            TooManySignatures: There would be more than `SIGNATURE_LIMIT`.
+            ChainWithoutKeyID: One of these can stand only alone in a document, and there are others.
+        """
+        if not signatures:
+            return
+        stored = {link.digest for link in await self.linked(revision)}
+        added = {Digest.of(signature.blob) for signature in signatures}
+        together = len(stored | added)
+        if together > SIGNATURE_LIMIT:
+            raise TooManySignatures(together, SIGNATURE_LIMIT)
+        for index, signature in enumerate(signatures):
+            if together > 1 and not signature.sortable:
+                raise ChainWithoutKeyID(f"signatures[{index}]")
+
+    async def _read_one(self, place: SignatureLink) -> Signature:
+        kept = self._blobs.caches.content
+        if (signature := kept.find(Signature, place.digest)) is not None:
+            return signature
+        key = self._layout.key(place)
+        blob = await self._blobs.fetch(place.digest, limit=MANIFEST_LIMIT)
+        if blob is None:
+            raise LinkDangling(key, place.digest)
+        await self._blobs.verified(place.digest, blob, keep=False)
+        try:
+            signature = Signature.from_blob(blob)
+        except (InvalidJSON, InvalidSignature) as error:
+            raise RecordDamaged(key, str(error)) from error
+        kept.keep(place.digest, signature, _COPIES * len(blob))
+        return signature
