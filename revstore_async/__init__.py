@@ -12,17 +12,31 @@
 from .digest import Digest
 from .driver import Driver, open_driver
 from .errors import RevstoreError
+from .layers import LayerInfo
 from .layout import CURRENT, SEED, Layout
-from .manifest_service import Manifest, StoredManifest
+from .manifest_service import StoredManifest
 from .manifests import Descriptor
 from .names import Reference, RepositoryName, Tag
 from .policy import Policy, tags_matching
+from .referrers import Referrer, ReferrerPage
 from .repository import Registry, Repository
-from .signatures import PublicKey, Signature, SigningKey, merge, serialise, sign, verify_document
+from .served_manifests import Manifest
+from .signatures import (
+    PublicKey,
+    Signature,
+    SigningKey,
+    merge,
+    parse_signatures,
+    serialise,
+    serialise_signatures,
+    sign,
+    verify_document,
+)
 from .tag_changes import ABSENT
 from .tag_history import TagEvent
 from .tag_listing import TagInfo, TagPage
 from .trust import TrustedCertificates, TrustedKeys, TrustPolicy
+from .uploads import Upload
 
 __all__ = [
     "ABSENT",
@@ -31,11 +45,14 @@ __all__ = [
     "Descriptor",
     "Digest",
     "Driver",
+    "LayerInfo",
     "Layout",
     "Manifest",
     "Policy",
     "PublicKey",
     "Reference",
+    "Referrer",
+    "ReferrerPage",
     "Registry",
     "Repository",
     "RepositoryName",
@@ -50,9 +67,12 @@ __all__ = [
     "TrustPolicy",
     "TrustedCertificates",
     "TrustedKeys",
+    "Upload",
     "merge",
     "open_driver",
+    "parse_signatures",
     "serialise",
+    "serialise_signatures",
     "sign",
     "tags_matching",
     "verify_document",

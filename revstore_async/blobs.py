@@ -1,8 +1,10 @@
 """The blob store: content under its digest, the same for all repositories, verified whenever it is read."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from .bodies import Body
+from .cache import Caches
 from .digest import Digest, new_hasher
 from .driver import Driver, Reader
 from .errors import (
@@ -12,6 +14,8 @@ from .errors import (
     InvalidArgument,
     KeyNotFound,
     LinkDangling,
+    ObjectTooLarge,
+    SizeMismatch,
 )
 from .layout import BlobData, Layout
 from .links import LinkStore
@@ -57,9 +61,14 @@ class BlobStore:
     Args:
         driver: The storage.
         layout: Where things lie.
+        caches: What is kept in memory; None to keep nothing.
+
+    Attributes:
+        caches: What is kept in memory of content that was read whole, and verified.
     """
 
-    def __init__(self, driver: Driver, layout: Layout) -> None:
+    def __init__(self, driver: Driver, layout: Layout, caches: Caches | None = None) -> None:
+        self.caches = caches or Caches.of(0)
         self._driver = driver
         self._layout = layout
         self._links = LinkStore(driver)
@@ -71,7 +80,7 @@ class BlobStore:
     # ---- reading
 
     async def get(self, digest: Digest, *, limit: int | None = None) -> bytes:
-        """Return a blob's content, verified. One request.
+        """Return a blob's content, verified. One request; none where it is kept in memory.
 
         Args:
             digest: Its digest.
@@ -90,27 +99,44 @@ class BlobStore:
     async def fetch(self, digest: Digest, *, limit: int | None = None) -> bytes | None:
         """Return what is stored for a blob, for `verified`; None where nothing is. One request.
 
-        The two are apart for callers that ask for content and permission together.
+        The two are apart for callers that ask for content and permission together. Content that is kept in memory
+        is returned without a request, also where the store has lost it: the bytes of a digest are always the same.
 
         Raises:
             ObjectTooLarge: It holds more than `limit` bytes.
         """
+        content = self.kept(digest)
+        if content is not None:
+            if limit is not None and len(content) > limit:
+                raise ObjectTooLarge(self.path(digest), len(content), limit)
+            return content
         try:
             return (await self._driver.get(self.path(digest), limit=limit)).content
         except KeyNotFound:
             return None
 
-    async def verified(self, digest: Digest, content: bytes) -> bytes:
+    def kept(self, digest: Digest) -> bytes | None:
+        """Return content that is kept in memory; None where it is not. No request."""
+        return self.caches.content.find(bytes, digest)
+
+    async def verified(self, digest: Digest, content: bytes, *, keep: bool = True) -> bytes:
         """Return the content, if it has the digest. That of a legacy tarsum can't be told, and is taken as it is.
+
+        Args:
+            digest: The digest.
+            content: What `fetch` returned. What it had from memory was verified before it was kept.
+            keep: Keep it in memory, if it is small; False where the caller keeps what it makes of it.
 
         Raises:
             BlobDamaged: It has another.
         """
-        if digest.tarsum:
+        if content is self.kept(digest) or digest.tarsum:
             return content
         actual = await digest_of(content, digest.algorithm)
         if actual != digest:
             raise BlobDamaged(digest, actual)
+        if keep:
+            self.caches.content.keep(digest, content, len(content))
         return content
 
     @asynccontextmanager
@@ -163,23 +189,30 @@ class BlobStore:
             info = await self._driver.stat(self.path(digest))
         except KeyNotFound:
             return None
-        return Descriptor(OCTET_STREAM, digest, info.size)
+        return self.descriptor(digest, info.size)
 
     # ---- writing
 
     async def put(
-        self, content: bytes | bytearray | memoryview | AsyncIterable[bytes], *, digest: Digest | None = None
+        self,
+        content: bytes | bytearray | memoryview | AsyncIterable[bytes],
+        *,
+        digest: Digest | None = None,
+        length: int | None = None,
     ) -> Descriptor:
-        """Store content, durably, and return its descriptor. One request; for a stream, one a part and one more.
+        """Store content, durably, and return its descriptor.
 
-        It is written without asking whether it is there: the same bytes, and a damaged blob is healed.
+        One request; for a stream larger than `Capabilities.part_size`, one a part and one more. It is written
+        without asking whether it is there: the same bytes, and a damaged blob is healed.
 
         Args:
             content: The bytes, or an asynchronous iterable of them of any length, held a part at a time.
             digest: What the content must be; with bytes it may be left out, and is sha256 then.
+            length: The content's size in bytes, where the sender announced it.
 
         Raises:
             DigestMismatch: The content has another digest; nothing is stored.
+            SizeMismatch: It is longer or shorter than announced; nothing is stored.
             InvalidArgument: A stream came without its digest.
             InvalidDigest: The digest is one that can't be computed (tarsum).
         """
@@ -188,12 +221,43 @@ class BlobStore:
                 raise InvalidArgument(
                     "digest", None, "a stream is stored under the digest that the caller names"
                 )
-            return await self._put_stream(content, digest)
+            new_hasher(digest.algorithm)  # judges it
+            body = Body(content, length)
+            part_size = self._driver.capabilities.part_size
+            head = await body.head(part_size)
+            body.check()
+            if not body.ended or len(head) > part_size:
+                return await self._put_stream(body.whole(head), digest)
+            content = head
+        elif length not in {None, len(content)}:
+            raise SizeMismatch(length or 0, len(content))
         actual = await digest_of(content, digest.algorithm if digest else "sha256")
         if digest is not None and actual != digest:
             raise DigestMismatch(digest, actual)
-        await self._driver.put(self.path(actual), bytes(content))
-        return Descriptor(OCTET_STREAM, actual, len(content))
+        return await self.store(actual, bytes(content))
+
+    async def store(self, digest: Digest, content: bytes) -> Descriptor:
+        """Store small content whose digest the caller has computed. One request."""
+        await self._driver.put(self.path(digest), content)
+        return self.descriptor(digest, len(content))
+
+    async def compose(self, sources: Sequence[tuple[str, int]], digest: Digest) -> Descriptor:
+        """Store the content of objects, one after another, whose digest the caller has computed. One request.
+
+        Args:
+            sources: Their keys and sizes, as for `Driver.compose`.
+            digest: The digest of the whole.
+
+        Raises:
+            KeyNotFound: One of them is not there; the blob is as it was.
+        """
+        info = await self._driver.compose(sources, self.path(digest))
+        return self.descriptor(digest, info.size)
+
+    @staticmethod
+    def descriptor(digest: Digest, size: int) -> Descriptor:
+        """Return the descriptor of a blob of that size."""
+        return Descriptor(OCTET_STREAM, digest, size)
 
     async def _put_stream(self, pieces: AsyncIterable[bytes], digest: Digest) -> Descriptor:
         hasher = new_hasher(digest.algorithm)
@@ -205,7 +269,7 @@ class BlobStore:
             if actual != digest:
                 raise DigestMismatch(digest, actual)
             info = await writer.commit()
-        return Descriptor(OCTET_STREAM, digest, info.size)
+        return self.descriptor(digest, info.size)
 
     # ---- links to blobs
 

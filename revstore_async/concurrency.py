@@ -39,7 +39,7 @@ async def gather(*coroutines: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
     try:
         return tuple(await asyncio.gather(*tasks))
     except BaseException:
-        await _settle(tasks)
+        await ended(tasks)
         raise
 
 
@@ -68,10 +68,32 @@ async def alongside(coroutine: Coroutine[Any, Any, A]) -> AsyncIterator["asyncio
     try:
         yield task
     finally:
-        await _settle([task])
+        await ended([task])
 
 
-async def _settle(tasks: Sequence["asyncio.Task[Any]"]) -> None:
+async def settled(work: Coroutine[Any, Any, A], *, grace: float) -> A:
+    """Do work whose outcome must be known, such as a clean-up or the last step of a write.
+
+    Cancellation: the work goes on, for `grace` seconds at most; then the cancellation goes on.
+    """
+    task = asyncio.ensure_future(work)
+    clock = asyncio.get_running_loop().time
+    interrupted: asyncio.CancelledError | None = None
+    end = float("inf")
+    while not task.done() and clock() < end:
+        try:
+            await asyncio.wait([task], timeout=None if interrupted is None else end - clock())
+        except asyncio.CancelledError as error:
+            interrupted = error
+            end = min(end, clock() + grace)
+    if interrupted is None:
+        return task.result()
+    await ended([task])
+    raise interrupted
+
+
+async def ended(tasks: Sequence["asyncio.Task[Any]"]) -> None:
+    """Cancel tasks and wait until each is over, however it ends. Cancellation: it goes on when they are."""
     for task in tasks:
         task.cancel()
     interrupted: asyncio.CancelledError | None = None

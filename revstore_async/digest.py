@@ -75,7 +75,7 @@ class Digest(str):
     @property
     def tarsum(self) -> tuple[str, str] | None:
         """Version and hash algorithm (`("v1", "sha256")`) of a legacy tarsum; None for any other digest."""
-        match = _TARSUM.fullmatch(self.algorithm)
+        match = _TARSUM.fullmatch(self.algorithm) if self.startswith("tarsum") else None
         return (match["version"] or "v0", match["algorithm"]) if match else None
 
     def __repr__(self) -> str:

@@ -1,43 +1,91 @@
 """What a store holds as a whole: the only code that enumerates a root."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import heappop, heappush, nsmallest
 
 from .concurrency import gather_map
 from .driver import Driver, Folder, entries
 from .errors import InvalidName
-from .layout import Layout
+from .layout import Layout, UploadSegment, UploadState
 from .names import RepositoryName
 
 
-async def repositories(driver: Driver, layout: Layout) -> AsyncIterator[RepositoryName]:
+async def repositories(
+    driver: Driver, layout: Layout, *, start_after: RepositoryName | None = None
+) -> AsyncGenerator[RepositoryName, None]:
     """Yield the name of each repository that holds manifests or layers, in lexical order.
 
-    The tree of names is read level by level, the folders of one level together, up to the driver's limit: a
-    request for each folder, a round trip for each level. In the seed's layout, whose own folders bear no mark, a
-    repository below one named like such a folder (`x/manifests`) is not found.
+    A request for each folder of names. Folders are listed as the names come to them, as many together as the
+    driver's limit: a round trip for each level of names, and for each time that the limit is reached. Who stops
+    early, or starts late, pays for the folders on the way and those that were listed together with the last
+    one. In the seed's layout, whose own folders bear no mark, a repository below one named like such a folder
+    (`x/manifests`) is not found.
+
+    Args:
+        driver: The storage.
+        layout: Where things lie.
+        start_after: Only names after this one are looked for; it need not exist.
     """
-    found: list[RepositoryName] = []
-    level: Sequence[str] = [""]
-    while level:
-        listed = await gather_map(
-            lambda name: _children(driver, layout, name), level, limit=driver.capabilities.connections
-        )
-        below: list[str] = []
-        for name, children in zip(level, listed, strict=True):
-            if children & {layout.manifests, layout.layers}:
-                found.append(RepositoryName(name))
-            own = {layout.manifests, layout.layers, layout.uploads}
-            below.extend(f"{name}/{child}".lstrip("/") for child in children - own)
-        level = [name for name in below if _is_name(name)]
-    for repository in sorted(found):
-        yield repository
+    start = start_after or ""
+    pending = [""]  # a heap: all that is still to be found lies at one of these names or below it
+    found: dict[str, bool] = {}  # those of them that were listed: whether there is a repository
+
+    async def list_one(name: str) -> None:
+        children = await _children(driver, layout, name, start)
+        found[name] = bool(children & {layout.manifests, layout.layers})
+        for child in children - {layout.manifests, layout.layers, layout.uploads}:
+            below = f"{name}/{child}".lstrip("/")
+            # Of what begins with `below/`, anything may come after `start` unless all of it lies before.
+            if f"{below}0" > start and _is_name(below):  # "0" is the character after "/"
+                heappush(pending, below)
+
+    while pending:
+        if pending[0] not in found:
+            unlisted = (name for name in pending if name not in found)
+            together = nsmallest(driver.capabilities.connections, unlisted)
+            await gather_map(list_one, together, limit=driver.capabilities.connections)
+        name = heappop(pending)
+        if found.pop(name) and name > start:
+            yield RepositoryName(name)
 
 
-async def _children(driver: Driver, layout: Layout, name: str) -> set[str]:
+@dataclass(frozen=True, slots=True)
+class UploadInfo:
+    """An upload, or what a killed call left of one.
+
+    Attributes:
+        name: The repository that it is for.
+        id: Its name.
+        modified: When something of it was last written, by the store's clock.
+    """
+
+    name: RepositoryName
+    id: str
+    modified: datetime
+
+
+async def uploads(driver: Driver, layout: Layout) -> list[UploadInfo]:
+    """Return the uploads under way in all repositories. One request for each 1,000 of their objects."""
+    found: dict[tuple[RepositoryName, str], datetime] = {}
+    async for info in entries(driver.list_all, layout.uploads_under_way):
+        match layout.parse(info.key):
+            case UploadState(name, upload) | UploadSegment(name, upload, _):
+                found[name, upload] = max(info.modified, found.get((name, upload), info.modified))
+    return [UploadInfo(name, upload, modified) for (name, upload), modified in found.items()]
+
+
+async def _children(driver: Driver, layout: Layout, name: str, start: str) -> set[str]:
     folder = f"{layout.repositories}/{name}".rstrip("/")
+    place = None
+    above = f"{name}/".lstrip("/")
+    if start and start.startswith(above) and driver.capabilities.ordered_listing:
+        # A folder counts as its key with a "/": what is skipped lies before `start` with all that is below it.
+        place = f"{folder}/{start.removeprefix(above).partition('/')[0]}"
     return {
         entry.key.rpartition("/")[2]
-        async for entry in entries(driver.list, folder)
+        async for entry in entries(driver.list, folder, start_after=place)
         if isinstance(entry, Folder)
     }
 

@@ -19,16 +19,19 @@ by Distribution:
         absent/replaced-by/<alg>/<hex>                                              TagCreated +
         <since>/<alg>/<hex>/replaced-by/<alg>/<hex>                                 TagReplaced +
         <since>/<alg>/<hex>/deleted                                                 TagDeleted +
+    <root>/revstore/uploads/<name>/_uploads/<id>/
+        state                                                                       UploadState +
+        segments/<segment>                                                          UploadSegment +
 
 A legacy tarsum digest takes the folders `tarsum/<version>/<alg>` where another takes `<alg>`.
 """
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from .digest import Digest
 from .driver import check_key
@@ -147,8 +150,25 @@ class LayerLink:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadState:
+    """What is known of an upload under way; this engine's."""
+
+    name: RepositoryName
+    upload: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSegment:
+    """Some of the bytes of an upload under way; this engine's."""
+
+    name: RepositoryName
+    upload: str
+    segment: str
+
+
+@dataclass(frozen=True, slots=True)
 class UploadData:
-    """The bytes of an upload under way."""
+    """The bytes of an upload under way; Distribution's."""
 
     name: RepositoryName
     upload: str
@@ -184,6 +204,8 @@ Place = (
     | TagReplaced
     | TagDeleted
     | LayerLink
+    | UploadState
+    | UploadSegment
     | UploadData
     | UploadStartedAt
     | UploadHashState
@@ -212,9 +234,8 @@ class Layout:
 
     def key(self, place: Place) -> str:
         """Return the key of a place."""
-        return _templates(self)[type(place)].format(
-            **{field.name: _rendered(field.name, getattr(place, field.name)) for field in fields(place)}
-        )
+        template = _templates(self)[type(place)]
+        return template.format(**{name: _WRITE[name](getattr(place, name)) for name in type(place).__slots__})
 
     def parse(self, key: str) -> Place | None:
         """Return the place of a key; None for a key that is none of this layout's.
@@ -255,6 +276,10 @@ class Layout:
         """The folder of a revision's signatures."""
         return f"{self.revisions_of(name)}/{_folders(revision)}/signatures"
 
+    def referrers_of(self, name: RepositoryName, subject: Digest) -> str:
+        """The folder of the links to the manifests that name one as their subject."""
+        return f"{self.revisions_of(name)}/{_folders(subject)}/referrers"
+
     def tags_of(self, name: RepositoryName) -> str:
         """The folder of a repository's tags."""
         return f"{self.repository(name)}/{self.manifests}/tags"
@@ -271,6 +296,15 @@ class Layout:
         """The folder of a repository's layers."""
         return f"{self.repository(name)}/{self.layers}"
 
+    @property
+    def uploads_under_way(self) -> str:
+        """The folder of all uploads of this engine, whichever repositories they are for."""
+        return f"{self.root}/revstore/uploads"
+
+    def upload(self, name: RepositoryName, upload: str) -> str:
+        """The folder of one of them."""
+        return f"{self.uploads_under_way}/{name}/_uploads/{upload}"
+
 
 CURRENT: Final = Layout()
 """The layout of Docker Distribution 2.x and 3.x."""
@@ -286,6 +320,7 @@ def _templates(layout: Layout) -> dict[type[Place], str]:
     tag = f"{repository}/{layout.manifests}/tags/{{tag}}"
     upload = f"{repository}/{layout.uploads}/{{upload}}"
     change = f"{layout.root}/revstore/history/{{name}}/_tags/{{tag}}/{{sequence}}"
+    own_upload = f"{layout.root}/revstore/uploads/{{name}}/_uploads/{{upload}}"
     left = f"{change}/{{since}}/{{digest}}"
     return {
         BlobData: f"{layout.blobs}/{{blob}}/data",
@@ -299,6 +334,8 @@ def _templates(layout: Layout) -> dict[type[Place], str]:
         TagReplaced: f"{left}/replaced-by/{{successor}}",
         TagDeleted: f"{left}/deleted",
         LayerLink: f"{repository}/{layout.layers}/{{digest}}/link",
+        UploadState: f"{own_upload}/state",
+        UploadSegment: f"{own_upload}/segments/{{segment}}",
         UploadData: f"{upload}/data",
         UploadStartedAt: f"{upload}/startedat",
         UploadHashState: f"{upload}/hashstates/{{algorithm}}/{{offset}}",
@@ -315,6 +352,7 @@ _GROUPS: Final = {
     "successor": _DIGEST,
     "tag": r"[^/]+",
     "upload": r"[^/]+",
+    "segment": r"[^/]+",
     "algorithm": r"[^/]+",
     "offset": r"\d+",
     "sequence": r"\d{12}",
@@ -336,8 +374,9 @@ def _patterns(layout: Layout) -> dict[type[Place], re.Pattern[str]]:
 
 
 def _folders(digest: Digest) -> str:
-    legacy = digest.tarsum
-    return f"tarsum/{legacy[0]}/{legacy[1]}/{digest.hex}" if legacy else f"{digest.algorithm}/{digest.hex}"
+    if legacy := digest.tarsum:
+        return f"tarsum/{legacy[0]}/{legacy[1]}/{digest.hex}"
+    return digest.replace(":", "/", 1)
 
 
 def _digest(folders: str) -> Digest:
@@ -348,19 +387,9 @@ def _digest(folders: str) -> Digest:
     return Digest(f"tarsum{'' if version == 'v0' else '.' + version}+{algorithm}:{hexadecimal}")
 
 
-def _rendered(name: str, value: object) -> str:
-    match name, value:
-        case "blob", Digest():
-            folders, _, hexadecimal = _folders(value).rpartition("/")
-            return f"{folders}/{hexadecimal[:2]}/{hexadecimal}"
-        case "sequence", int():  # counted down, so that the latest change is listed first
-            return f"{SEQUENCE_LIMIT - 1 - value:012}"
-        case _, Digest():
-            return _folders(value)
-        case _, datetime():
-            return value.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        case _:
-            return str(value)
+def _blob_folders(digest: Digest) -> str:
+    folders, _, hexadecimal = _folders(digest).rpartition("/")
+    return f"{folders}/{hexadecimal[:2]}/{hexadecimal}"
 
 
 def _blob_digest(folders: str) -> Digest:
@@ -368,6 +397,22 @@ def _blob_digest(folders: str) -> Digest:
     return _digest(f"{kind.rpartition('/')[0]}/{hexadecimal}")
 
 
+_WRITE: Final[dict[str, Callable[[Any], str]]] = {
+    "name": str,
+    "tag": str,
+    "blob": _blob_folders,
+    "digest": _folders,
+    "revision": _folders,
+    "subject": _folders,
+    "successor": _folders,
+    "since": lambda time: time.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ"),
+    # Counted down, so that the latest change is listed first.
+    "sequence": lambda number: f"{SEQUENCE_LIMIT - 1 - number:012}",
+    "offset": str,
+    "upload": str,
+    "segment": str,
+    "algorithm": str,
+}
 _READ: Final[dict[str, Callable[[str], object]]] = {
     "name": RepositoryName,
     "tag": Tag,
@@ -380,5 +425,6 @@ _READ: Final[dict[str, Callable[[str], object]]] = {
     "sequence": lambda text: SEQUENCE_LIMIT - 1 - int(text),
     "offset": int,
     "upload": str,
+    "segment": str,
     "algorithm": str,
 }

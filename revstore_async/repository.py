@@ -1,19 +1,27 @@
 """What an embedding program holds in its hands: a registry, and its repositories."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
 
 from . import inventory
 from .blobs import BlobStore
+from .cache import CACHE_SIZE, Caches
+from .concurrency import gather, gather_map
+from .digest import Digest
 from .driver import Driver, open_driver
-from .layers import LayerStore
+from .errors import InvalidArgument
+from .layers import LayerStore, find_layer
 from .layout import CURRENT, Layout
 from .manifest_service import ManifestService
 from .names import RepositoryName
 from .policy import Policy
+from .referrers import ReferrerStore
 from .revisions import RevisionStore
+from .shared_reads import SharedReadsDriver
 from .tags import TagStore
+from .uploads import UploadStore
 
 
 class Repository:
@@ -27,6 +35,8 @@ class Repository:
         tags: Its tags: set, list, history, restore.
         blobs: Its layers and configs.
         revisions: Its manifests by digest, apart from their signatures.
+        referrers: The manifests that name another as their subject.
+        uploads: Layers on their way in, in several requests.
     """
 
     def __init__(
@@ -34,7 +44,9 @@ class Repository:
     ) -> None:
         self.name: Final = name
         self.blobs: Final = LayerStore(name, blobs, driver, layout, policy)
+        self.uploads: Final = UploadStore(name, blobs, self.blobs, driver, layout)
         self.revisions: Final = RevisionStore(name, blobs, driver, layout)
+        self.referrers: Final = ReferrerStore(name, self.revisions, driver, layout)
         self.tags: Final = TagStore(name, self.revisions, driver, layout, policy)
         self.manifests: Final = ManifestService(name, self.revisions, self.tags, self.blobs, driver, policy)
         self._driver = driver
@@ -44,9 +56,16 @@ class Repository:
         return f"Repository({str(self.name)!r})"
 
     async def exists(self) -> bool:
-        """Say whether anything is stored under the name. One request."""
-        page = await self._driver.list_all(self._layout.repository(self.name), limit=1)
-        return bool(page.entries)
+        """Say whether manifests or layers are stored under the name. One round trip, two requests.
+
+        A repository below it, whose name begins with this one's, does not count.
+        """
+        folder = self._layout.repository(self.name)
+        pages = await gather(
+            self._driver.list_all(f"{folder}/{self._layout.manifests}", limit=1),
+            self._driver.list_all(f"{folder}/{self._layout.layers}", limit=1),
+        )
+        return any(page.entries for page in pages)
 
 
 class Registry:
@@ -61,6 +80,10 @@ class Registry:
         driver: The storage; the registry opens and closes it.
         layout: Where things lie; `SEED` reads what Docker Distribution's first draft wrote.
         policy: What is demanded of manifests and tags.
+        cache_size: Bytes of small content to keep in memory, such as manifests; 0 keeps nothing.
+
+    Raises:
+        InvalidArgument: The cache's size is negative.
 
     Attributes:
         driver: The storage.
@@ -68,15 +91,32 @@ class Registry:
         blobs: All content by digest, whichever repositories link it.
     """
 
-    def __init__(self, driver: Driver, *, layout: Layout = CURRENT, policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        *,
+        layout: Layout = CURRENT,
+        policy: Policy | None = None,
+        cache_size: int = CACHE_SIZE,
+    ) -> None:
         self.driver: Final = driver
         self.layout: Final = layout
-        self.blobs: Final = BlobStore(driver, layout)
+        self._reads: Final = SharedReadsDriver(
+            driver
+        )  # what the stores ask: it opens and closes with `driver`
+        self._caches: Final = Caches.of(cache_size)
+        self.blobs: Final = BlobStore(self._reads, layout, self._caches)
         self._policy: Final = policy or Policy()
 
     @classmethod
     def open(
-        cls, url: str, *, layout: Layout = CURRENT, policy: Policy | None = None, **options: object
+        cls,
+        url: str,
+        *,
+        layout: Layout = CURRENT,
+        policy: Policy | None = None,
+        cache_size: int = CACHE_SIZE,
+        **options: object,
     ) -> "Registry":
         """Return the registry at a store URL; it opens on entering its `async with` block.
 
@@ -84,13 +124,15 @@ class Registry:
             url: Such as `memory:` or `file:///var/lib/registry`; see `revstore_async.driver.open_driver`.
             layout: Where things lie.
             policy: What is demanded of manifests and tags.
+            cache_size: Bytes of small content to keep in memory, such as manifests; 0 keeps nothing.
             **options: For the driver: what the URL leaves open.
 
         Raises:
+            InvalidArgument: The cache's size is negative.
             InvalidStoreURL: The URL or an option is not understood.
             MissingExtra: The driver needs packages that are not installed.
         """
-        return cls(open_driver(url, **options), layout=layout, policy=policy)
+        return cls(open_driver(url, **options), layout=layout, policy=policy, cache_size=cache_size)
 
     def __repr__(self) -> str:
         return f"Registry({self.driver!r})"
@@ -102,6 +144,7 @@ class Registry:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._caches.clear()
         await self.driver.__aexit__(kind, error, trace)
 
     def repository(self, name: str) -> Repository:
@@ -110,8 +153,61 @@ class Registry:
         Raises:
             InvalidName: The name is outside the grammar.
         """
-        return Repository(RepositoryName(name), self.blobs, self.driver, self.layout, self._policy)
+        return Repository(RepositoryName(name), self.blobs, self._reads, self.layout, self._policy)
 
-    def repositories(self) -> AsyncIterator[RepositoryName]:
-        """Yield the name of each repository, in lexical order. A request for each folder of names."""
-        return inventory.repositories(self.driver, self.layout)
+    def repositories(self, *, start_after: str | None = None) -> AsyncGenerator[RepositoryName, None]:
+        """Yield the name of each repository, in lexical order. A request for each folder of names on the way.
+
+        Args:
+            start_after: Only names after this one; it need not exist. What lies before it is not listed.
+
+        Raises:
+            InvalidName: `start_after` is outside the grammar.
+        """
+        after = None if start_after is None else RepositoryName(start_after)
+        return inventory.repositories(self.driver, self.layout, start_after=after)
+
+    async def find_layer(
+        self,
+        digest: Digest,
+        candidates: AsyncIterable[RepositoryName] | Iterable[RepositoryName],
+        *,
+        limit: int = 100,
+    ) -> RepositoryName | None:
+        """Return a repository to mount a layer from, the first of those that may be read; None where there is none.
+
+        Content that is not stored is told by one request. Else there is one for each candidate until one is
+        found, as many at once as the driver has connections.
+
+        Args:
+            digest: The layer's digest.
+            candidates: Repositories that the caller may read, those first that are most likely.
+            limit: Candidates at most that are looked at.
+
+        Raises:
+            InvalidArgument: `limit` is below 1.
+        """
+        return await find_layer(digest, candidates, self.blobs, self._reads, self.layout, limit=limit)
+
+    async def purge_uploads(self, older_than: timedelta) -> int:
+        """Forget the uploads of all repositories that nobody went on with for that long; return how many.
+
+        One request for each 1,000 objects of uploads, and four for each that is forgotten. What killed calls
+        left is forgotten with them, and the driver's unfinished writes. Bytes count from the end of the call that
+        sends them: the time must be longer than any call may take.
+
+        Raises:
+            InvalidArgument: The time is negative.
+        """
+        if older_than < timedelta(0):
+            raise InvalidArgument("older_than", older_than, "it is in the future")
+        before = datetime.now(UTC) - older_than
+
+        async def purged(upload: inventory.UploadInfo) -> bool:
+            uploads = self.repository(upload.name).uploads
+            return upload.modified <= before and await uploads.purge(upload.id, before=before)
+
+        found = await inventory.uploads(self.driver, self.layout)
+        forgotten = await gather_map(purged, found, limit=self.driver.capabilities.connections)
+        await self.driver.purge_writers(older_than)
+        return sum(forgotten)

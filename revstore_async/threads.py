@@ -1,14 +1,11 @@
 """Work that computes, kept off the event loop where it would hold it up."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from anyio import to_thread
 
 from .digest import Digest, new_hasher
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 R = TypeVar("R")
 
@@ -19,6 +16,16 @@ READ_INLINE: Final = 1 << 12
 """Bytes of a document up to which it is read and written here: below a millisecond, one signature included."""
 
 
+class Hasher(Protocol):
+    """What computes a digest: hashlib's objects, and `ResumableDigest`."""
+
+    def update(self, data: bytes | bytearray | memoryview, /) -> None:
+        """Take more bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the digest of the bytes so far, as lower-case hexadecimal digits."""
+
+
 async def in_thread_if_large(size: int, function: Callable[..., R], *args: object) -> R:
     """Call a function that reads or writes a document of this many bytes; in a thread when it is large."""
     if size <= READ_INLINE:
@@ -26,7 +33,7 @@ async def in_thread_if_large(size: int, function: Callable[..., R], *args: objec
     return await to_thread.run_sync(function, *args)
 
 
-async def update(hasher: "_Hash", data: bytes | bytearray | memoryview) -> None:
+async def update(hasher: Hasher, data: bytes | bytearray | memoryview) -> None:
     """Feed data to a hasher; in a thread when it is large."""
     if len(data) <= HASH_INLINE:
         hasher.update(data)

@@ -12,8 +12,11 @@ Coarse branches say what a caller can do; leaves carry the facts as attributes:
 `retryable` is on each class: whether the same call may succeed later as it is.
 """
 
+from .access import *  # noqa: F403
 from .base import *  # noqa: F403
 from .content import *  # noqa: F403
 from .keys import *  # noqa: F403
+from .requests import *  # noqa: F403
 from .signatures import *  # noqa: F403
 from .storage import *  # noqa: F403
+from .uploads import *  # noqa: F403

@@ -41,10 +41,21 @@ Run = Callable[..., Ran]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    """Run the command in a folder of its own, with a store there."""
+def store(request: pytest.FixtureRequest) -> str:
+    """Name the store: a folder, unless a test is there for each."""
+    return "file:store" if getattr(request, "param", "file") == "file" else request.getfixturevalue("s3_url")
+
+
+on_each_store = pytest.mark.parametrize("store", ["file", "s3"], indirect=True)
+
+
+@pytest.fixture
+def run(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Run:
+    """Run the command in a folder of its own, with a store of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("REVSTORE_STORE", "file:store")
+    monkeypatch.setenv("REVSTORE_STORE", store)
 
     def runs(*arguments: str) -> Ran:
         monkeypatch.setattr(sys, "argv", ["revstore", *arguments])
@@ -84,6 +95,7 @@ def put(run: Run, reference: str, file: str) -> str:
     return ran.text.strip()
 
 
+@on_each_store
 def test_put_and_get(run: Run, files: None) -> None:
     assert put(run, "library/hello:latest", "image.json") == Digest.of(IMAGE)
     for reference in ("library/hello:latest", f"library/hello@{Digest.of(IMAGE)}"):
@@ -111,6 +123,7 @@ def test_put_from_standard_input(tmp_path: Path) -> None:
     assert (got.returncode, got.stdout) == (0, IMAGE)
 
 
+@on_each_store
 def test_put_says_all_that_is_missing(run: Run, files: None) -> None:
     ran = run("put", "library/hello:latest", "other.json")
     assert ran.code == 1
@@ -173,6 +186,7 @@ def test_usage_and_failures_are_2(
     assert "REVSTORE_STORE" in ran.err
 
 
+@on_each_store
 def test_what_is_not_there_is_1(run: Run) -> None:
     for arguments in (
         ["get", "library/hello:latest"],
@@ -223,6 +237,7 @@ def test_tags_and_their_history(run: Run, files: None) -> None:
     assert run("tags", "hello").out == b""
 
 
+@on_each_store
 def test_ls(run: Run, files: None) -> None:
     assert run("ls").out == b""
     for name in ("b", "a/c", "a"):
@@ -231,6 +246,7 @@ def test_ls(run: Run, files: None) -> None:
     assert run("ls", "--json").value == ["a", "a/c", "b"]
 
 
+@on_each_store
 def test_doctor(run: Run):
     ran = run("doctor")
     assert ran.code == 0
@@ -295,6 +311,7 @@ def test_verify_says_no(run: Run, files: None, key: SigningKey, tmp_path: Path) 
         assert run("merge", "document").code in {1, 2}
 
 
+@on_each_store
 def test_a_stored_manifest_is_signed_and_verified(run: Run, files: None, key: SigningKey) -> None:
     digest = put(run, "library/hello:latest", "payload.json")
     assert run("verify", "library/hello:latest").code == 1

@@ -14,11 +14,20 @@ import pytest
 
 from revstore_async import ABSENT, Digest, Registry, Repository, sign, verify_document
 from revstore_async.driver import Driver
-from revstore_async.errors import BlobUnknown, NotFound, RevstoreError, TagChanged, TagUnknown, Unavailable
+from revstore_async.errors import (
+    BlobUnknown,
+    NotFound,
+    RevstoreError,
+    TagChanged,
+    TagUnknown,
+    Unavailable,
+    UploadUnknown,
+)
 from revstore_async.tag_changes import Expected
 from revstore_drivers.memory import MemoryDriver, MemoryStore
 from revstore_drivers.wrappers import At, Fault, FaultsDriver, When
 from tests.parts.documents import DOCKER_SCHEMA2, image, index, key, schema1, signed
+from tests.parts.referring import CONFIG, about
 
 LAYERS = [b"layer 0", b"layer 1"]
 OTHER_LAYER = b"a layer that comes later"
@@ -57,6 +66,15 @@ async def put_silent(repository: Repository) -> object:
     return await repository.manifests.put(SILENT, tag="latest", media_type=DOCKER_SCHEMA2)
 
 
+SUBJECT = Digest.of(A)
+REFERRER = about(SUBJECT)
+REFERRERS = [about(SUBJECT, annotations={"number": str(number)}) for number in range(2)]
+
+
+def delete(reference: str, expected: Expected = None) -> Step:
+    return lambda repository: repository.manifests.delete(reference, expected=expected)
+
+
 def set_tag(tag: str, document: bytes, expected: Expected = None) -> Step:
     return lambda repository: repository.tags.set(tag, Digest.of(document), expected=expected)
 
@@ -64,6 +82,48 @@ def set_tag(tag: str, document: bytes, expected: Expected = None) -> Step:
 async def restore_first(repository: Repository) -> object:
     first = (await repository.tags.history("latest"))[0]
     return await repository.tags.restore("latest", first.since)
+
+
+UPLOADED = OTHER_LAYER
+UPLOADS: dict[str, str] = {}  # the upload that a step before began, of the world that is looked at
+
+
+async def begun(repository: Repository) -> object:
+    UPLOADS["id"] = (await repository.uploads.start()).id
+    return UPLOADS["id"]
+
+
+def appended(content: bytes) -> Step:
+    return lambda repository: repository.uploads.append(UPLOADS["id"], content)
+
+
+def finished(rest: bytes = b"") -> Step:
+    return lambda repository: repository.uploads.finish(UPLOADS["id"], Digest.of(UPLOADED), rest)
+
+
+async def sent_at_once(repository: Repository) -> object:
+    """What a client does: where its upload is gone, nothing of it was acknowledged, so it begins another."""
+    try:
+        return await finished(UPLOADED)(repository)
+    except UploadUnknown:
+        await begun(repository)
+        return await finished(UPLOADED)(repository)
+
+
+async def gone_on_with(repository: Repository) -> object:
+    """What a client does after a failure: it asks how far it got, and goes on from there."""
+    try:
+        offset = (await repository.uploads.status(UPLOADS["id"])).offset
+    except UploadUnknown:  # it was finished, and only the answer was lost
+        offset = len(UPLOADED)
+    assert offset >= 5, "what was acknowledged before"
+    for begin in range(offset, len(UPLOADED), 7):
+        await repository.uploads.append(UPLOADS["id"], UPLOADED[begin : begin + 7], offset=begin)
+    return await finished()(repository)
+
+
+async def cancelled(repository: Repository) -> None:
+    await repository.uploads.cancel(UPLOADS["id"])
 
 
 BOTH = [put(A), put(B)]
@@ -74,6 +134,14 @@ WRITES = [
         [],
         lambda repository: repository.blobs.put(pieces(OTHER_LAYER), digest=Digest.of(OTHER_LAYER)),
     ),
+    Write("upload in one piece", [begun], sent_at_once),
+    Write("upload, its end", [begun, appended(UPLOADED)], finished()),
+    Write("upload, its last piece", [begun, appended(UPLOADED[:5])], finished(UPLOADED[5:])),
+    Write("upload, gone on with", [begun, appended(UPLOADED[:5])], gone_on_with),
+    Write("upload that is cancelled", [begun, appended(UPLOADED[:5])], cancelled),
+    Write("mount", [], lambda r: r.blobs.mount(Digest.of(LAYERS[0]), r.name)),
+    Write("link of a layer", [], lambda r: r.blobs.link(Digest.of(LAYERS[0]))),
+    Write("deletion of a layer's link", [], lambda r: r.blobs.delete(Digest.of(LAYERS[0]))),
     Write("revision", [], lambda repository: repository.revisions.put(PAYLOAD, [SIGNATURE_5])),
     Write("link of a revision", [], lambda repository: repository.revisions.link(Digest.of(LAYERS[0]))),
     Write(
@@ -93,6 +161,19 @@ WRITES = [
     Write("manifest by two hosts", [], put(BY_3_AND_4, "latest")),
     Write("manifest by more hosts", [put(BY_0, "latest"), put(BY_1)], put(BY_3_AND_4, "latest")),
     Write("manifest with an expectation", [put(A, "latest")], put(B, "latest", expected=Digest.of(A))),
+    Write("referrer", [put(A)], put(REFERRER)),
+    Write("referrer by a tag, before its subject", [], put(REFERRER, "latest")),
+    Write("referrer beside others", [*map(put, REFERRERS)], put(REFERRER)),
+    Write(
+        "deletion of a referrer", [put(REFERRER, "latest"), *map(put, REFERRERS)], delete(Digest.of(REFERRER))
+    ),
+    Write("deletion of a subject", [put(A, "latest"), put(REFERRER)], delete(SUBJECT)),
+    Write(
+        "manifest by several tags",
+        [put(A, "latest"), put(B, "other")],
+        lambda repository: repository.manifests.put(B, tags=["latest", "other", "stable"]),
+    ),
+    Write("deletion of a tag with an expectation", [put(A, "latest")], delete("latest", Digest.of(A))),
     Write("tag", BOTH, set_tag("latest", A)),
     Write("tag that moves", [*BOTH, set_tag("latest", A)], set_tag("latest", B)),
     Write(
@@ -127,6 +208,7 @@ class Seen:
     media_types: dict[str, str]
     history: dict[str, list[str | None]]
     layers: frozenset[str]
+    referrers: frozenset[str]
 
 
 async def look(driver: Driver) -> Seen:
@@ -162,7 +244,11 @@ async def look(driver: Driver) -> Seen:
                 layers.add(Digest.of(content))
             except BlobUnknown:
                 pass
-        return Seen(tags, revisions, media_types, history, frozenset(layers))
+        page = await repository.referrers.list(SUBJECT)
+        assert page.unreadable == ()
+        referrers = frozenset(referrer.descriptor.digest for referrer in page.referrers)
+        assert referrers <= revisions.keys(), "a referrer is listed that is not there"
+        return Seen(tags, revisions, media_types, history, frozenset(layers), referrers)
 
 
 def whole(before: Seen, now: Seen, after: Seen) -> None:
@@ -184,6 +270,7 @@ def whole(before: Seen, now: Seen, after: Seen) -> None:
             assert now.revisions[digest] == earlier
     for digest in now.media_types:
         assert now.media_types[digest] in {before.media_types.get(digest), after.media_types.get(digest)}
+    assert before.referrers & after.referrers <= now.referrers <= before.referrers | after.referrers
     assert before.layers & after.layers <= now.layers <= before.layers | after.layers
 
 
@@ -205,13 +292,18 @@ async def prepared(write: Write) -> Callable[[], Driver]:
     def opened() -> Driver:
         return MemoryDriver(store, clock=clock)
 
-    async with Registry(opened()) as registry:
+    await prepare(write, opened())
+    return opened
+
+
+async def prepare(write: Write, driver: Driver) -> None:
+    """Put what is there before."""
+    async with Registry(driver) as registry:
         repository = registry.repository("library/hello")
-        for layer in LAYERS:
+        for layer in [CONFIG, *LAYERS]:
             await repository.blobs.put(layer)
         for step in write.before:
             await step(repository)
-    return opened
 
 
 async def attempt(write: Write, driver: Driver) -> RevstoreError | None:

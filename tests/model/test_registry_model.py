@@ -8,13 +8,21 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from revstore_async import ABSENT, Digest, Driver, Registry, sign
 from revstore_async.errors import ManifestUnknown, TagChanged, TagUnknown
 from revstore_drivers.filesystem import FilesystemDriver
 from revstore_drivers.memory import MemoryDriver
+from revstore_drivers.s3 import S3Driver
 from tests.parts.documents import key, schema1
+from tests.parts.minio import MinIO
 
 PAYLOADS = [schema1(Digest.of(b"layer"), number=number) for number in range(4)]
 SIGNATURES = [[sign(payload, key(host)) for host in range(3)] for payload in PAYLOADS]
@@ -162,6 +170,23 @@ class OnFiles(RegistryMachine):
     def teardown(self) -> None:
         super().teardown()
         self.folder.cleanup()
+
+
+class OnMinIO(RegistryMachine):
+    server: MinIO
+
+    def open(self) -> Driver:
+        return S3Driver(self.server.new_bucket(), **self.server.options())
+
+
+@pytest.fixture(scope="module")
+def on_minio(minio: MinIO) -> type[OnMinIO]:
+    OnMinIO.server = minio
+    return OnMinIO
+
+
+def test_any_operations_on_minio(on_minio: type[OnMinIO]) -> None:
+    run_state_machine_as_test(on_minio, settings=settings(QUICK, max_examples=8))
 
 
 QUICK = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -1,10 +1,12 @@
-"""Several processes at work on one directory."""
+"""Several processes at work on one store."""
 
 import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from revstore_async import Digest, Registry, verify_document
 from tests.parts.documents import schema1
@@ -37,8 +39,13 @@ asyncio.run(main(sys.argv[1], sys.argv[2].encode(), int(sys.argv[3])))
 """
 
 
-def test_hosts_in_several_processes_lose_no_signature_and_share_each_tag_once(tmp_path: Path) -> None:
-    url, hosts, each = (tmp_path / "store").as_uri(), 4, 12
+@pytest.fixture(params=["file", "s3"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return request.getfixturevalue("s3_url") if request.param == "s3" else (tmp_path / "store").as_uri()
+
+
+def test_hosts_in_several_processes_lose_no_signature_and_share_each_tag_once(url: str) -> None:
+    hosts, each = 4, 12
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", HOST, url, PAYLOAD.decode(), str(each)],

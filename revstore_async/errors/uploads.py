@@ -1,0 +1,55 @@
+"""What is wrong with an upload, or with what is sent to it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .base import Conflict, InvalidInput, NotFound
+
+
+@dataclass(eq=False)
+class UploadUnknown(NotFound):
+    """The repository has no such upload: never begun, finished, cancelled or purged."""
+
+    repository: str
+    id: str
+    says: ClassVar[str] = "upload {id!r} is not known in {repository!r}"
+    advice: ClassVar[str] = "start another"
+
+
+@dataclass(eq=False)
+class UploadOffsetMismatch(InvalidInput):
+    """Content sent for another offset than the upload is at. Nothing of it was kept.
+
+    Attributes:
+        offset: The offset that the content was sent for, in bytes.
+        actual: The offset that the upload is at.
+    """
+
+    id: str
+    offset: int
+    actual: int
+    says: ClassVar[str] = "upload {id!r} is at offset {actual}, not {offset}"
+    advice: ClassVar[str] = "go on from there"
+
+
+@dataclass(eq=False)
+class UploadBusy(Conflict):
+    """Another writer changed the upload meanwhile, or is finishing it. Nothing of this call was kept."""
+
+    id: str
+    retryable: ClassVar[bool] = True
+    says: ClassVar[str] = "another writer is at work on upload {id!r}"
+
+
+@dataclass(eq=False)
+class SizeMismatch(InvalidInput):
+    """Content whose size is not the one that the caller announced. Nothing of it was kept.
+
+    Attributes:
+        expected: The bytes that were announced.
+        actual: The bytes that came; where there are more than announced, those before it was noticed.
+    """
+
+    expected: int
+    actual: int
+    says: ClassVar[str] = "content has {actual} bytes, not {expected}"

@@ -1,0 +1,192 @@
+"""The end of an upload: its content becomes a blob that the repository links.
+
+Nothing is visible before it is known to be right, and each step can be made again by anybody: first the state is
+swapped for one that names the digest and takes no more bytes, and the content is stored under that digest; then
+the link; then what is left of the upload is deleted.
+"""
+
+from dataclasses import replace
+
+from .blobs import BlobStore
+from .bodies import Body
+from .concurrency import alongside, gather, settled
+from .digest import Digest, new_hasher
+from .driver import Driver
+from .errors import (
+    DigestMismatch,
+    KeyNotFound,
+    RecordDamaged,
+    UploadBusy,
+    UploadOffsetMismatch,
+    UploadUnknown,
+)
+from .layers import LayerStore
+from .manifests import Descriptor
+from .names import RepositoryName
+from .resumable_digest import ResumableDigest
+from .threads import digest_of, update
+from .upload_segments import GRACE, Staging, digest_so_far, with_segment
+from .upload_state import Seen, State, UploadStates
+
+
+class UploadFinisher:
+    """Finishes the uploads of one repository; `UploadStore.finish` says how."""
+
+    def __init__(
+        self,
+        name: RepositoryName,
+        states: UploadStates,
+        blobs: BlobStore,
+        layers: LayerStore,
+        driver: Driver,
+    ) -> None:
+        self._name = name
+        self._states = states
+        self._blobs = blobs
+        self._layers = layers
+        self._driver = driver
+
+    async def finish(self, id: str, digest: Digest, body: Body, offset: int | None) -> Descriptor:  # noqa: A002
+        """Finish an upload with its last bytes; see `UploadStore.finish`."""
+        new_hasher(digest.algorithm)  # judges it
+        part_size = self._driver.capabilities.part_size
+        async with (
+            alongside(self._read(id, digest, offset)) as reading,
+            Staging.open(self._driver, self._states, id) as staging,
+        ):
+            head = await body.head(part_size, beside=reading)
+            body.check()
+            small = body.ended and len(head) <= part_size
+            if small and not offset and await digest_of(head, digest.algorithm) == digest:
+                # All of it, most likely: it can go where it belongs before anything is known of the upload.
+                await self._blobs.store(digest, head)
+            elif small and head:
+                await staging.put(head)
+            seen = await reading
+            if seen is None:
+                return await self._finished(id, digest)
+            if seen.state.digest is not None:
+                return await self._complete(seen.id, seen.state, digest)
+            if not seen.state.offset:
+                return await self._whole(seen, digest, head, None if small else body)
+            return await self._joined(seen, digest, head, None if small else body, staging)
+
+    async def _read(self, id: str, digest: Digest, offset: int | None) -> Seen | None:  # noqa: A002
+        try:
+            seen = await self._states.read(id)
+        except UploadUnknown:
+            return None
+        if seen.state.digest is not None:  # somebody is finishing it, or was; the last bytes are known
+            if seen.state.digest != digest:
+                raise DigestMismatch(digest, seen.state.digest)
+        elif offset not in {None, seen.state.offset}:
+            raise UploadOffsetMismatch(id, offset or 0, seen.state.offset)
+        return seen
+
+    # ---- all the content at once
+
+    async def _whole(self, seen: Seen, digest: Digest, head: bytes, body: Body | None) -> Descriptor:
+        if body is not None:
+            descriptor = await self._blobs.put(body.whole(head), digest=digest)
+        else:
+            actual = await digest_of(head, digest.algorithm)
+            if actual != digest:
+                raise DigestMismatch(digest, actual)
+            descriptor = self._blobs.descriptor(digest, len(head))
+        await gather(self._layers.link_stored(digest), self._states.forget(seen))
+        return descriptor
+
+    # ---- after others that were sent before
+
+    async def _joined(
+        self, seen: Seen, digest: Digest, head: bytes, body: Body | None, staging: Staging
+    ) -> Descriptor:
+        try:
+            hasher = await self._caught_up(seen, digest.algorithm)
+        except KeyNotFound:  # somebody else has finished or cancelled it, and cleans up
+            return await self._overtaken(seen.id, digest)
+        if body is None:
+            await update(hasher, head)
+            _expect(hasher, digest)
+        else:
+            async with staging.written(head, body, hasher) as writer:
+                body.check()
+                _expect(hasher, digest)
+                await writer.commit()
+        state = replace(with_segment(seen.state, staging.segment, None), digest=digest)
+
+        async def claim() -> Seen | None:
+            staging.named = True
+            # Cancelled half-way, nobody would know whether the state names what was staged.
+            return await settled(self._states.swap(seen, state), grace=GRACE)
+
+        try:
+            after, descriptor = await gather(claim(), self._stored(seen.id, state, digest))
+        except KeyNotFound:  # as above
+            after = None
+        if after is None:
+            staging.named = False
+            return await self._overtaken(seen.id, digest)
+        return await self._linked(seen.id, state, descriptor)
+
+    async def _caught_up(self, seen: Seen, algorithm: str) -> ResumableDigest:
+        """Return the digest of what was sent before; where it isn't known, of the bytes read back."""
+        state = seen.state
+        if algorithm == state.algorithm:
+            known = digest_so_far(state)
+            if known is not None:
+                return known
+        hasher = ResumableDigest(algorithm)
+        for segment in state.segments:
+            async with self._driver.open_reader(self._states.segment_key(seen.id, segment)) as reader:
+                async for piece in reader:
+                    await update(hasher, piece)
+        return hasher
+
+    async def _stored(self, id: str, state: State, digest: Digest) -> Descriptor:  # noqa: A002
+        descriptor = await self._blobs.compose(self._states.sources(id, state.segments), digest)
+        if descriptor.size != state.offset:
+            raise RecordDamaged(self._states.key(id), f"its segments hold {descriptor.size} bytes")
+        return descriptor
+
+    async def _linked(self, id: str, state: State, descriptor: Descriptor) -> Descriptor:  # noqa: A002
+        # Not together: without link and without state, what was acknowledged would be lost.
+        await self._layers.link_stored(descriptor.digest)
+        keys = [key for key, _ in self._states.sources(id, state.segments)]
+        await self._driver.delete_many([*keys, self._states.key(id)])
+        return descriptor
+
+    # ---- what somebody else began, or has done
+
+    async def _complete(self, id: str, state: State, digest: Digest) -> Descriptor:  # noqa: A002
+        try:
+            descriptor = await self._stored(id, state, digest)
+        except KeyNotFound as error:  # they are deleted once the content is stored, and linked
+            found = await self._blobs.present(digest)
+            if found is None:
+                if await self._read(id, digest, None) is None:
+                    return await self._finished(id, digest)
+                raise RecordDamaged(self._states.key(id), "a segment that it names is gone") from error
+            descriptor = found
+        return await self._linked(id, state, descriptor)
+
+    async def _overtaken(self, id: str, digest: Digest) -> Descriptor:  # noqa: A002
+        seen = await self._read(id, digest, None)
+        if seen is None:
+            return await self._finished(id, digest)
+        if seen.state.digest is None:
+            raise UploadBusy(id)
+        return await self._complete(id, seen.state, digest)
+
+    async def _finished(self, id: str, digest: Digest) -> Descriptor:  # noqa: A002
+        """Return the blob of an upload that is gone, if it was finished: the answer may have been lost."""
+        found = await self._layers.confirm(digest)
+        if found is None:
+            raise UploadUnknown(self._name, id)
+        return found
+
+
+def _expect(hasher: ResumableDigest, digest: Digest) -> None:
+    actual = Digest(f"{digest.algorithm}:{hasher.hexdigest()}")
+    if actual != digest:
+        raise DigestMismatch(digest, actual)
