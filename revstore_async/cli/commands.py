@@ -2,7 +2,7 @@
 
 import click
 
-from . import keys, manifests, stores, tags
+from . import keys, manifests, serve, stores, tags
 from .session import exit_code, shared_options
 
 
@@ -18,7 +18,7 @@ def revstore() -> None:
     """
 
 
-for command in (*manifests.COMMANDS, *tags.COMMANDS, *stores.COMMANDS, keys.key):
+for command in (*manifests.COMMANDS, *tags.COMMANDS, *stores.COMMANDS, *serve.COMMANDS, keys.key):
     revstore.add_command(command)
 
 

@@ -31,10 +31,15 @@ class Session:
     store: str | None = None
     as_json: bool = False
 
+    @property
+    def url(self) -> str | None:
+        """The store's URL, if one was named."""
+        # Not click's envvar: the option stands in two places, and the one given must win over both defaults.
+        return self.store or os.environ.get("REVSTORE_STORE") or None
+
     def within(self, work: Callable[[Registry], Awaitable[Answer]], policy: Policy | None = None) -> Answer:
         """Open the store, let the work be done in it, and close it."""
-        # Not click's envvar: the option stands in two places, and the one given must win over both defaults.
-        url = self.store or os.environ.get("REVSTORE_STORE")
+        url = self.url
         if not url:
             raise click.UsageError("which store? Give --store URL, or set REVSTORE_STORE")
 

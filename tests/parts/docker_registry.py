@@ -1,30 +1,17 @@
-"""Docker Distribution itself (Debian's `docker-registry`), for one test session on a loopback port."""
+"""Docker Distribution itself, on a loopback port: Debian's `docker-registry` (2.8), or any version."""
 
 import http.client
-import os
-import socket
+import json
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .programs import program
+from .programs import free_port, program, wait_until, without_aws
 
 SIGNED_MANIFEST = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 _PATIENCE = 20.0
-
-_CONFIGURATION = """\
-version: 0.1
-log: {{level: warn}}
-storage:
-  filesystem: {{rootdirectory: {root}}}
-  delete: {{enabled: true}}
-http: {{addr: "127.0.0.1:{port}"}}
-compatibility:
-  schema1: {{enabled: true}}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +25,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class DockerRegistry:
-    """A running registry; `root` is the folder that holds its `docker/registry/v2`."""
+    """A running registry."""
 
     port: int
-    root: Path
 
     @property
     def host(self) -> str:
@@ -62,6 +48,13 @@ class DockerRegistry:
         finally:
             connection.close()
 
+    def is_ready(self) -> bool:
+        """Say whether it answers."""
+        try:
+            return self.ask("GET", "/v2/").status == 200
+        except OSError:
+            return False  # not listening yet
+
     def push_blob(self, name: str, content: bytes, digest: str) -> None:
         """Upload a blob in one request after the one that begins it."""
         begun = self.ask("POST", f"/v2/{name}/blobs/uploads/")
@@ -80,38 +73,38 @@ class DockerRegistry:
 @contextmanager
 def running(folder: Path) -> Iterator[DockerRegistry]:
     """Run a registry that takes schema 1, with its files in a folder, for as long as the block lasts."""
-    binary = program("docker-registry")
-    port = _free_port()
-    configuration = folder / "registry.yml"
-    configuration.write_text(_CONFIGURATION.format(root=folder / "root", port=port))
-    # It refuses to start when AWS_CA_BUNDLE names a file that its SDK can't read, though nothing is on S3.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    command = [binary, "serve", str(configuration)]
+    configuration = {
+        "storage": {"filesystem": {"rootdirectory": str(folder / "root")}, "delete": {"enabled": True}},
+        "compatibility": {"schema1": {"enabled": True}},
+    }
+    with serving(program("docker-registry"), configuration, folder) as registry:
+        yield registry
+
+
+@contextmanager
+def serving(binary: str, configuration: Mapping[str, object], folder: Path) -> Iterator[DockerRegistry]:
+    """Run a registry of any version, for as long as the block lasts; its log stays in the folder.
+
+    Args:
+        binary: The program.
+        configuration: All but version, log and address.
+        folder: An empty one, for configuration and log.
+    """
+    registry = DockerRegistry(free_port())
+    common = {"version": 0.1, "log": {"level": "warn"}, "http": {"addr": registry.host}}
+    written = folder / "registry.yml"
+    written.write_text(json.dumps({**common, **configuration}))  # JSON is YAML
+    log = folder / "registry.log"
+    # 3.x would send traces to a collector that isn't there.
+    environment = without_aws() | {"OTEL_TRACES_EXPORTER": "none"}
     with (
-        (folder / "registry.log").open("wb") as log,
-        subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process,
+        log.open("wb") as output,
+        subprocess.Popen(
+            [binary, "serve", written], env=environment, stdout=output, stderr=output
+        ) as process,
     ):
         try:
-            registry = DockerRegistry(port, folder / "root")
-            _wait(registry, process, folder / "registry.log")
+            wait_until(registry.is_ready, process, log)
             yield registry
         finally:
             process.terminate()
-
-
-def _wait(registry: DockerRegistry, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            if registry.ask("GET", "/v2/").status == 200:
-                return
-        except OSError:
-            time.sleep(0.05)  # not listening yet
-    raise AssertionError(f"docker-registry did not start:\n{log.read_text()}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,0 +1,177 @@
+"""The command serve: a registry for clients, on any store."""
+
+import importlib
+import ipaddress
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from .session import Session, shared_options
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What the command line says of a server, judged.
+
+    Attributes:
+        store: The store's URL.
+        host: Where to listen.
+        port: 0 for any that is free.
+        htpasswd: The file of users; None where callers bring no passwords.
+        token_issuer: Who makes tokens; None where callers bring none. The next three go with it.
+        token_service: The registry's name in tokens.
+        token_realm: Where clients get tokens.
+        token_keys: The file of the issuer's public keys.
+        read_only: Whether nobody may write.
+        allow_anonymous_writes: Whether everybody may write, wherever the server listens.
+        check_layers: Whether what a manifest refers to must be there.
+        tls_cert: The file of the certificate; None for plain HTTP.
+        tls_key: The file of its key, where that is another.
+        trusted_proxy: Whose word about a client's address is taken.
+        delegate: Bytes of the blobs from which on clients are sent to the storage; None for never.
+        limit: Requests under way at once.
+        grace: Seconds that requests may take to end after a signal.
+        metrics: Whether `/metrics` is there.
+        tracing: Whether spans are made.
+        log_level: From what level on is logged.
+    """
+
+    store: str
+    host: str
+    port: int
+    htpasswd: Path | None
+    token_issuer: str | None
+    token_service: str | None
+    token_realm: str | None
+    token_keys: Path | None
+    read_only: bool
+    allow_anonymous_writes: bool
+    check_layers: bool
+    tls_cert: Path | None
+    tls_key: Path | None
+    trusted_proxy: tuple[str, ...]
+    delegate: int | None
+    limit: int
+    grace: float
+    metrics: bool
+    tracing: bool
+    log_level: str
+
+    @property
+    def open_to_writes(self) -> bool:
+        """Whether nothing is asked of those who write."""
+        return not (self.htpasswd or self.token_issuer or self.read_only)
+
+    def check(self) -> None:
+        """Check that the options fit together, and that writes are not open to the world by accident.
+
+        Raises:
+            UsageError: They don't, or they are.
+        """
+        tokens = (self.token_issuer, self.token_service, self.token_realm, self.token_keys)
+        if any(tokens) and not all(tokens):
+            raise click.UsageError(
+                "tokens need all of --token-issuer, --token-service, --token-realm and --token-keys"
+            )
+        ways = (self.htpasswd, self.token_issuer, self.read_only, self.allow_anonymous_writes)
+        if sum(map(bool, ways)) > 1:
+            raise click.UsageError(
+                "of --htpasswd, --token-..., --read-only and --allow-anonymous-writes only one is taken"
+            )
+        if self.tls_key and not self.tls_cert:
+            raise click.UsageError("--tls-key needs --tls-cert")
+        if self.open_to_writes and not self.allow_anonymous_writes and not is_loopback(self.host):
+            raise click.UsageError(
+                f"{self.host!r} is not a loopback address, and everybody who reaches it could write: "
+                "give --htpasswd FILE, --token-... or --read-only, or say --allow-anonymous-writes"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches the address. No name is looked up: `localhost` is, others are not."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def default_store() -> str:
+    """Return the URL of the store in the user's data folder, by the XDG base directory specification."""
+    named = Path(os.environ.get("XDG_DATA_HOME", ""))
+    folder = named if named.is_absolute() else Path.home() / ".local" / "share"
+    return (folder / "revstore").as_uri()
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="0 for any free one."
+)
+@click.option("--htpasswd", type=_FILE, help="Users and their passwords: lines of `htpasswd -B`.")
+@click.option("--token-issuer", metavar="NAME", help="Who makes the tokens that callers bring: their iss.")
+@click.option("--token-service", metavar="NAME", help="This registry's name in tokens: their aud.")
+@click.option("--token-realm", metavar="URL", help="Where clients get a token.")
+@click.option("--token-keys", type=_FILE, help="The issuer's public keys: a JWK Set.")
+@click.option("--read-only", is_flag=True, help="Nobody may write, everybody may read.")
+@click.option(
+    "--allow-anonymous-writes", is_flag=True, help="Everybody may write, whoever reaches the address."
+)
+@click.option("--no-check-layers", is_flag=True, help="Take manifests whose layers are not in the store.")
+@click.option("--tls-cert", type=_FILE, help="The certificate, and those it depends on, in PEM.")
+@click.option("--tls-key", type=_FILE, help="Its private key, where it is in another file.")
+@click.option(
+    "--trusted-proxy",
+    metavar="ADDRESS",
+    multiple=True,
+    help="Believe the X-Forwarded-For of this address or network. May be given several times.",
+)
+@click.option(
+    "--delegate",
+    metavar="BYTES",
+    type=click.IntRange(0),
+    help="Send clients to the storage for blobs from this size on, if it can.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Requests under way at once; one more is answered 503.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    default=30,
+    show_default=True,
+    help="Seconds that requests may take to end after SIGTERM.",
+)
+@click.option("--metrics", is_flag=True, help="Tell metrics for Prometheus at /metrics, to everybody.")
+@click.option("--tracing", is_flag=True, help="Make spans for OpenTelemetry.")
+@click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
+@shared_options
+@click.pass_obj
+def serve(session: Session, /, *, no_check_layers: bool, **options: object) -> None:
+    """Serve a registry to docker, podman, skopeo and the like, until SIGTERM.
+
+    Without --store and $REVSTORE_STORE, the store is a folder of yours, ~/.local/share/revstore. By default only
+    this machine gets through, and may write. Each request is logged to standard output as a line of JSON.
+    """
+    serving = Serving(
+        store=session.url or default_store(),
+        check_layers=not no_check_layers,
+        **options,  # type: ignore[arg-type] # click has judged them
+    )
+    serving.check()
+    importlib.import_module("revstore_async.server")  # the error of a missing extra names it
+    from .serving import serve_until_told  # noqa: PLC0415 (what it needs takes a while to load)
+
+    serve_until_told(serving, session)
+
+
+COMMANDS = (serve,)

@@ -1,0 +1,120 @@
+"""Puts a server together as the command line says, and runs it."""
+
+import logging
+import sys
+from datetime import timedelta
+
+from starlette.types import ASGIApp
+
+from ..driver import open_driver, without_secrets
+from ..policy import Policy
+from ..repository import Registry
+from ..server import (
+    AccessLog,
+    AccessPolicy,
+    BearerTokens,
+    Delegation,
+    Everybody,
+    Health,
+    Htpasswd,
+    InFlight,
+    ReadOnly,
+    RegistryApp,
+    ServerOptions,
+)
+from ..server.access_log import LOGGER
+from ..server.serve import CutOff, Place, run
+from .serve import Serving, is_loopback
+from .session import Session
+
+_LOG = logging.getLogger("revstore_async.server")
+
+
+def serve_until_told(serving: Serving, session: Session) -> None:
+    """Serve until a signal.
+
+    Raises:
+        RevstoreError: The store can't be opened, or a file of users or keys can't be used.
+        OSError: The address can't be listened at.
+        KeyboardInterrupt: The signal was SIGINT.
+    """
+    _log(serving.log_level)
+    access = _access(serving)
+    if not (serving.open_to_writes or serving.read_only or serving.tls_cert or is_loopback(serving.host)):
+        _LOG.warning("credentials come in without TLS, unless a proxy before this server sees to it")
+    driver = open_driver(serving.store)
+    metrics = tracing = None
+    if serving.metrics:
+        from ..server.metrics import Metrics  # noqa: PLC0415 (an extra of its own)
+
+        metrics = Metrics()
+        driver = metrics.around_driver(driver)
+    if serving.tracing:
+        from ..server.tracing import Tracing  # noqa: PLC0415 (an extra of its own)
+
+        tracing = Tracing()
+        driver = tracing.around_driver(driver)
+    registry = Registry(driver, policy=Policy(check_layers=serving.check_layers))
+    delegation = None if serving.delegate is None else Delegation(minimum_size=serving.delegate)
+    options = ServerOptions(delegation=delegation)
+    in_flight = InFlight(CutOff(RegistryApp(registry, access=access, options=options)), serving.limit)
+    app: ASGIApp = in_flight
+    if tracing:
+        app = tracing.around_app(app)
+    app = AccessLog(app)
+    if metrics:
+        app = metrics.around_app(app)
+    app = Health(app, driver)
+    place = Place(
+        host=serving.host,
+        port=serving.port,
+        certificate=serving.tls_cert,
+        key=serving.tls_key,
+        proxies=serving.trusted_proxy,
+        grace=timedelta(seconds=serving.grace),
+    )
+    run(app, registry, in_flight, place, lambda url: _welcome(session, serving, url))
+
+
+def _access(serving: Serving) -> AccessPolicy:
+    if serving.htpasswd:
+        return Htpasswd(serving.htpasswd)
+    if serving.token_issuer and serving.token_service and serving.token_keys and serving.token_realm:
+        return BearerTokens(
+            serving.token_issuer, serving.token_service, serving.token_keys, serving.token_realm
+        )
+    return ReadOnly() if serving.read_only else Everybody()
+
+
+def _log(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    if level != "debug":  # it repeats what we say, and warns of each client that tries TLS first
+        logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    lines = logging.StreamHandler(sys.stdout)
+    lines.setFormatter(logging.Formatter("%(message)s"))
+    LOGGER.addHandler(lines)
+    LOGGER.propagate = False
+
+
+def _welcome(session: Session, serving: Serving, url: str) -> None:
+    store = without_secrets(serving.store)
+    next_line = _next_line(serving, url)
+    session.say(
+        {"url": url, "store": store, "try": next_line},
+        f"A registry on {store} listens at {url}\nTry:  {next_line}",
+    )
+    sys.stdout.flush()
+
+
+def _next_line(serving: Serving, url: str) -> str:
+    if serving.read_only:
+        return f"curl {url}/v2/_catalog"
+    options = "" if serving.tls_cert else " --dest-tls-verify=false"
+    if serving.htpasswd:
+        options += " --dest-creds USER:PASSWORD"
+    host = url.partition("://")[2]
+    return f"skopeo copy{options} docker://docker.io/library/busybox docker://{host}/busybox"

@@ -1,0 +1,132 @@
+"""Who may do what: the policy that a server asks before it does anything.
+
+A policy tells who a caller is (`authenticate`) and what a caller may do (`allows`). `Htpasswd` and `BearerTokens`
+are two that are ready; a program with rules of its own writes a subclass, or gives one of these an `authorize`
+hook.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from starlette.requests import HTTPConnection
+
+from ..errors import Forbidden, Unauthenticated
+from ..names import RepositoryName
+
+
+class Action(StrEnum):
+    """What a caller wants to do; the names are those of Docker's token scheme."""
+
+    ENTER = "enter"
+    """Ask whether there is a registry: `/v2/`. It is what `docker login` tries credentials on."""
+    CATALOG = "catalog"
+    PULL = "pull"
+    PUSH = "push"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that a request needs to be allowed.
+
+    Attributes:
+        action: What it does.
+        repository: Where; None for the registry as a whole.
+    """
+
+    action: Action
+    repository: RepositoryName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls.
+
+    Attributes:
+        name: The name by which a policy knows the caller; empty for anonymous.
+        grants: What its credentials themselves allow, where they do, as tokens do.
+    """
+
+    name: str = ""
+    grants: frozenset[Need] = frozenset()
+
+
+ANONYMOUS: Final = Principal()
+"""A caller who brought no credentials."""
+
+Authorize = Callable[[Principal, Need], Awaitable[bool]]
+"""A program's own rule: says whether a caller may do something. It is asked on each request, besides the policy."""
+
+
+async def agrees(authorize: Authorize | None, principal: Principal, need: Need) -> bool:
+    """Ask a program's own rule, where there is one. It is not asked about `/v2/`, which tells nothing."""
+    return authorize is None or need.action is Action.ENTER or await authorize(principal, need)
+
+
+_WRITES: Final = frozenset({Action.PUSH, Action.DELETE})
+
+
+class AccessPolicy(ABC):
+    """Says who a caller is and what it may do. One object serves all requests at once."""
+
+    @abstractmethod
+    async def authenticate(self, connection: HTTPConnection) -> Principal:
+        """Return who calls, by the request's headers; `ANONYMOUS` for one who brought no credentials.
+
+        Raises:
+            Unauthenticated: What was brought is not right.
+        """
+
+    @abstractmethod
+    async def allows(self, principal: Principal, need: Need) -> bool:
+        """Say whether a caller may do this."""
+
+    def refusal(  # a policy with credentials tells who would be let in
+        self,
+        principal: Principal,  # noqa: ARG002
+        needs: Sequence[Need],
+    ) -> Forbidden | Unauthenticated:
+        """Return the error for a caller who may not do all of this."""
+        first = needs[0]
+        return Forbidden(first.action, first.repository or "")
+
+    async def check(self, principal: Principal, needs: Sequence[Need]) -> None:
+        """Let pass a caller who may do all of this.
+
+        Raises:
+            Unauthenticated: Other credentials would help.
+            Forbidden: It may not, whatever it brings.
+        """
+        for need in needs:
+            if not await self.allows(principal, need):
+                raise self.refusal(principal, needs)
+
+
+class Everybody(AccessPolicy):
+    """Everybody may do everything: for a server on loopback, or behind a gate of its own.
+
+    Args:
+        authorize: A rule that is asked besides; the caller is always `ANONYMOUS`.
+    """
+
+    def __init__(self, authorize: Authorize | None = None) -> None:
+        self._authorize: Final = authorize
+
+    async def authenticate(self, connection: HTTPConnection) -> Principal:  # noqa: ARG002
+        """Return the anonymous caller."""
+        return ANONYMOUS
+
+    async def allows(self, principal: Principal, need: Need) -> bool:
+        """Say yes, unless a rule says no."""
+        return await agrees(self._authorize, principal, need)
+
+
+class ReadOnly(Everybody):
+    """Everybody may read, nobody may write."""
+
+    async def allows(self, principal: Principal, need: Need) -> bool:
+        """Say yes to what changes nothing, unless a rule says no."""
+        return need.action not in _WRITES and await super().allows(principal, need)

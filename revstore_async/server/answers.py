@@ -1,0 +1,173 @@
+"""Errors as the clients of a registry know them: one table of exception, OCI code and status.
+
+Source: OCI distribution spec 1.1, "Error Codes"; codes outside of it are Docker Distribution's. The nearest
+ancestor that stands in the table counts.
+"""
+
+import json
+import logging
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.responses import Response
+
+from .. import errors
+from ..errors import RevstoreError, Throttled, VerificationFailed
+from .options import ServerOptions
+
+_LOG = logging.getLogger("revstore_async.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How an exception is told.
+
+    Attributes:
+        code: The OCI code.
+        status: The HTTP status.
+        told: Whether the client is given the message: what a store holds, and how it fails, is not its business.
+    """
+
+    code: str
+    status: int
+    told: bool = True
+
+
+TABLE: Final[Mapping[type[RevstoreError], Answer]] = {
+    # what the caller sent
+    errors.InvalidName: Answer("NAME_INVALID", 400),
+    errors.InvalidTag: Answer("TAG_INVALID", 400),
+    errors.InvalidDigest: Answer("DIGEST_INVALID", 400),
+    errors.DigestMismatch: Answer("DIGEST_INVALID", 400),
+    errors.SizeMismatch: Answer("SIZE_INVALID", 400),
+    errors.InvalidManifest: Answer("MANIFEST_INVALID", 400),
+    errors.InvalidJSON: Answer("MANIFEST_INVALID", 400),
+    errors.ManifestNameMismatch: Answer("NAME_INVALID", 400),
+    errors.ManifestTagMismatch: Answer("TAG_INVALID", 400),
+    errors.ManifestTooLarge: Answer("MANIFEST_INVALID", 413),
+    errors.InvalidSignature: Answer("MANIFEST_UNVERIFIED", 400),
+    errors.NotTrusted: Answer("MANIFEST_UNVERIFIED", 400),
+    errors.VerificationFailed: Answer("MANIFEST_INVALID", 400),
+    errors.UploadOffsetMismatch: Answer("BLOB_UPLOAD_INVALID", 416),
+    errors.InvalidRange: Answer("RANGE_INVALID", 416),
+    errors.InvalidOffset: Answer("RANGE_INVALID", 416, told=False),
+    errors.InvalidKey: Answer("NAME_INVALID", 400, told=False),
+    errors.InvalidHeader: Answer("UNSUPPORTED", 400),
+    errors.InvalidQuery: Answer("UNSUPPORTED", 400),
+    errors.TooManyTags: Answer("TAG_INVALID", 414),
+    errors.BodyTooLarge: Answer("SIZE_INVALID", 413),
+    errors.MethodNotAllowed: Answer("UNSUPPORTED", 405),
+    errors.InvalidInput: Answer("UNSUPPORTED", 400),
+    errors.BodyTimeout: Answer("BLOB_UPLOAD_INVALID", 408),
+    errors.ClientGone: Answer("BLOB_UPLOAD_INVALID", 400),
+    # what is not there
+    errors.RepositoryUnknown: Answer("NAME_UNKNOWN", 404),
+    errors.ManifestUnknown: Answer("MANIFEST_UNKNOWN", 404),
+    errors.TagUnknown: Answer("MANIFEST_UNKNOWN", 404),
+    errors.BlobUnknown: Answer("BLOB_UNKNOWN", 404),
+    errors.LinkDangling: Answer("BLOB_UNKNOWN", 404, told=False),
+    errors.UploadUnknown: Answer("BLOB_UPLOAD_UNKNOWN", 404),
+    errors.NotFound: Answer("UNSUPPORTED", 404),
+    # who may not
+    errors.Unauthenticated: Answer("UNAUTHORIZED", 401),
+    errors.Forbidden: Answer("DENIED", 403),
+    errors.KeySetUnavailable: Answer("UNAVAILABLE", 503, told=False),
+    # what the store's state forbids
+    errors.PreconditionFailed: Answer("PRECONDITION_FAILED", 412),
+    errors.TagChanged: Answer("PRECONDITION_FAILED", 412),
+    errors.TagImmutable: Answer("DENIED", 409),
+    errors.UploadBusy: Answer("BLOB_UPLOAD_INVALID", 409),
+    errors.Conflict: Answer("UNSUPPORTED", 409),
+    # what the storage could not do; its errors name keys, which are nobody's business
+    errors.KeyNotFound: Answer("UNKNOWN", 500, told=False),
+    errors.WriterNotFound: Answer("UNKNOWN", 500, told=False),
+    errors.WriterBusy: Answer("UNAVAILABLE", 503, told=False),
+    errors.ConditionFailed: Answer("UNAVAILABLE", 503, told=False),
+    errors.Unsupported: Answer("UNSUPPORTED", 501),
+    errors.Throttled: Answer("TOOMANYREQUESTS", 429, told=False),
+    errors.Unavailable: Answer("UNAVAILABLE", 503, told=False),
+    RevstoreError: Answer("UNKNOWN", 500, told=False),
+}
+"""How each error is told."""
+
+_INSIDE: Final[Mapping[type[RevstoreError], Answer]] = {
+    errors.BlobUnknown: Answer("MANIFEST_BLOB_UNKNOWN", 404),
+    errors.ManifestUnknown: Answer("MANIFEST_BLOB_UNKNOWN", 404),
+}
+"""How errors are told that are found inside of a manifest."""
+
+_UNTOLD: Final = {
+    400: "the storage can't keep anything under that name",
+    404: "its content is lost, push it again",
+    429: "the storage is busy, try again later",
+    503: "the storage does not answer, try again later",
+}
+
+
+def answer_of(error: RevstoreError, *, inside: bool = False) -> Answer:
+    """Return how an error is told."""
+    for kind in type(error).__mro__:
+        if inside and kind in _INSIDE:
+            return _INSIDE[kind]
+        if kind in TABLE:
+            return TABLE[kind]
+    return TABLE[RevstoreError]
+
+
+def respond(error: RevstoreError, options: ServerOptions) -> Response:
+    """Return the answer that tells a client of an error.
+
+    What the client is not told is logged, under a reference that it is told.
+    """
+    answer = answer_of(error)
+    if isinstance(error, VerificationFailed):
+        entries = [_entry(each, answer_of(each, inside=True)) for each in error.errors]
+    else:
+        entries = [_entry(error, answer)]
+    return refuse(answer.status, entries, _headers(error, answer, options))
+
+
+def unexpected(error: Exception) -> Response:
+    """Return the answer to a request that failed by a fault of ours: neither a traceback nor its message."""
+    reference = _log(error)
+    return refuse(500, [{"code": "UNKNOWN", "message": f"an internal error, logged as {reference}"}])
+
+
+def refuse(
+    status: int, entries: list[dict[str, object]], headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return an answer in the spec's form of errors."""
+    content = json.dumps({"errors": entries}).encode()
+    return Response(content, status, headers, media_type="application/json")
+
+
+def _entry(error: RevstoreError, answer: Answer) -> dict[str, object]:
+    if answer.told:
+        return {"code": answer.code, "message": str(error)}
+    reference = _log(error)
+    said = _UNTOLD.get(answer.status, "an internal error")
+    return {"code": answer.code, "message": f"{said} (logged as {reference})"}
+
+
+def _log(error: Exception) -> str:
+    reference = secrets.token_hex(4)
+    _LOG.error("request failed, reference %s", reference, exc_info=error)
+    return reference
+
+
+def _headers(error: RevstoreError, answer: Answer, options: ServerOptions) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if isinstance(error, errors.Unauthenticated):
+        headers["WWW-Authenticate"] = error.challenge
+    elif isinstance(error, errors.MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allowed)
+    elif isinstance(error, errors.InvalidRange):
+        headers["Content-Range"] = f"bytes */{error.size}"
+    elif answer.status in {429, 503} or isinstance(error, errors.UploadBusy):
+        named = error.retry_after if isinstance(error, Throttled) else None
+        seconds = options.retry_after.total_seconds() if named is None else named
+        headers["Retry-After"] = str(max(1, math.ceil(seconds)))
+    return headers

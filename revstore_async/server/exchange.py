@@ -1,0 +1,101 @@
+"""A request and its answer, watched from outside of the application: what logs, metrics and spans share."""
+
+import time
+from contextlib import AbstractContextManager
+from typing import Final, Protocol
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Exchange:
+    """A request and its answer, as far as they went.
+
+    Attributes:
+        scope: Of the request.
+        status: Of the answer; 500 where the application failed before there was one.
+        received: Bytes of the body that came in.
+        sent: Bytes of the body that went out; none for HEAD, whatever the application gave.
+        complete: Whether the answer went out to its end; a client that left does not get it.
+    """
+
+    __slots__ = ("_receive", "_send", "_start", "complete", "received", "scope", "sent", "status")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope: Final = scope
+        self.status = 500
+        self.received = 0
+        self.sent = 0
+        self.complete = False
+        self._receive = receive
+        self._send = send
+        self._start = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """The time since the request began."""
+        return time.perf_counter() - self._start
+
+    @property
+    def route(self) -> str:
+        """The form of the path, such as `/v2/<name>/tags/list`; empty where there is no such route."""
+        route: str = self.scope.get("revstore.route", "")
+        return route
+
+    @property
+    def method(self) -> str:
+        """The method, for labels: any that HTTP does not know is `other`, so that there are few."""
+        method: str = self.scope["method"]
+        return method if method in _METHODS else "other"
+
+    async def receive(self) -> Message:
+        """Pass on what comes in."""
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self.received += len(message.get("body", b""))
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass on what goes out."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+        if message["type"] == "http.response.body":
+            if self.scope["method"] != "HEAD":
+                self.sent += len(message.get("body", b""))
+            self.complete = not message.get("more_body", False)
+
+
+class Observer(Protocol):
+    """Looks on at exchanges."""
+
+    def observing(self, exchange: Exchange) -> AbstractContextManager[None]:
+        """Return a block that is entered as the request begins, and left as the application is done with it."""
+
+
+class Observed:
+    """An ASGI application around another, whose exchanges are looked at; what is not HTTP is passed on.
+
+    Args:
+        app: The application within.
+        observer: Looks on.
+    """
+
+    def __init__(self, app: ASGIApp, observer: Observer) -> None:
+        self._app: Final = app
+        self._observer: Final = observer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the application within."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = Exchange(scope, receive, send)
+        with self._observer.observing(exchange):
+            await self._app(scope, exchange.receive, exchange.send)
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """Return a header of the request; empty where there is none."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")

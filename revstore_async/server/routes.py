@@ -1,0 +1,131 @@
+"""Which handler answers what, and what a caller must be allowed to do: the one table.
+
+Source: OCI distribution spec 1.1, "Endpoints"; Docker registry HTTP API V2 (`_catalog`, upload status and cancel);
+distribution-spec proposal 606 (tag history). Paths with `_revstore` are ours (docs/http.md).
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.responses import Response
+
+from ..errors import MethodNotAllowed, RouteUnknown
+from . import blobs, catalog, history, manifests, referrers, signatures, tags, uploads
+from .access import Action
+from .call import Call
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What answers one method of a route, and what it needs to be allowed."""
+
+    handler: Handler
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One form of a path.
+
+    Attributes:
+        path: The form; `<name>` is a repository's, anything else in angle brackets one part of the path.
+        endpoints: By method. What a GET answers, a HEAD answers too, without its body.
+    """
+
+    path: str
+    endpoints: Mapping[str, Endpoint]
+
+
+_PULL, _PUSH, _DELETE = Action.PULL, Action.PUSH, Action.DELETE
+
+ROUTES: Final = (
+    Route("/v2/", {"GET": Endpoint(catalog.enter, Action.ENTER)}),
+    Route("/v2/_catalog", {"GET": Endpoint(catalog.repositories, Action.CATALOG)}),
+    Route(
+        "/v2/<name>/manifests/<reference>",
+        {
+            "GET": Endpoint(manifests.get, _PULL),
+            "PUT": Endpoint(manifests.put, _PUSH),
+            "DELETE": Endpoint(manifests.delete, _DELETE),
+        },
+    ),
+    Route(
+        "/v2/<name>/blobs/uploads/",
+        {"POST": Endpoint(uploads.start, _PUSH)},
+    ),
+    Route(
+        "/v2/<name>/blobs/uploads/<upload>",
+        {
+            "GET": Endpoint(uploads.status, _PUSH),
+            "PATCH": Endpoint(uploads.append, _PUSH),
+            "PUT": Endpoint(uploads.finish, _PUSH),
+            "DELETE": Endpoint(uploads.cancel, _PUSH),
+        },
+    ),
+    Route(
+        "/v2/<name>/blobs/<digest>",
+        {"GET": Endpoint(blobs.get, _PULL), "DELETE": Endpoint(blobs.delete, _DELETE)},
+    ),
+    Route("/v2/<name>/tags/list", {"GET": Endpoint(tags.page, _PULL)}),
+    Route("/v2/<name>/referrers/<digest>", {"GET": Endpoint(referrers.index, _PULL)}),
+    Route("/v2/<name>/_oci/tag-history/<tag>", {"GET": Endpoint(history.of_tag, _PULL)}),
+    Route(
+        "/v2/<name>/_revstore/signatures/<digest>",
+        {"GET": Endpoint(signatures.of_revision, _PULL), "POST": Endpoint(signatures.add, _PUSH)},
+    ),
+)
+"""Every route. A name may hold the words of a route: of `/v2/a/blobs/b/manifests/c` the last ones count."""
+
+
+def _compiled(path: str) -> re.Pattern[str]:
+    def part(match: re.Match[str]) -> str:
+        return f"(?P<{match[1]}>{'.+' if match[1] == 'name' else '[^/]+'})"
+
+    pattern = re.sub(r"<(\w+)>", part, re.escape(path))
+    if path.endswith("/"):
+        pattern += "?"  # `/v2` and `/v2/.../uploads` are taken too, as Docker Distribution does
+    return re.compile(pattern)
+
+
+_PATTERNS: Final = tuple((_compiled(route.path), route) for route in ROUTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A request's route.
+
+    Attributes:
+        route: The route's form, for metrics and logs: few values, whatever clients ask for.
+        endpoint: What answers.
+        name: The repository's name as it stands in the path, not judged yet; None where the route has none.
+        arguments: The other parts that the route names.
+    """
+
+    route: str
+    endpoint: Endpoint
+    name: str | None
+    arguments: Mapping[str, str]
+
+
+def find(method: str, path: str) -> Found:
+    """Return what answers a request, by method and path below the place where the server is mounted.
+
+    Raises:
+        RouteUnknown: No route has this path.
+        MethodNotAllowed: The route has no such method.
+    """
+    for pattern, route in _PATTERNS:
+        match = pattern.fullmatch(path)
+        if match is None:
+            continue
+        endpoint = route.endpoints.get("GET" if method == "HEAD" else method)
+        if endpoint is None:
+            heads = ("HEAD",) if "GET" in route.endpoints else ()
+            raise MethodNotAllowed(method, (*route.endpoints, *heads))
+        arguments = match.groupdict()
+        return Found(route.path, endpoint, arguments.pop("name", None), arguments)
+    raise RouteUnknown(path)

@@ -1,0 +1,89 @@
+"""How errors are told: one table, in the form of the spec, and nothing of what is inside."""
+
+import inspect
+import logging
+from pathlib import Path
+
+import httpx
+import pytest
+
+from revstore_async import Digest, errors
+from revstore_async.server import RegistryApp, answers
+from revstore_async.server.routes import ROUTES
+from tests.parts.documents import NAME, image
+from tests.parts.manifests_over_http import CODES, ask, at, codes, pushed
+
+DOCUMENT = image(b"{}")
+D = Digest.of(DOCUMENT)
+
+
+@pytest.fixture
+def app(lenient_app: RegistryApp) -> RegistryApp:
+    return lenient_app
+
+
+async def test_an_unexpected_error_is_logged_under_a_reference_and_not_told(
+    app: RegistryApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    async def fail(*_: object) -> None:
+        raise RuntimeError("the secret of the house")
+
+    monkeypatch.setattr("revstore_async.tags.TagStore.resolve", fail)
+    with caplog.at_level(logging.ERROR):
+        answer = await ask(app, "GET", at("manifests/v1"))
+    assert answer.status_code == 500
+    assert codes(answer) == ["UNKNOWN"]
+    assert "secret" not in answer.text
+    (record,) = caplog.records
+    assert record.getMessage().rpartition(" ")[2] in answer.text
+    assert "the secret of the house" in str(record.exc_info)
+
+
+async def test_what_is_damaged_in_the_store_is_not_told_with_its_keys(
+    app: RegistryApp, caplog: pytest.LogCaptureFixture
+):
+    registry = app.registry
+    await registry.repository(NAME).manifests.put(DOCUMENT, tag="v1")
+    for info in (await registry.driver.list_all("")).entries:
+        await registry.driver.put(info.key, b"damaged")
+    for path in ("manifests/v1", f"manifests/{D}", f"_revstore/signatures/{D}"):
+        answer = await ask(app, "GET", at(path))
+        assert answer.status_code == 500
+        assert codes(answer) == ["UNKNOWN"]
+        assert "docker/registry" not in answer.text
+    assert "docker/registry" in caplog.text
+
+
+def error_classes() -> list[type[errors.RevstoreError]]:
+    found = inspect.getmembers(errors, inspect.isclass)
+    return [each for _, each in found if issubclass(each, errors.RevstoreError)]
+
+
+@pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
+def test_each_error_has_an_answer_of_its_branch(kind: type[errors.RevstoreError]):
+    answer = answers.answer_of(kind.__new__(kind))
+    assert answer.code in CODES
+    if issubclass(kind, errors.InvalidInput | errors.NotFound) and not issubclass(
+        kind, errors.KeyNotFound | errors.WriterNotFound
+    ):
+        assert 400 <= answer.status < 500
+    if answer.status >= 500 and not issubclass(kind, errors.Unsupported):
+        assert not answer.told
+    if issubclass(kind, errors.Damaged):
+        assert not answer.told
+
+
+@pytest.mark.parametrize("kind", answers.TABLE, ids=lambda kind: kind.__name__)
+def test_each_row_of_the_table_is_documented(kind: type[errors.RevstoreError]):
+    document = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
+    answer = answers.TABLE[kind]
+    assert f"| `{kind.__name__}` | `{answer.code}` | {answer.status} |" in document
+
+
+async def test_no_answer_of_a_route_shows_where_the_storage_keeps_it(lenient: httpx.AsyncClient):
+    await pushed(lenient, "v1", DOCUMENT)
+    for route in ROUTES:
+        path = route.path.replace("<name>", NAME).replace("<digest>", D).replace("<upload>", "x")
+        path = path.replace("<reference>", "v1").replace("<tag>", "v1")
+        if "GET" in route.endpoints and "uploads" not in path:
+            assert "docker/registry" not in (await lenient.get(path)).text
