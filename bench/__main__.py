@@ -1,86 +1,76 @@
-"""What does it buy to read signatures together? `python -m bench`.
+"""`python -m bench [scenario...]`: measure, and write JSON, tables and plots. `docs/performance.md` says how."""
 
-A revision with N signatures is read in three ways (see `bench.revision_read`), in turns, so that a noisy machine
-disturbs all of them alike. The store is the memory driver behind a link whose latency is slept: the figures
-compare ways of asking, not stores.
-"""
-
-import argparse
 import asyncio
-import json
-import os
-import platform
-import statistics
 import sys
-import time
+import tempfile
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from bench.revision_read import NAME, PAYLOAD, WAYS
-from revstore_async import Registry, SigningKey, sign
-from revstore_drivers.memory import MemoryDriver
-from revstore_drivers.wrappers import LatencyDriver
+from . import link, stores
+from .context import Bench
+from .machine import machine, versions
+from .options import Options, parse
+from .progress import Progress
+from .report import readme, write_report
+from .results import Measurement, Results
+from .scenarios import SCENARIOS
+from .servers.registries import DOORS
 
 
-async def measure(signatures: int, latency: float, runs: int) -> dict[str, list[float]]:
-    """Return the milliseconds of each run of each way."""
-    memory, key = MemoryDriver(), SigningKey.generate()
-    taken: dict[str, list[float]] = {way: [] for way in WAYS}
-    async with Registry(LatencyDriver(memory, latency)) as registry:
-        await registry.repository(NAME).revisions.put(
-            PAYLOAD, [sign(PAYLOAD, key) for _ in range(signatures)]
-        )
-        for run in range(runs + 1):  # the first one warms up
-            for way, read in WAYS.items():
-                start = time.perf_counter()
-                if await read(registry) != signatures:
-                    raise AssertionError(way)
-                if run:
-                    taken[way].append((time.perf_counter() - start) * 1000)
-    return taken
-
-
-def main() -> None:
-    """Measure, and print a table, or JSON."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--signatures", type=int, nargs="+", default=[0, 1, 8, 64, 256])
-    parser.add_argument("--latency", type=float, default=20.0, help="of the link, in milliseconds")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    result: dict[str, Any] = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+def about(options: Options) -> dict[str, Any]:
+    """Return how the run is taken."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m bench", *sys.argv[1:]]),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "versions": {"python": platform.python_version(), "revstore-async": version("revstore-async")},
-        "latency_ms": options.latency,
-        "revision read": {},
+        "seed": options.seed,
+        "store": options.store.partition("?")[0],
+        "machine": machine(),
+        "versions": versions(),
+        "quick": options.quick,
     }
-    for count in options.signatures:
-        print(f"{count} signatures ...", file=sys.stderr)
-        result["revision read"][count] = asyncio.run(measure(count, options.latency / 1000, options.runs))
-    print(json.dumps(result) if options.json else table(result))
 
 
-def table(result: dict[str, Any]) -> str:
-    """Write the result as Markdown."""
-    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    taken_on = f"{result['machine']}, {versions}, {result['time']}, link {result['latency_ms']:g} ms"
-    lines = [
-        f"{taken_on}: `{result['command']}`",
-        "",
-        f"| signatures | {' | '.join(f'{way}, ms' for way in WAYS)} | one by one / ours |",
-        "| ---: " * (len(WAYS) + 2) + "|",
-    ]
-    for count, taken in result["revision read"].items():
-        medians = [statistics.median(taken[way]) for way in WAYS]
-        shown = [
-            f"{median:.1f} ({min(taken[way]):.1f} to {max(taken[way]):.1f})"
-            for way, median in zip(WAYS, medians, strict=True)
-        ]
-        lines.append(f"| {count} | {' | '.join(shown)} | {medians[0] / medians[-1]:.1f} |")
-    return "\n".join(lines)
+async def measure(options: Options, results: Results, progress: Progress) -> None:
+    """Run the scenarios; what one of them cannot do is told in the results, and the next one runs."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        store = await stack.enter_async_context(stores.opened(options.store, folder))
+        way = None
+        if store.distant is not None:
+            way = await stack.enter_async_context(link.running(*store.distant, DOORS))
+        bench = Bench(options, store, way, results, progress, folder)
+        for name in options.scenarios:
+            progress(name)
+            try:
+                await SCENARIOS[name](bench)
+            except Exception as error:  # noqa: BLE001 (it is told, and the other scenarios run)
+                why = f"{type(error).__name__}: {error}"
+                progress(f"{name} failed: {why}")
+                results.add(Measurement(name, {}, "all", "time", "ms", failed=why[-2000:]))
+            if options.json is not None:
+                results.write(options.json)  # after each, so that a broken run leaves what it had
 
 
-main()
+def main() -> int:
+    """Run; the exit code is 1 if anything failed."""
+    options = parse(sys.argv[1:], list(SCENARIOS))
+    progress = Progress()
+    results = Results(about(options))
+    try:
+        asyncio.run(measure(options, results, progress))
+    finally:
+        progress.end()
+    print(write_report(results))
+    if options.plots is not None:
+        from .plots import draw  # noqa: PLC0415 (matplotlib may not be installed)
+
+        draw(results, options.plots)
+    if options.readme:
+        readme(results)
+    return int(any(each.failed for each in results.measurements))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,13 @@
+"""The event loop on which the benchmark's own processes run."""
+
+import asyncio
+from collections.abc import Coroutine
+from importlib import import_module
+from importlib.util import find_spec
+
+
+def run(work: Coroutine[object, object, None]) -> None:
+    """Run work to its end, on uvloop where it is installed."""
+    factory = import_module("uvloop").new_event_loop if find_spec("uvloop") else None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(work)

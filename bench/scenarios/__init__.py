@@ -1,0 +1,25 @@
+"""The scenarios, each a coroutine of a `Bench`, by name."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from ..context import Bench
+from .ceiling import run as run_ceiling
+from .clients import run as run_clients
+from .layers import run as run_layers
+from .mixed import run as run_mixed
+from .operations import run as run_operations
+from .pages import run as run_pages
+from .revisions import run as run_revisions
+
+Scenario = Callable[[Bench], Awaitable[None]]
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "revisions": run_revisions,
+    "operations": run_operations,
+    "pages": run_pages,
+    "ceiling": run_ceiling,
+    "clients": run_clients,
+    "layers": run_layers,
+    "mixed": run_mixed,
+}
+"""In the order in which they run."""

@@ -1,0 +1,58 @@
+"""A raw client's stream of a large object, in a process of its own: `python -m bench.streams CLIENT SIZE SEED`.
+
+The store comes as JSON on standard input; what it took goes out as JSON: MiB/s each way, and peak memory.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .floor import installed
+from .memory import MIB, streamed
+from .processes import Process
+from .stores import FLOOR, S3Store
+
+_KEY = f"{FLOOR}/stream"
+
+
+async def measure(name: str, store: S3Store, size: int, seed: int) -> Mapping[str, Any]:
+    """Write an object and read it.
+
+    Args:
+        name: The raw client's.
+        store: Where.
+        size: Bytes of the object.
+        seed: Of its content.
+    """
+    process = Process(os.getpid())
+    begun = process.memory
+    transfers = []
+    async with installed()[name](store, None) as raw:
+        for direction in ("upload", "download"):
+            process.forget_peak()
+            start = time.perf_counter()
+            if direction == "upload":
+                await raw.upload(_KEY, streamed(size, seed))
+            elif await raw.get(_KEY) != size:
+                raise AssertionError("the object has another size")
+            speed = size / MIB / (time.perf_counter() - start)
+            peak = (process.peak_memory - begun) / MIB
+            transfers.append({"direction": direction, "mib_per_second": speed, "peak_mib": peak})
+    return {"transfers": transfers}
+
+
+def main() -> None:
+    """Measure."""
+    name, size, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    store = S3Store(**json.loads(sys.stdin.read()))
+    print(json.dumps(asyncio.run(measure(name, store, size, seed))), flush=True)
+    # obstore's own threads may still want the interpreter while it ends, and abort the process.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
