@@ -1,0 +1,156 @@
+"""Reads of one object that overlap share their requests: a hot tag costs the store what a few readers would.
+
+It sits right under the stores, around the whole driver of a registry. A reader never joins a request that began
+before it came, but the next one: so it sees every write that was acknowledged before it asked, as if it had asked
+alone. It shares `get` and `stat`, and keeps nothing: when nobody waits any more, nothing is left of an answer.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from contextvars import Context, copy_context
+from copy import copy
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, Generic, TypeVar
+
+from .concurrency import ended
+from .driver import Driver, DriverWrapper, File, FileInfo
+from .errors import RevstoreError
+
+WIDTH: Final = 2
+"""Requests for one object that are under way at once. One more would shorten the wait for a turn, and cost more."""
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(eq=False, slots=True)
+class _Turn(Generic[Answer]):
+    """One request that several readers wait for. While `task` is None they may still join it."""
+
+    context: Context
+    readers: set["asyncio.Future[Answer]"] = field(default_factory=set)
+    task: "asyncio.Task[Answer] | None" = None
+
+
+@dataclass(eq=False, slots=True)
+class _Line(Generic[Answer]):
+    """What goes on about one question: how many requests are under way, and who waits for the next one."""
+
+    ask: Callable[[], Coroutine[Any, Any, Answer]]
+    under_way: int = 0
+    following: _Turn[Answer] | None = None
+
+
+class SharedReads(Generic[Answer]):
+    """Questions under way: those that are the same share requests."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Hashable, _Line[Answer]] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way."""
+        return not self._lines
+
+    async def share(self, question: Hashable, ask: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+        """Return the answer to a question, of a request that begins after this call did.
+
+        Alone, it is one request and nothing else. An error is raised to all who wait for the request.
+        Cancellation: the request goes on for the others; when nobody is left it is cancelled, and awaited.
+
+        Args:
+            question: What tells the question from others.
+            ask: Asks it: one request.
+        """
+        line = self._lines.get(question)
+        if line is None:
+            line = self._lines[question] = _Line(ask)
+        if line.under_way >= WIDTH:
+            return await self._join(line)
+        line.under_way += 1
+        try:
+            return await ask()
+        finally:
+            self._over(question, line)
+
+    async def _join(self, line: _Line[Answer]) -> Answer:
+        # Traces and the like belong to the first of the readers, not to whoever happens to make room.
+        turn = line.following = line.following or _Turn(copy_context())
+        reader: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        turn.readers.add(reader)
+        try:
+            return await reader
+        except asyncio.CancelledError:
+            turn.readers.discard(reader)
+            if reader.done() and not reader.cancelled():
+                reader.exception()  # looked at, so that asyncio does not report it as never retrieved
+            if not turn.readers:
+                if turn.task is not None:
+                    await ended([turn.task])
+                elif line.following is turn:
+                    line.following = None
+            raise
+
+    def _over(self, question: Hashable, line: _Line[Answer]) -> None:
+        """Let those who wait have the turn of a request that is over."""
+        turn, line.following = line.following, None
+        if turn is None:
+            line.under_way -= 1
+            if not line.under_way:
+                del self._lines[question]
+            return
+        turn.task = asyncio.get_running_loop().create_task(line.ask(), context=turn.context)
+        # Not in the task itself: one that is cancelled before its first step does nothing of what it holds.
+        turn.task.add_done_callback(partial(self._answer, question, line, turn))
+
+    def _answer(
+        self, question: Hashable, line: _Line[Answer], turn: _Turn[Answer], task: "asyncio.Task[Answer]"
+    ) -> None:
+        self._over(question, line)
+        waiting = [reader for reader in turn.readers if not reader.done()]
+        if task.cancelled():
+            for reader in waiting:
+                reader.cancel()
+        elif error := task.exception():
+            for reader in waiting:
+                reader.set_exception(_own(error))
+        else:
+            answer = task.result()
+            for reader in waiting:
+                reader.set_result(answer)
+
+
+class SharedReadsDriver(DriverWrapper):
+    """A driver whose `get` and `stat` of one object share requests where they overlap.
+
+    Reads with different limits are different questions.
+    """
+
+    def __init__(self, inner: Driver) -> None:
+        super().__init__(inner)
+        self._gets: SharedReads[File] = SharedReads()
+        self._stats: SharedReads[FileInfo] = SharedReads()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no read is under way."""
+        return self._gets.idle and self._stats.idle
+
+    async def get(self, key: str, *, limit: int | None = None) -> File:
+        """Return an object, whole; see `Driver.get`."""
+        return await self._gets.share((key, limit), partial(self.inner.get, key, limit=limit))
+
+    async def stat(self, key: str) -> FileInfo:
+        """Return what the store knows of an object; see `Driver.stat`."""
+        return await self._stats.share(key, partial(self.inner.stat, key))
+
+
+def _own(error: BaseException) -> BaseException:
+    """Return an error for one of several who are told of it: a traceback, notes and a context are nobody else's."""
+    if not isinstance(
+        error, RevstoreError
+    ):  # a defect, which is no driver's to raise; it may not bear a copy
+        return error
+    told = copy(error)
+    told.__cause__ = error.__cause__
+    return told.with_traceback(error.__traceback__)
