@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import uvicorn
@@ -111,38 +111,47 @@ def running(
                 raise
             started.set_exception(error)  # the caller's, who waits for it
 
+    def end(started: Future[RunningRegistry]) -> None:
+        if started.exception() is None:
+            started.result()._loop.call_soon_threadsafe(stop.set)  # noqa: SLF001 (of this module)
+
     thread = threading.Thread(target=main, name="revstore-registry")
     thread.start()
     try:
-        registry = started.result()
-        try:
-            yield registry
-        finally:
-            registry._loop.call_soon_threadsafe(stop.set)  # noqa: SLF001 (of this module)
+        yield started.result()
     finally:
+        started.add_done_callback(end)  # where the wait for it was interrupted, it ends when it has started
         thread.join()
 
 
 @asynccontextmanager
-async def serving(app: Callable[..., Awaitable[None]]) -> AsyncIterator[str]:
+async def serving(
+    app: Callable[..., Awaitable[None]],
+    *,
+    lifespan: bool = False,
+    **options: Any,  # noqa: ANN401 (they are of many types)
+) -> AsyncIterator[str]:
     """Serve an ASGI application from this loop, on a free port of loopback; give its URL.
 
         async with Registry.open("memory:") as registry, serving(RegistryApp(registry)) as url:
             ...
 
     Args:
-        app: The application. Its lifespan is not run: what it needs is open already.
+        app: The application.
+        lifespan: Whether it opens what it needs itself; without it, that is open already.
+        **options: More of `uvicorn.Config`.
     """
-    config = uvicorn.Config(
-        app,
-        lifespan="off",
-        ws="none",
-        log_config=None,  # logging is the test's
-        access_log=False,
-        timeout_graceful_shutdown=_SECONDS_TO_STOP,
-    )
-    server = _Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    chosen = {
+        "lifespan": "on" if lifespan else "off",
+        "ws": "none",
+        "log_config": None,  # logging is the test's
+        "access_log": False,
+        "timeout_graceful_shutdown": _SECONDS_TO_STOP,
+    }
+    server = _Server(uvicorn.Config(app, **(chosen | options)))
+    # Only of a socket that was made for TCP by name does asyncio switch Nagle's algorithm off.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         task = asyncio.create_task(server.serve([listener]))
         try:

@@ -121,7 +121,8 @@ class DriverStateMachine(RuleBasedStateMachine):
     @rule(key=_KEYS, content=contents(), kind=st.sampled_from(["", "", "absent", "match", "stale"]))
     def put(self, key: str, content: bytes, kind: str) -> None:
         """Put, with a condition or without."""
-        condition, holds = self._condition(key, kind)
+        honoured = self.driver.capabilities.conditional_put
+        condition, holds = self._condition(key, kind if honoured else "")
         if holds:
             self._write(key, content, self.driver.put(key, content, condition=condition))
             return
@@ -139,7 +140,8 @@ class DriverStateMachine(RuleBasedStateMachine):
     )
     def write(self, key: str, pieces: list[bytes], kind: str) -> None:
         """Write by pieces, and commit."""
-        condition, holds = self._condition(key, kind)
+        honoured = self.driver.capabilities.conditional_commit
+        condition, holds = self._condition(key, kind if honoured else "")
 
         async def commit() -> FileInfo:
             async with self.driver.open_writer(key) as writer:

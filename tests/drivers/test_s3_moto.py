@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from revstore_async.driver import IfAbsent
 from revstore_async.errors import AccessDenied, StorageFailure
-from revstore_drivers.s3 import S3Driver, turns
+from revstore_drivers import turns
+from revstore_drivers.s3 import S3Driver
 from tests.parts.moto import Moto, running
 from tests.parts.proxy import Answer, Fault, LoseAnswer, Proxy, Reset
 from tests.parts.proxy import running as running_proxy

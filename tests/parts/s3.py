@@ -36,16 +36,19 @@ class Wire:
         self.operations: list[str] = []
         self.most_at_once: Counter[str] = Counter()
         self.headers: list[dict[str, str]] = []
+        self._way = driver._open()._signed
         self._events = driver._open()._client.meta.events
         self._bodies: list[tuple[str, int]] = []
         self._now: Counter[str] = Counter()
 
     def __enter__(self):
+        self._way.told = True
         self._events.register("before-send.s3", self._sent)
         self._events.register("response-received.s3", self._answered)
         return self
 
     def __exit__(self, *_):
+        self._way.told = False
         self._events.unregister("before-send.s3", self._sent)
         self._events.unregister("response-received.s3", self._answered)
 

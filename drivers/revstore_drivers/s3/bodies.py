@@ -8,6 +8,7 @@ without TLS its MD5, which is made in a thread and is one of the headers that ar
 import asyncio
 import hashlib
 from base64 import b64encode
+from collections.abc import AsyncIterator
 from io import BytesIO
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ Body = bytes | BytesIO
 _SENT_AS_FILE: Final = (
     1 << 20
 )  # from here on aiohttp wants a file for a body: it writes bytes without a pause
+_PIECE: Final = 256 << 10  # bytes that are handed to the connection at a time
 _HASHED_HERE: Final = 64 << 10  # bytes that take less than a thread
 
 
@@ -36,14 +38,32 @@ async def prepared(body: Body, *, secure: bool) -> dict[str, Any]:
         secure: Whether it goes over TLS.
     """
     parameters: dict[str, Any] = {"Body": body}
-    if isinstance(body, BytesIO):
-        body.seek(0)
-    elif len(body) >= _SENT_AS_FILE:
-        parameters["Body"] = BytesIO(body)
     if not secure:
         size = size_of(body)
         parameters["ContentMD5"] = _md5(body) if size <= _HASHED_HERE else await asyncio.to_thread(_md5, body)
     return parameters
+
+
+def as_file(body: Body) -> Body:
+    """Return a body as botocore's way takes it."""
+    if isinstance(body, BytesIO):
+        body.seek(0)
+        return body
+    return BytesIO(body) if len(body) >= _SENT_AS_FILE else body
+
+
+def pieces_of(body: Body) -> bytes | AsyncIterator[memoryview]:
+    """Return a body as the signed way takes it: a large one is not copied."""
+    if isinstance(body, BytesIO):
+        return _pieces(body.getbuffer())
+    return _pieces(memoryview(body)) if len(body) > _PIECE else body
+
+
+async def _pieces(content: memoryview) -> AsyncIterator[memoryview]:
+    with content:
+        for begin in range(0, len(content), _PIECE):
+            with content[begin : begin + _PIECE] as piece:
+                yield piece
 
 
 def _md5(body: Body) -> str:

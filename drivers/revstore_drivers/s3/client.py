@@ -1,5 +1,6 @@
 """The one way to the server: one session and client a driver, its turns, its tries, its errors.
 
+Frequent requests go the signed way (`signed`), all others that of aioboto3's client; whoever asks can't tell.
 botocore is told not to retry, and aiohttp too (see `http`): they can't say afterwards whether an earlier try may
 have had its effect, which decides what a failed condition means. Tuned, each measured: no validation of
 parameters (they are all ours), checksums only where S3 demands them, bodies left out of signatures (see
@@ -8,7 +9,7 @@ trip, and waits for ever where the server is silent.
 """
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -24,15 +25,15 @@ from revstore_async.driver import FileInfo
 from revstore_async.errors import AccessDenied, DriverClosed, Unavailable
 
 from ..turns import Places, Tries, settled
-from .bodies import Body, prepared, size_of
+from .answers import Answer
+from .bodies import Body, as_file, prepared, size_of
 from .config import S3Options
 from .errors import DRIVER, may_pass, translated
-from .http import session_without_retries
+from .http import Sessions
+from .signed import SignedWay, WentElsewhere
 from .times import parse_http_date, parse_time
 
 _SLOWEST: Final = 64 << 10  # bytes of a body a second, below which it is given up
-
-Answer = dict[str, Any]
 
 
 class Client:
@@ -41,16 +42,20 @@ class Client:
     Attributes:
         options: How it was opened.
         places: The requests under way.
+        parts: Those whose memory is a part, of all writers and compositions: it is bounded however many there are.
         server: What the server calls itself; empty before its first answer.
     """
 
     def __init__(self, options: S3Options) -> None:
         self.options = options
         self.places = Places(options.pool)
+        self.parts = asyncio.Semaphore(max(options.parallel_parts, options.pool // 4))
         self._begin = options.prefix and options.prefix + "/"
         self._stack = AsyncExitStack()
         self._client: Any = None
         self._signer: Any = None
+        self._sessions = Sessions(options)
+        self._signed = SignedWay(options, self._sessions, _agent())
         self.server = ""
         self._bucket_seen = False
 
@@ -61,15 +66,20 @@ class Client:
         options = self.options
         with translated("", options.shown):
             async with AsyncExitStack() as stack:
-                session = _session(options)
+                within = _botocore(options)
+                session = _session(options, within)
                 self._client = await stack.enter_async_context(
-                    session.client("s3", **_arguments(options, options.endpoint_url))
+                    session.client("s3", **_arguments(options, options.endpoint_url, self._sessions))
                 )
+                stack.push_async_callback(self._sessions.close)
                 self._client.meta.events.unregister("before-call.s3", add_expect_header)
+                self._signed.begin(self._client.meta.events, within.get_credentials)
                 self._signer = self._client
                 if options.public_endpoint_url is not None:
                     self._signer = await stack.enter_async_context(
-                        session.client("s3", **_arguments(options, options.public_endpoint_url))
+                        session.client(
+                            "s3", **_arguments(options, options.public_endpoint_url, Sessions(options))
+                        )
                     )
                 self._stack = stack.pop_all()
 
@@ -131,9 +141,19 @@ class Client:
             parameters |= await prepared(body, secure=client.meta.endpoint_url.startswith("https:"))
         with translated(key, self.options.shown):
             async with asyncio.timeout(limit):
-                answer: Answer = await getattr(client, operation)(Bucket=self.options.bucket, **parameters)
+                answer = await self._send(client, operation, parameters)
         self._bucket_seen = True
         self.server = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
+        return answer
+
+    async def _send(self, client: Any, operation: str, parameters: dict[str, Any]) -> Answer:  # noqa: ANN401 (aioboto3's)
+        if self._signed.takes(operation):
+            with suppress(WentElsewhere):
+                return await self._signed.send(operation, parameters)
+        sent = (
+            parameters if (body := parameters.get("Body")) is None else parameters | {"Body": as_file(body)}
+        )
+        answer: Answer = await getattr(client, operation)(Bucket=self.options.bucket, **sent)
         return answer
 
     async def ask(
@@ -207,10 +227,14 @@ def _models() -> Loader:
     return create_loader()
 
 
-def _session(options: S3Options) -> aioboto3.Session:
+def _botocore(options: S3Options) -> AioSession:
     within = AioSession(profile=options.profile)
     within.register_component("data_loader", _models())
     within.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
+    return within
+
+
+def _session(options: S3Options, within: AioSession) -> aioboto3.Session:
     return aioboto3.Session(
         aws_access_key_id=options.access_key_id,
         aws_secret_access_key=options.secret_access_key,
@@ -220,12 +244,15 @@ def _session(options: S3Options) -> aioboto3.Session:
     )
 
 
-def _arguments(options: S3Options, endpoint: str | None) -> dict[str, Any]:
+def _agent() -> str:
     try:
-        release = version("revstore-async")
+        return f"revstore-async/{version('revstore-async')}"
     except PackageNotFoundError:
-        release = "0"
-    one_try: Any = session_without_retries  # it is called like the class that it stands for
+        return "revstore-async/0"
+
+
+def _arguments(options: S3Options, endpoint: str | None, sessions: Sessions) -> dict[str, Any]:
+    one_try: Any = sessions  # it is called like the class that it stands for
     return {
         "endpoint_url": endpoint,
         "verify": None if options.verify is True else options.verify,  # None: as AWS_CA_BUNDLE says
@@ -243,6 +270,6 @@ def _arguments(options: S3Options, endpoint: str | None) -> dict[str, Any]:
             parameter_validation=False,
             request_checksum_calculation=options.checksums,
             response_checksum_validation=options.checksums,
-            user_agent=f"revstore-async/{release}",
+            user_agent=_agent(),
         ),
     }

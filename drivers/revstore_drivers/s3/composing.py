@@ -12,12 +12,11 @@ from typing import Any, Final
 
 from revstore_async.driver import FileInfo
 
-from ..turns import settled
 from .client import Client, whole_second
 from .errors import Refused, of_missing
 from .putting import put
 from .reading import open_reader
-from .uploads import PARTS, Upload
+from .uploads import PARTS, Upload, by_parts
 
 LEAST: Final = 5 << 20
 """Bytes of each part but the last; S3's own bound."""
@@ -46,10 +45,19 @@ async def compose(client: Client, sources: Sequence[tuple[str, int]], target: st
     if len(sources) == 1 and size <= client.options.copy_part_size:
         return await _copied(client, sources[0], target)
     if size <= client.options.part_size:
-        return await put(
-            client, target, await _read(client, [Span(key, 0, each, True) for key, each in sources])
-        )
-    return await _by_parts(client, sources, size, target)
+        async with client.parts:
+            content = await _read(client, [Span(key, 0, each, True) for key, each in sources])
+            return await put(client, target, content)
+    least = max(LEAST, -(-size // (PARTS - 1)))  # where there are too many sources for a part each
+    most = max(client.options.copy_part_size, least)
+
+    async def part(upload: Upload, number: int, spans: list[Span]) -> str:
+        return await _part(client, upload, number, spans)
+
+    try:
+        return await by_parts(client, target, size, parts_of(sources, least, most), part)
+    except Refused as refused:  # the upload is gone: aborted, or purged
+        raise of_missing(refused, target) from refused
 
 
 async def _copied(client: Client, source: tuple[str, int], target: str) -> FileInfo:
@@ -69,36 +77,10 @@ async def _copied(client: Client, source: tuple[str, int], target: str) -> FileI
     return FileInfo(target, size, whole_second(result["LastModified"]), result["ETag"].strip('"'))
 
 
-async def _by_parts(client: Client, sources: Sequence[tuple[str, int]], size: int, target: str) -> FileInfo:
-    upload = Upload(client, target)
-    places = asyncio.Semaphore(client.options.parallel_parts)
-    least = max(LEAST, -(-size // (PARTS - 1)))  # where there are too many sources for a part each
-    most = max(client.options.copy_part_size, least)
-
-    async def part(number: int, spans: list[Span]) -> str:
-        try:
-            return await _part(client, upload, number, spans)
-        finally:
-            places.release()
-
-    try:
-        await upload.begin()
-        tasks: list[asyncio.Task[str]] = []
-        async with asyncio.TaskGroup() as group:
-            for number, spans in enumerate(parts_of(sources, least, most), start=1):
-                await places.acquire()
-                tasks.append(group.create_task(part(number, spans)))
-        return await upload.complete([task.result() for task in tasks], size, None)
-    except ExceptionGroup as several:
-        failed = several.exceptions[0]
-        raise failed from failed.__cause__
-    finally:
-        await settled(upload.abort(), grace=30)
-
-
 async def _part(client: Client, upload: Upload, number: int, spans: list[Span]) -> str:
     if len(spans) > 1 or (not spans[0].whole and spans[0].size < LEAST):
-        return await upload.put_part(number, await _read(client, spans))
+        async with client.parts:
+            return await upload.put_part(number, await _read(client, spans))
     (span,) = spans
     said: dict[str, Any] = {"CopySource": _source(client, span.key)}
     if not span.whole:

@@ -1,19 +1,17 @@
 """Copies, made by the server: in one request, or by parts in parallel where one would take long."""
 
-import asyncio
 from datetime import UTC
-from typing import Any, Final
+from typing import Any
 
 from revstore_async.driver import FileInfo
 from revstore_async.errors import Unavailable
 
-from ..turns import Tries, settled
-from .client import Answer, Client, whole_second
+from ..turns import Tries
+from .answers import Answer
+from .client import Client, whole_second
 from .errors import Refused, of_missing
 from .reading import stat
-from .uploads import Upload
-
-_PARTS: Final = 10_000
+from .uploads import PARTS, Upload, by_parts
 
 
 async def copy(client: Client, source: str, target: str) -> FileInfo:
@@ -65,37 +63,18 @@ async def _copy_whole(client: Client, info: FileInfo, target: str) -> FileInfo:
 
 
 async def _copy_parts(client: Client, info: FileInfo, target: str) -> FileInfo:
-    size = max(client.options.copy_part_size, -(-info.size // _PARTS))
-    upload = Upload(client, target)
-    places = asyncio.Semaphore(client.options.parallel_parts)
+    size = max(client.options.copy_part_size, -(-info.size // PARTS))
 
-    async def part(number: int, first: int, last: int) -> tuple[int, str]:
-        try:
-            answer = await client.ask(
-                "upload_part_copy",
-                target,
-                Key=client.name_of(target),
-                UploadId=upload.id,
-                PartNumber=number,
-                CopySourceRange=f"bytes={first}-{last}",
-                **_source(client, info),
-            )
-        finally:
-            places.release()
-        return number, answer["CopyPartResult"]["ETag"]
+    async def part(upload: Upload, number: int, first: int) -> str:
+        answer = await client.ask(
+            "upload_part_copy",
+            target,
+            Key=client.name_of(target),
+            UploadId=upload.id,
+            PartNumber=number,
+            CopySourceRange=f"bytes={first}-{min(first + size, info.size) - 1}",
+            **_source(client, info),
+        )
+        return str(answer["CopyPartResult"]["ETag"])
 
-    try:
-        await upload.begin()
-        tasks: list[asyncio.Task[tuple[int, str]]] = []
-        async with asyncio.TaskGroup() as group:
-            for number, first in enumerate(range(0, info.size, size), start=1):
-                await places.acquire()
-                last = min(first + size, info.size) - 1
-                tasks.append(group.create_task(part(number, first, last)))
-        parts = [task.result()[1] for task in tasks]
-        return await upload.complete(parts, info.size, None)
-    except ExceptionGroup as several:
-        failed = several.exceptions[0]
-        raise failed from failed.__cause__
-    finally:
-        await settled(upload.abort(), grace=30)
+    return await by_parts(client, target, info.size, range(0, info.size, size), part)

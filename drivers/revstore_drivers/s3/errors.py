@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from aiohttp import ClientConnectorError, ClientSSLError, ConnectionTimeoutError
 from aiohttp import ClientError as HTTPError
 from botocore.exceptions import (
     BotoCoreError,
@@ -210,12 +211,17 @@ def _of_no_answer(error: Exception, key: str, store: str) -> RevstoreError:
     if isinstance(error, HTTPClientError):
         within = error.kwargs.get("error")
         return Unavailable(key, kind if within is None else f"{kind}: {within}")
+    if isinstance(error, ClientSSLError):
+        return Unavailable(key, f"the TLS connection failed: {error}")
     return Unavailable(key, f"{kind}: {error}" if str(error) else kind)
+
+
+_NOBODY: Final = (ConnectTimeoutError, ConnectionTimeoutError, ClientConnectorError)
 
 
 def was_never_sent(error: Unavailable) -> bool:
     """Say whether a request surely did nothing: it was turned away, or there was nobody to send it to."""
-    return isinstance(error, Throttled) or isinstance(error.__cause__, ConnectTimeoutError)
+    return isinstance(error, Throttled) or isinstance(error.__cause__, _NOBODY)
 
 
 def may_pass(error: AccessDenied) -> bool:

@@ -11,10 +11,11 @@ from typing import Any
 
 from revstore_async.errors import Unsupported, WriterBusy, WriterNotFound
 
-from ..places import SIDE
-from .client import Answer, Client, time_of, whole_second
+from ..places import SIDE, is_key
+from .answers import Answer
+from .client import Client, time_of, whole_second
 from .errors import Refused, of_missing
-from .listing import is_key, side_names
+from .listing import side_names
 from .unfinished import LEASE, Held, Record, forget, hold, read
 from .uploads import Upload
 

@@ -1,8 +1,8 @@
 """One object in one request, with its condition; and what any conditional write does when an answer is lost.
 
 Each write that has a condition, and each multipart upload, carries a mark of its own as metadata. When an
-answer was lost, the object is read back: it has the mark, or it does not. Neither its content nor its etag
-could tell: another writer may have written the same bytes.
+answer was lost, or tells that the condition does not hold, the object is read back: it has the mark, or it does
+not. Neither its content nor its etag could tell: another writer may have written the same bytes.
 """
 
 import re
@@ -14,13 +14,15 @@ from revstore_async.driver import Condition, FileInfo, IfAbsent
 from revstore_async.errors import AccessDenied, ConditionFailed, KeyNotFound, Unavailable, Unsupported
 
 from ..turns import Tries, settled
-from .client import Answer, Client
+from .answers import Answer
+from .client import Client
 from .errors import DRIVER, Refused, may_pass, was_never_sent
 from .reading import head
 
 MARK: Final = "revstore-write"
 """The name of the mark in an object's metadata."""
 
+_LOST_TO_ITSELF: Final = {"PreconditionFailed", "NoSuchUpload"}  # what a write is told that was made already
 _ETAG = re.compile(r"[A-Za-z0-9+/=._-]+")
 
 
@@ -107,7 +109,9 @@ async def write_once(
             async with client.places.one():
                 return await settled(send())
         except Refused as refused:
-            if lost is not None and (info := await _found(client, key, mark)) is not None:
+            # Also without a lost answer: a proxy may send a request twice, and the second loses to the first.
+            twice = lost is not None or refused.code in _LOST_TO_ITSELF
+            if twice and (info := await _found(client, key, mark)) is not None:
                 return info
             await tries.again(_refusal(key, condition, refused, lost))
         except Unavailable as error:

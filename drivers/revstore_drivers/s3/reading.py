@@ -13,7 +13,8 @@ from revstore_async.errors import ObjectTooLarge, Unavailable, Unsupported
 
 from ..arguments import check_range, check_read
 from ..turns import Tries
-from .client import Answer, Client, time_of
+from .answers import Answer, Download
+from .client import Client, time_of
 from .errors import DRIVER, Refused, of_missing, translated
 
 
@@ -122,7 +123,7 @@ class _Stream:
 
     info: FileInfo
 
-    def __init__(self, client: Client, key: str, body: StreamingBody) -> None:
+    def __init__(self, client: Client, key: str, body: StreamingBody | Download) -> None:
         self._client = client
         self._key = key
         self._body = body
@@ -193,38 +194,46 @@ class S3Reader(Reader):
         self._at = at
         self._end = end
         self._stream = stream
+        self._clock = asyncio.get_running_loop().time
+        self._reading = False
+        self._rested = self._clock()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         if at >= end:
             self._let_go()
-        self._rest()
+        self._watch(client.options.idle_timeout)
 
     async def read(self, size: int = 1 << 16, /) -> bytes:
         check_read(size)
         if self._at >= self._end:
             return b""
-        self._wake()
-        tries = Tries(self._client.options.retries)
+        self._reading = True
+        try:
+            piece = await self._next(min(size, self._end - self._at))
+        finally:
+            self._reading = False
+            self._rested = self._clock()
+        self._at += len(piece)
+        if self._at >= self._end:
+            self._let_go()
+        return piece
+
+    async def _next(self, size: int) -> bytes:
+        tries: Tries | None = None
         while True:
             try:
-                piece = await self._piece(min(size, self._end - self._at))
-                break
+                return await self._piece(size)
             except Refused as refused:
                 gone = refused.code == "NoSuchKey"
                 reason = "it was deleted while it was read" if gone else "another version is there now"
                 raise Unavailable(self.info.key, reason) from refused
             except Unavailable as error:
                 self._let_go()
+                tries = tries or Tries(self._client.options.retries)
                 await tries.again(error)
             except BaseException:
                 self._let_go()
                 raise
-        self._at += len(piece)
-        if self._at >= self._end:
-            self._let_go()
-        else:
-            self._rest()
-        return piece
 
     async def _piece(self, size: int) -> bytes:
         key = self.info.key
@@ -234,6 +243,7 @@ class S3Reader(Reader):
             self._stream = await _Stream.open(self._client, key, self._at, self._end - 1, self.info.etag)
             if self._stream.info.etag != self.info.etag:  # a server that ignores the condition
                 raise Unavailable(key, "another version is there now")
+            self._watch(self._client.options.idle_timeout)
         piece = await self._stream.read(size)
         if not piece:
             raise Unavailable(key, f"the answer ended at byte {self._at} of {self._end}")
@@ -242,20 +252,25 @@ class S3Reader(Reader):
     def stop(self) -> None:
         """Close it."""
         self._closed = True
-        self._wake()
         self._let_go()
 
     def _let_go(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._stream is not None:
             self._stream.close()
             self._stream = None
 
-    def _rest(self) -> None:
+    def _watch(self, wait: float) -> None:
+        """Look after so many seconds whether somebody reads; a timer for each piece would cost more than it."""
         if self._stream is not None:
-            wait = self._client.options.idle_timeout
-            self._timer = asyncio.get_running_loop().call_later(wait, self._let_go)
+            self._timer = asyncio.get_running_loop().call_later(wait, self._look)
 
-    def _wake(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _look(self) -> None:
+        wait = self._client.options.idle_timeout
+        left = wait if self._reading else self._rested + wait - self._clock()
+        if left > 0:
+            self._watch(left)
+        else:
+            self._let_go()

@@ -1,7 +1,9 @@
 """A multipart upload: what writers and large copies gather their parts in."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from revstore_async.driver import Condition, FileInfo
 from revstore_async.errors import KeyNotFound, Unavailable, Unsupported
@@ -12,6 +14,8 @@ from .client import Client
 from .errors import DRIVER, Refused
 from .putting import MARK, headers_of, new_mark, write_once
 from .reading import head
+
+Part = TypeVar("Part")
 
 PARTS: Final = 10_000
 """Parts that an upload may have."""
@@ -123,3 +127,46 @@ class Upload:
 
     def _named(self) -> dict[str, Any]:
         return {"Key": self.client.name_of(self.key), "UploadId": self.id}
+
+
+async def by_parts(
+    client: Client,
+    key: str,
+    size: int,
+    parts: Iterable[Part],
+    make: Callable[[Upload, int, Part], Awaitable[str]],
+) -> FileInfo:
+    """Make an object of parts, as many at once as the options say; it is there when all are, or nothing is.
+
+    Args:
+        client: The way to the server.
+        key: Where it becomes visible.
+        size: Its bytes.
+        parts: What the parts are made of.
+        make: Makes one, which has a number; returns its etag.
+
+    Raises:
+        Refused: The upload is gone, or `make` was refused.
+    """
+    upload = Upload(client, key)
+    places = asyncio.Semaphore(client.options.parallel_parts)
+
+    async def made(number: int, part: Part) -> str:
+        try:
+            return await make(upload, number, part)
+        finally:
+            places.release()
+
+    try:
+        await upload.begin()
+        tasks: list[asyncio.Task[str]] = []
+        async with asyncio.TaskGroup() as group:
+            for number, part in enumerate(parts, start=1):
+                await places.acquire()
+                tasks.append(group.create_task(made(number, part)))
+        return await upload.complete([task.result() for task in tasks], size, None)
+    except ExceptionGroup as several:
+        failed = several.exceptions[0]
+        raise failed from failed.__cause__
+    finally:
+        await settled(upload.abort(thorough=True), grace=30)

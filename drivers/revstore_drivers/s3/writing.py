@@ -118,12 +118,17 @@ class S3Writer(Writer):
         while len(self._sending) >= self._client.options.parallel_parts:
             await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
         self._check()
+        await self._client.parts.acquire()
         content, self._gathered = self._gathered, BytesIO()
         self._etags.append("")
         task = asyncio.create_task(self._part(len(self._etags), content))
         self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        task.add_done_callback(self._sent)
         await asyncio.sleep(0)  # others' turn, where many parts are given at once
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self._client.parts.release()
 
     async def _part(self, number: int, content: BytesIO) -> None:
         try:

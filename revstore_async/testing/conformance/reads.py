@@ -34,8 +34,8 @@ class Reads(Hooks):
         assert (await driver.get("folder/key")).info == found
         async with driver.open_reader("folder/key", offset=3, length=2) as reader:
             assert reader.info == found
-        assert await children(driver, "folder") == [info]
-        assert await walk(driver) == [info]
+        assert await children(driver, "folder") == [found]
+        assert await walk(driver) == [found]
 
     @pytest.mark.parametrize("key", ["missing", "folder", "folder/missing", "folder/key/below"])
     async def test_nothing_is_stored(self, driver: Driver, key: str) -> None:

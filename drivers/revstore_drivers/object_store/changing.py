@@ -1,0 +1,110 @@
+"""Copies, made by the server, and deletions."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import obstore
+
+from revstore_async.driver import FileInfo
+
+from .client import Client
+from .config import S3
+from .errors import MISSING, TOO_LARGE, Refused, of_refused
+from .listing import list_below
+from .reading import open_reader, stat
+from .stores import Store
+from .writing import open_writer
+
+_AT_ONCE: Final = 1000  # keys of one request, and of one page
+
+
+async def copy(client: Client, source: str, target: str) -> FileInfo:
+    """Copy an object: two requests. What is too large for one request passes through this process.
+
+    Raises:
+        KeyNotFound: There is no source.
+    """
+    if source == target:
+        return await stat(client, source)  # S3 refuses a copy in place of its own source that changes nothing
+
+    async def send(store: Store) -> None:
+        await obstore.copy_async(store, source, target)
+
+    try:
+        await client.ask(source, send, changes=True)
+    except Refused as refused:
+        if refused.code != TOO_LARGE:
+            raise of_refused(refused, source) from refused
+        return await _pass_on(client, source, target)
+    return await stat(client, target)
+
+
+async def _pass_on(client: Client, source: str, target: str) -> FileInfo:
+    async with (
+        open_reader(client, source, 0, None) as reader,
+        open_writer(client, target) as writer,
+    ):
+        async for piece in reader:
+            await writer.write(piece)
+        return await writer.commit()
+
+
+async def delete(client: Client, key: str) -> None:
+    """Delete an object, if it is there."""
+
+    async def send(store: Store) -> None:
+        await obstore.delete_async(store, key)
+
+    try:
+        await client.ask(key, send, changes=True)
+    except Refused as refused:
+        if refused.code != MISSING:
+            raise of_refused(refused, key) from refused
+
+
+async def delete_many(client: Client, keys: Sequence[str]) -> None:
+    """Delete objects, those that are there: on S3 a thousand in a request, elsewhere each by itself."""
+    for first in range(0, len(keys), _AT_ONCE):
+        batch = keys[first : first + _AT_ONCE]
+        if client.options.scheme == S3:
+            await _delete_batch(client, batch)
+        else:
+            await _delete_each(client, batch)
+
+
+async def _delete_batch(client: Client, keys: Sequence[str]) -> None:
+    async def send(store: Store) -> None:
+        await obstore.delete_async(store, keys)
+
+    try:
+        await client.ask(keys[0], send, changes=True)
+    except Refused as refused:
+        raise of_refused(refused, keys[0]) from refused
+
+
+async def _delete_each(client: Client, keys: Sequence[str]) -> None:
+    left = iter(keys)
+
+    async def take_turns() -> None:
+        for key in left:
+            await delete(client, key)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(min(len(keys), client.options.pool)):
+                tasks.create_task(take_turns())
+    except ExceptionGroup as several:
+        failed = several.exceptions[0]
+        raise failed from failed.__cause__
+
+
+async def delete_below(client: Client, prefix: str) -> None:
+    """Delete the objects below a prefix."""
+    after: str | None = None
+    while True:
+        page = await list_below(client, prefix, after, _AT_ONCE)
+        await delete_many(client, [info.key for info in page.entries])
+        after = page.next
+        if after is None:
+            return

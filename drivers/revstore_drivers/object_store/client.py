@@ -1,0 +1,169 @@
+"""The one way to the server: obstore's stores, the turns of requests, their tries, their errors.
+
+obstore's calls run in threads of its own. A call that is cancelled is dropped there, and with it its connection;
+whether the server has heard of it nobody knows. So a change is seen to its end (see `turns.settled`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import obstore
+
+from revstore_async.driver import FileInfo
+from revstore_async.errors import AccessDenied, DriverClosed, Unavailable
+
+from ..turns import Places, Tries, settled
+from .clock import StoreClock
+from .config import ObjectStoreOptions
+from .errors import translated
+from .stores import Store, make_store
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
+Result = TypeVar("Result")
+Send = Callable[[Store], Awaitable[Result]]
+
+MARK: Final = "revstorewrite"
+"""The name of a write's mark in an object's metadata; Azure takes letters only."""
+
+
+class Client:
+    """An open connection to a bucket.
+
+    Attributes:
+        options: How it was opened.
+        places: The requests under way.
+        clock: The store's clock.
+    """
+
+    def __init__(self, options: ObjectStoreOptions) -> None:
+        self.options = options
+        self.places = Places(options.pool)
+        self.clock = StoreClock()
+        self._store = make_store(options)
+        self._patient = make_store(options, retries=options.retries)
+        public = options.public_endpoint_url
+        self._signer = self._store if public is None else make_store(options, endpoint=public)
+        self._closed = False
+        self._bucket_seen = False
+        self._written = False
+
+    def close(self) -> None:
+        """Let no more requests go; obstore closes what nobody holds any more."""
+        self._closed = True
+
+    @property
+    def store(self) -> Store:
+        """The store that tries once."""
+        self._check()
+        return self._store
+
+    @property
+    def patient(self) -> Store:
+        """The store that tries again by itself, for the parts of uploads."""
+        self._check()
+        return self._patient
+
+    @property
+    def signer(self) -> Store:
+        """The store that signs URLs."""
+        self._check()
+        return self._signer
+
+    def _check(self) -> None:
+        if self._closed:
+            raise DriverClosed(self.options.scheme)
+
+    # ---- values
+
+    def info_of(self, key: str, meta: "ObjectMeta") -> FileInfo:
+        """Return what the store knows of an object, with times as every request tells them: in seconds."""
+        return FileInfo(
+            key, meta["size"], meta["last_modified"].replace(microsecond=0), bare(meta["e_tag"] or "")
+        )
+
+    def attributes(self, mark: str = "") -> dict[str, str]:
+        """Return the attributes of an object that is made."""
+        named = {"Storage-Class": self.options.storage_class, MARK: mark or None}
+        return {name: value for name, value in named.items() if value is not None}
+
+    # ---- requests
+
+    async def once(self, key: str, send: Send[Result]) -> Result:
+        """Send one request, now: whoever calls holds a place for it.
+
+        Raises:
+            Refused: The server refused it in a way that may mean something.
+        """
+        with translated(key, self.options.shown, self.options.scheme):
+            result = await send(self.store)
+        self._bucket_seen = True
+        return result
+
+    async def change(self, key: str, send: Send[Result]) -> Result:
+        """Send one request that changes the store, when it is its turn; a cancelled call waits for its answer."""
+        self._check()
+        async with self.places.one():
+            result = await settled(self.once(key, send))
+        self._written = True
+        return result
+
+    async def ask(self, key: str, send: Send[Result], *, changes: bool = False) -> Result:
+        """Send one request when it is its turn, and again where that may help.
+
+        Args:
+            key: What it is about, for messages.
+            send: Sends it once.
+            changes: Whether it changes the store.
+        """
+        self._check()
+        tries = Tries(self.options.retries)
+        while True:
+            try:
+                if changes:
+                    return await self.change(key, send)
+                async with self.places.one():
+                    return await self.once(key, send)
+            except Unavailable as error:
+                await tries.again(error)
+            except AccessDenied as error:
+                if not (changes and self.may_pass()):
+                    raise
+                await tries.again(error)
+
+    def may_pass(self) -> bool:
+        """Say whether a write that was denied may be allowed the next moment: others were, by these credentials.
+
+        MinIO denies one now and then whose folder goes at that moment, with the last object in it.
+        """
+        return self._written
+
+    async def check_bucket(self) -> None:
+        """Make sure once that there is a bucket: the 404 of a HEAD does not say what is missing.
+
+        Raises:
+            InvalidStoreURL: There is none.
+        """
+        if self._bucket_seen:
+            return
+
+        async def look(store: Store) -> None:
+            await anext(obstore.list(store, chunk_size=1), None)
+
+        await self.ask("", look)
+
+    def now(self) -> float:
+        """Return the time on this side, in seconds of a monotonic clock."""
+        return asyncio.get_running_loop().time()
+
+
+def bare(etag: str) -> str:
+    """Return an etag as every request tells it: some quote it, some don't."""
+    return etag.strip('"')
+
+
+def quoted(etag: str) -> str:
+    """Return an etag as a condition names it."""
+    return f'"{etag}"'
