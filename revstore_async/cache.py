@@ -9,7 +9,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final, TypeVar, cast
 
-from .digest import Digest
 from .errors import InvalidArgument
 
 CACHE_SIZE: Final = 64 << 20
@@ -21,13 +20,16 @@ ENTRY_LIMIT: Final = 1 << 20
 FACTS_SIZE: Final = 8 << 20
 """Bytes of what is known of content, which outlives the content: some 16,000 manifests."""
 
+GUESSES_SIZE: Final = 4 << 20
+"""Bytes of what tags pointed at: some 8,000 tags."""
+
 _OVERHEAD: Final = 400  # bytes of an entry beside its content: digest, key, node and the object's own head
 
 Value = TypeVar("Value")
 
 
 class Cache:
-    """Values by digest, of several types side by side.
+    """Values by digest, or by another text, of several types side by side.
 
     Args:
         size: Bytes to keep at most; 0 keeps nothing.
@@ -41,34 +43,34 @@ class Cache:
             raise InvalidArgument("size", size, "it is negative; 0 keeps nothing")
         self._size = size
         self._used = 0
-        self._entries: OrderedDict[tuple[type, Digest], tuple[object, int]] = OrderedDict()
+        self._entries: OrderedDict[tuple[type, str], tuple[object, int]] = OrderedDict()
 
     @property
     def used(self) -> int:
         """Bytes that are kept, with an estimate of what holds them."""
         return self._used
 
-    def find(self, kind: type[Value], digest: Digest) -> Value | None:
-        """Return what of that type is kept under a digest; None where nothing is."""
-        place = (kind, digest)
+    def find(self, kind: type[Value], name: str) -> Value | None:
+        """Return what of that type is kept under a name; None where nothing is."""
+        place = (kind, name)
         entry = self._entries.get(place)
         if entry is None:
             return None
         self._entries.move_to_end(place)
         return cast("Value", entry[0])
 
-    def keep(self, digest: Digest, value: object, size: int = 0) -> None:
-        """Keep a value that the digest determines, if it is small; what was unused for longest gives way.
+    def keep(self, name: str, value: object, size: int = 0) -> None:
+        """Keep a value that the name determines, if it is small; what was unused for longest gives way.
 
         Args:
-            digest: Its digest, verified.
+            name: Its digest, verified; of a guess, what it is about.
             value: What is found by its type again.
             size: The bytes that it takes.
         """
         taken = size + _OVERHEAD
         if size > ENTRY_LIMIT or taken > self._size:
             return
-        place = (type(value), digest)
+        place = (type(value), name)
         _, before = self._entries.pop(place, (None, 0))
         self._entries[place] = (value, taken)
         self._used += taken - before
@@ -89,17 +91,21 @@ class Caches:
     Attributes:
         content: Content, and what was made of it.
         facts: What is known of content, small and the same for ever.
+        guesses: What tags pointed at when they were last asked for. It is never an answer: it says what to ask
+            for at the same time as the tag.
     """
 
     content: Cache
     facts: Cache
+    guesses: Cache
 
     @classmethod
     def of(cls, size: int) -> "Caches":
         """Return empty ones, the first of that many bytes."""
-        return cls(Cache(size), Cache(FACTS_SIZE))
+        return cls(Cache(size), Cache(FACTS_SIZE), Cache(GUESSES_SIZE if size else 0))
 
     def clear(self) -> None:
         """Forget everything."""
         self.content.clear()
         self.facts.clear()
+        self.guesses.clear()

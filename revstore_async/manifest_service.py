@@ -4,10 +4,13 @@ The manifest service puts the stores together. Its name is Docker Distribution's
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from .concurrency import gather, gather_map
+from .cache import Cache
+from .concurrency import alongside, gather, gather_map
 from .digest import Digest
 from .driver import Driver
 from .errors import (
@@ -22,6 +25,7 @@ from .errors import (
 from .incoming_manifests import IncomingManifest, take_apart
 from .layers import LayerStore
 from .manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCTET_STREAM, Descriptor
+from .media_types import KeptType
 from .names import RepositoryName, Tag, tag_or_digest
 from .policy import Policy
 from .references import References
@@ -31,6 +35,8 @@ from .stored_manifests import StoredKind
 from .tag_changes import Expected, TagState, check_expected
 from .tags import TagStore
 from .threads import digest_of, in_thread_if_large
+
+R = TypeVar("R")
 
 _SCHEMA1 = {DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED}
 _TRIES = 5  # how often all is asked again when the answers are too old to rely on
@@ -71,10 +77,12 @@ class ManifestService:
         layers: LayerStore,
         driver: Driver,
         policy: Policy,
+        guesses: Cache,
     ) -> None:
         self._name = name
         self._revisions = revisions
         self._tags = tags
+        self._guesses = guesses
         self._at_once = driver.capabilities.connections
         self._references = References(name, revisions, layers, self._at_once)
         self._policy = policy
@@ -85,7 +93,8 @@ class ManifestService:
         """Return a manifest by tag or digest.
 
         By digest one round trip, two if it is signed; by tag one more; one more for a manifest that does not
-        tell its own media type.
+        tell its own media type. By a tag that still points at what it did when it was last asked for, without
+        signatures, it is one round trip: both are asked for together.
 
         Args:
             reference: A tag, or a digest.
@@ -100,13 +109,9 @@ class ManifestService:
             ManifestUnknown: The repository has no such revision.
             Damaged: What is stored is not what it must be; the error names it.
         """
-        digest = await self._resolve(reference)
-        revision = await (self._revisions.get(digest) if signatures else self._revisions.served(digest))
-        kind = await self._revisions.kind(digest, revision.payload)
-        media_type = await self._media_type(digest, kind)
-        if media_type not in _SCHEMA1:
-            return Manifest(revision.payload, media_type, digest, revision.signatures)
-        return await self._merged(revision, whole=signatures or kind.schema1)
+        if signatures:
+            return await self._get(await self._resolve(reference), signatures=True)
+        return await self._at(reference, self._get)
 
     async def stat(self, reference: str) -> Descriptor:
         """Return what `get` would serve, without the bytes: the media type, the digest, the size in bytes.
@@ -124,7 +129,25 @@ class ManifestService:
             ManifestUnknown: The repository has no such revision.
             Damaged: What is stored is not what it must be; the error names it.
         """
-        digest = await self._resolve(reference)
+        found = await self.head(reference)
+        return found.descriptor if isinstance(found, Manifest) else found
+
+    async def head(self, reference: str) -> Descriptor | Manifest:
+        """Return what `stat` would; for Docker schema 1 the manifest, which had to be merged to tell.
+
+        Costs and errors are those of `stat`.
+        """
+        return await self._at(reference, self._head)
+
+    async def _get(self, digest: Digest, *, signatures: bool = False) -> Manifest:
+        revision = await (self._revisions.get(digest) if signatures else self._revisions.served(digest))
+        kind = await self._revisions.kind(digest, revision.payload)
+        media_type = await self._media_type(digest, kind)
+        if media_type not in _SCHEMA1:
+            return Manifest(revision.payload, media_type, digest, revision.signatures)
+        return await self._merged(revision, whole=signatures or kind.schema1)
+
+    async def _head(self, digest: Digest) -> Descriptor | Manifest:
         kind = await self._revisions.stat(digest)
         if kind is not None and (media_type := await self._media_type(digest, kind)) not in _SCHEMA1:
             return Descriptor(media_type, digest, kind.size)
@@ -133,8 +156,7 @@ class ManifestService:
         media_type = await self._media_type(digest, kind)
         if media_type not in _SCHEMA1:
             return Descriptor(media_type, digest, kind.size)
-        served = await self._merged(revision, whole=False)
-        return Descriptor(served.media_type, served.digest, len(served.content))
+        return await self._merged(revision, whole=False)
 
     async def exists(self, reference: str) -> bool:
         """Say whether a manifest is there, by tag or digest. One round trip; by tag two.
@@ -165,9 +187,9 @@ class ManifestService:
     ) -> StoredManifest:
         """Verify and store a manifest, add its signatures to those stored, and set tags.
 
-        Two round trips; with tags three: content together with all checks, then links, then the tags. What is
-        wrong is collected: one error tells all of it. A manifest with a subject is one of its referrers from
-        then on.
+        Two round trips; with tags three: content together with all checks, then links, then the tags. One more
+        for a manifest that does not declare the type that it came as, nor shows it by its form. What is wrong is
+        collected: one error tells all of it. A manifest with a subject is one of its referrers from then on.
 
         Each tag is a switch of its own. All are judged before any is announced; yet where another writer comes
         in between, one may be refused when others were set.
@@ -193,8 +215,9 @@ class ManifestService:
             DigestMismatch: It has another digest.
             VerificationFailed: All else that is wrong: `ManifestNameMismatch`, `ManifestTagMismatch`,
                 `SignatureMismatch` and its kin, `NotTrusted`, `BlobUnknown` and `ManifestUnknown` for what it
-                refers to, `Damaged` for what is damaged of that. Content may have been written, which nothing
+                refers to, `Damaged` for a damaged link to a manifest. Content may have been written, which nothing
                 refers to; no link was.
+            MediaTypeConflict: It does not declare its type, and is stored as another than it came with.
             TagChanged: A tag is not as expected. It was not moved; the manifest may be stored by its digest.
             TagImmutable: The policy forbids to move a tag; as before.
             TagContended: Others changed a tag each of 100 times; as before.
@@ -216,14 +239,14 @@ class ManifestService:
         if incoming.errors:
             missing = await self._references.missing(incoming.document) if wanted else ()
             raise VerificationFailed(self._name, (*incoming.errors, *missing))
-        kept = None if media_type is None or incoming.document.declared else incoming.document.media_type
-        states, signed = await self._write(revision, incoming, names, kept, check_layers=wanted)
+        came_as = None if media_type is None or incoming.document.declared else incoming.document.media_type
+        states, signed, kept = await self._write(revision, incoming, names, came_as, check_layers=wanted)
         changes, subject = self._tags.changes, incoming.document.subject
         for state in states:
             changes.judge(state, revision, expected)
         await gather(
             gather_map(lambda state: changes.announce(state, revision), states, limit=self._at_once),
-            self._revisions.link(revision, signed, subject=subject.digest if subject else None),
+            self._revisions.link(revision, signed, subject=subject.digest if subject else None, kept=kept),
         )
         await gather_map(lambda state: changes.switch(state, revision, expected), states, limit=self._at_once)
         return StoredManifest(revision, incoming.document.media_type, len(document), names, subject)
@@ -271,6 +294,29 @@ class ManifestService:
         target = tag_or_digest(reference)
         return await self._tags.resolve(target) if isinstance(target, Tag) else target
 
+    async def _at(self, reference: str, read: Callable[[Digest], Coroutine[Any, Any, R]]) -> R:
+        """Read what a reference names; beside the tag, already what it named when it was last asked for.
+
+        The guess is an answer only if the tag still points at it. Where reading it fails it is read once more:
+        it may have been stored since.
+        """
+        target = tag_or_digest(reference)
+        if not isinstance(target, Tag):
+            return await read(target)
+        place = f"{self._name}:{target}"
+        guess = self._guesses.find(Digest, place)
+        if guess is None or not self._revisions.plain(guess):
+            digest = await self._tags.resolve(target)
+            self._guesses.keep(place, digest, len(digest))
+            return await read(digest)
+        async with alongside(read(guess)) as reading:
+            digest = await self._tags.resolve(target)
+            if digest == guess:
+                with suppress(RevstoreError):
+                    return await reading
+        self._guesses.keep(place, digest, len(digest))
+        return await read(digest)
+
     async def _media_type(self, digest: Digest, kind: StoredKind) -> str:
         """Return a revision's media type; one request where the document does not tell it."""
         kept = None if kind.declared else await self._revisions.media_type(digest)
@@ -290,23 +336,27 @@ class ManifestService:
         media_type: str | None,
         *,
         check_layers: bool,
-    ) -> tuple[Sequence[TagState], Sequence[Digest]]:
+    ) -> tuple[Sequence[TagState], Sequence[Digest], KeptType | None]:
         """Write content and ask about all that it relies on, together; anew if that took too long to rely on."""
         loop = asyncio.get_running_loop()
+        payload, signatures = incoming.payload, incoming.signatures
         for _ in range(_TRIES):
             asked = loop.time()
-            signed, missing, states, _ = await gather(
-                self._revisions.write_content(
-                    revision, incoming.payload, incoming.signatures, media_type=media_type
-                ),
+            signed, missing, states, (_, kept) = await gather(
+                self._revisions.write_content(revision, payload, signatures),
                 self._references.missing(incoming.document) if check_layers else _nothing(),
                 gather_map(self._tags.changes.look, tags, limit=self._at_once),
-                self._revisions.check_room(revision, incoming.signatures),
+                gather(
+                    self._revisions.check_room(revision, payload, signatures),
+                    self._revisions.check_media_type(
+                        revision, media_type, apparent=incoming.document.apparent
+                    ),
+                ),
             )
             if missing:
                 raise VerificationFailed(self._name, tuple(missing))
             if loop.time() - asked <= self._policy.link_within.total_seconds():
-                return states, signed
+                return states, signed, kept
         reason = f"each of {_TRIES} times it took longer than Policy.link_within, {self._policy.link_within}"
         raise Unavailable(revision, reason)
 

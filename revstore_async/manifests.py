@@ -5,16 +5,23 @@ schema 1 and schema 2.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from . import strictjson
 from .digest import Digest
-from .errors import InvalidDigest, InvalidManifest, ManifestTooLarge
+from .errors import InvalidDigest, InvalidManifest, ManifestTooLarge, TooManyReferences
 
 MANIFEST_LIMIT: Final = 4 << 20
 """Bytes of a manifest at most; the OCI distribution spec has registries take at least this."""
+
+REFERENCE_LIMIT: Final = 4096
+"""Entries that a manifest's list of layers or manifests may have.
+
+Images have below 128 layers, for that is where overlay file systems end; artifacts that hold a file a layer, and
+indexes that clients keep of referrers, have hundreds, some thousands. Each entry is asked for in two requests.
+"""
 
 DOCKER_SCHEMA1: Final = "application/vnd.docker.distribution.manifest.v1+json"
 DOCKER_SCHEMA1_SIGNED: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
@@ -86,6 +93,7 @@ class ManifestDocument:
     Attributes:
         media_type: Its type.
         declared: Whether the type stands in the document itself, or follows from its form as schema 1's does.
+        apparent: Whether a reader who is given the document alone finds this type: declared, or told by its form.
         name: The repository that a schema 1 manifest names; None in any other.
         tag: The tag that a schema 1 manifest names; None in any other.
         blobs: Config and layers that a registry must have for it, each once, in the document's order.
@@ -96,6 +104,7 @@ class ManifestDocument:
 
     media_type: str
     declared: bool
+    apparent: bool
     name: str | None = None
     tag: str | None = None
     blobs: tuple[Descriptor, ...] = ()
@@ -123,6 +132,7 @@ def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocu
         ManifestTooLarge: It has more than 4 MiB.
         InvalidJSON: It is not strict JSON, or not an object (see `revstore_async.strictjson`).
         InvalidManifest: A member is missing or wrong, or the media type is another than the document's own.
+        TooManyReferences: A list of layers or manifests has more than `REFERENCE_LIMIT` entries.
     """
     if len(content) > MANIFEST_LIMIT:
         raise ManifestTooLarge(len(content), MANIFEST_LIMIT)
@@ -155,6 +165,7 @@ def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocu
     return ManifestDocument(
         media_type=kind,
         declared=declared,
+        apparent=declared or kind == type_by_form(members),
         blobs=_each_once(config + layers),
         manifests=_each_once(manifests),
         subject=None if subject is None else _descriptor(subject, "subject"),
@@ -229,11 +240,16 @@ def _media_type(members: Mapping[str, object], given: str | None) -> tuple[str, 
 def _schema1(members: Mapping[str, object], kind: str) -> ManifestDocument:
     if _version(members) != 1:
         raise InvalidManifest("schemaVersion", "it is not 1")
+    own = members.get("mediaType")
+    if own is not None and not (isinstance(own, str) and own in _SCHEMA1):
+        # Whoever goes by it reads other members than are judged here.
+        raise InvalidManifest("mediaType", f"it is {str(own)[:100]!r}, which is not Docker schema 1")
     _check_names(members, "")
     layers = members.get("fsLayers")
     history = members.get("history")
     if not isinstance(layers, list) or not layers:
         raise InvalidManifest("fsLayers", "it is not a list of at least one layer")
+    _check_count(layers, "fsLayers")
     if not isinstance(history, list) or len(history) != len(layers):
         raise InvalidManifest("history", "it is not a list of as many entries as there are layers")
     blobs = []
@@ -244,6 +260,7 @@ def _schema1(members: Mapping[str, object], kind: str) -> ManifestDocument:
     return ManifestDocument(
         media_type=kind,
         declared=True,
+        apparent=True,
         name=_member(members, "name", ""),
         tag=_member(members, "tag", ""),
         blobs=_each_once(tuple(blobs)),
@@ -253,7 +270,14 @@ def _schema1(members: Mapping[str, object], kind: str) -> ManifestDocument:
 def _descriptors(value: object, member: str) -> tuple[Descriptor, ...]:
     if not isinstance(value, list):
         raise InvalidManifest(member, "it is not a list")
+    _check_count(value, member)
     return tuple(_descriptor(item, f"{member}[{index}]") for index, item in enumerate(value))
+
+
+def _check_count(entries: Sequence[object], member: str) -> None:
+    if len(entries) > REFERENCE_LIMIT:
+        reason = f"it has {len(entries)} entries, over the limit of {REFERENCE_LIMIT}"
+        raise TooManyReferences(member, reason, len(entries), REFERENCE_LIMIT)
 
 
 def _descriptor(value: object, member: str) -> Descriptor:

@@ -43,11 +43,7 @@ class References:
         return [error for error in (*blobs, *manifests) if error is not None]
 
     async def _missing_blob(self, digest: Digest) -> RevstoreError | None:
-        try:
-            found = await self._layers.confirm(digest)
-        except Damaged as error:
-            return error
-        return None if found else BlobUnknown(digest, self._name)
+        return None if await self._layers.confirm(digest) else BlobUnknown(digest, self._name)
 
     async def _missing_manifest(self, digest: Digest) -> RevstoreError | None:
         try:

@@ -9,7 +9,7 @@ that lists is found as well. Sources: OCI distribution spec, "Listing Referrers"
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from .concurrency import gather, gather_map
@@ -25,7 +25,10 @@ from .stored_manifests import StoredDocument, listed_manifests, read_stored
 from .threads import in_thread_if_large
 
 PAGE_BYTES: Final = MANIFEST_LIMIT - 1024
-"""Bytes of a page at most, written as JSON: clients read no more of an index than of any manifest."""
+"""Bytes of a page at most, as `written`: clients read no more of an index than of any manifest."""
+
+READ_BYTES: Final = 8 * MANIFEST_LIMIT
+"""Bytes of manifests after which no more of them are read for a page, whatever it shows of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Referrer:
     Attributes:
         descriptor: Its media type, digest and size in bytes. The artifact type is its own; where an image
             manifest has none, its config's media type.
-        annotations: The manifest's own annotations.
+        annotations: The manifest's own annotations; none where a page of its own could not hold them.
     """
 
     descriptor: Descriptor
@@ -106,7 +109,8 @@ class ReferrerStore:
             subject: The digest of the manifest that is referred to.
             artifact_type: Only referrers of this type; None for all.
             limit: Manifests that are looked at for the page, at most. It also ends where it would be larger,
-                written as JSON, than clients read (`PAGE_BYTES`); one referrer larger than that stands alone.
+                written as JSON, than clients read (`PAGE_BYTES`), and where what was read for it comes to
+                `READ_BYTES`. A referrer that is larger than a page is told of without its annotations.
             last: Only referrers whose digests come after this one; it need not exist.
 
         Raises:
@@ -184,29 +188,32 @@ class ReferrerStore:
             return error
 
     async def _read_all(self, digests: Sequence[Digest], wanted: "_Wanted") -> "_Found":
-        """Read manifests, in their order, until what is to be told of them fills a page."""
+        """Read manifests, in their order, until what is to be told of them fills a page, or enough was read."""
         found: _Found = {}
-        size = 0
+        told = seen = 0
 
         async def read(digest: Digest) -> None:
-            nonlocal size
-            if size <= PAGE_BYTES:
-                found[digest] = told = await self._read(digest, wanted)
-                size += told.size if isinstance(told, _Told) else 0
+            nonlocal told, seen
+            if told > PAGE_BYTES or seen > READ_BYTES:
+                return
+            revision = await self._revision(digest)
+            if not isinstance(revision, Revision):
+                found[digest] = revision
+                return
+            seen += len(revision.payload)
+            found[digest] = each = await self._tell(revision, wanted)
+            told += each.size if isinstance(each, _Told) else 0
 
         await gather_map(read, digests, limit=self._driver.capabilities.connections)
         return found
 
-    async def _read(self, digest: Digest, wanted: "_Wanted") -> "_Told | Damaged | ObjectTooLarge | None":
-        revision = await self._revision(digest)
-        if not isinstance(revision, Revision):
-            return revision
+    async def _tell(self, revision: Revision, wanted: "_Wanted") -> "_Told | Damaged | None":
         payload = revision.payload
         document = await in_thread_if_large(len(payload), read_stored, payload)
         if document.subject != wanted.subject or wanted.artifact_type not in {None, document.artifact_type}:
             return None
         try:
-            kept = None if document.declared else await self._revisions.media_type(digest)
+            kept = None if document.declared else await self._revisions.media_type(revision.digest)
         except Damaged as error:
             return error
         return await in_thread_if_large(len(payload), _told, revision, document, kept)
@@ -218,6 +225,16 @@ def fallback_tag(subject: Digest) -> Tag:
     Source: OCI distribution spec, "Referrers Tag Schema": algorithm and value are cut to 32 and 64 characters.
     """
     return Tag(re.sub(r"[^A-Za-z0-9._-]", "-", f"{subject.algorithm[:32]}-{subject.hex[:64]}"))
+
+
+def written(members: Mapping[str, object]) -> bytes:
+    """Return members as JSON in the fewest bytes: UTF-8, with escapes only for what it has no form for.
+
+    Read out of a manifest, they take no more bytes than they took there.
+    """
+    # A surrogate by itself is written as the JSON escape that it was read from.
+    text = json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +261,14 @@ def _told(revision: Revision, document: StoredDocument, kept: str | None) -> _To
     media_type = kept or document.media_type or OCTET_STREAM
     descriptor = Descriptor(media_type, revision.digest, len(revision.payload), document.artifact_type)
     referrer = Referrer(descriptor, document.annotations)
-    # As ASCII, and with the comma after it: nobody who serves it writes more.
-    return _Told(referrer, len(json.dumps(referrer.members())) + 2)
+    size = len(written(referrer.members()))
+    if size > PAGE_BYTES:
+        referrer = Referrer(descriptor)
+        size = len(written(referrer.members()))
+    if size > PAGE_BYTES:  # another program took it; what is no media type names no artifact
+        referrer = Referrer(replace(descriptor, artifact_type=None))
+        size = len(written(referrer.members()))
+    return _Told(referrer, size + 1)  # and the comma after it
 
 
 def _page(

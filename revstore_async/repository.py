@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from . import inventory
 from .blobs import BlobStore
+from .bodies import MEMORY, Budget
 from .cache import CACHE_SIZE, Caches
 from .concurrency import gather, gather_map
 from .digest import Digest
@@ -48,7 +49,9 @@ class Repository:
         self.revisions: Final = RevisionStore(name, blobs, driver, layout)
         self.referrers: Final = ReferrerStore(name, self.revisions, driver, layout)
         self.tags: Final = TagStore(name, self.revisions, driver, layout, policy)
-        self.manifests: Final = ManifestService(name, self.revisions, self.tags, self.blobs, driver, policy)
+        self.manifests: Final = ManifestService(
+            name, self.revisions, self.tags, self.blobs, driver, policy, blobs.caches.guesses
+        )
         self._driver = driver
         self._layout = layout
 
@@ -81,9 +84,11 @@ class Registry:
         layout: Where things lie; `SEED` reads what Docker Distribution's first draft wrote.
         policy: What is demanded of manifests and tags.
         cache_size: Bytes of small content to keep in memory, such as manifests; 0 keeps nothing.
+        memory: Bytes of layers on their way in that are gathered in memory, of all calls together. Each call holds
+            up to a part (`Capabilities.part_size`) while its sender sends; who finds no room waits.
 
     Raises:
-        InvalidArgument: The cache's size is negative.
+        InvalidArgument: The cache's size is negative, or the memory is none.
 
     Attributes:
         driver: The storage.
@@ -98,6 +103,7 @@ class Registry:
         layout: Layout = CURRENT,
         policy: Policy | None = None,
         cache_size: int = CACHE_SIZE,
+        memory: int = MEMORY,
     ) -> None:
         self.driver: Final = driver
         self.layout: Final = layout
@@ -105,7 +111,7 @@ class Registry:
             driver
         )  # what the stores ask: it opens and closes with `driver`
         self._caches: Final = Caches.of(cache_size)
-        self.blobs: Final = BlobStore(self._reads, layout, self._caches)
+        self.blobs: Final = BlobStore(self._reads, layout, self._caches, Budget(memory))
         self._policy: Final = policy or Policy()
 
     @classmethod
@@ -116,6 +122,7 @@ class Registry:
         layout: Layout = CURRENT,
         policy: Policy | None = None,
         cache_size: int = CACHE_SIZE,
+        memory: int = MEMORY,
         **options: object,
     ) -> "Registry":
         """Return the registry at a store URL; it opens on entering its `async with` block.
@@ -125,14 +132,16 @@ class Registry:
             layout: Where things lie.
             policy: What is demanded of manifests and tags.
             cache_size: Bytes of small content to keep in memory, such as manifests; 0 keeps nothing.
+            memory: Bytes of layers on their way in that are gathered in memory, of all calls together.
             **options: For the driver: what the URL leaves open.
 
         Raises:
-            InvalidArgument: The cache's size is negative.
+            InvalidArgument: The cache's size is negative, or the memory is none.
             InvalidStoreURL: The URL or an option is not understood.
             MissingExtra: The driver needs packages that are not installed.
         """
-        return cls(open_driver(url, **options), layout=layout, policy=policy, cache_size=cache_size)
+        driver = open_driver(url, **options)
+        return cls(driver, layout=layout, policy=policy, cache_size=cache_size, memory=memory)
 
     def __repr__(self) -> str:
         return f"Registry({self.driver!r})"
@@ -193,7 +202,8 @@ class Registry:
         """Forget the uploads of all repositories that nobody went on with for that long; return how many.
 
         One request for each 1,000 objects of uploads, and four for each that is forgotten. What killed calls
-        left is forgotten with them, and the driver's unfinished writes. Bytes count from the end of the call that
+        left is forgotten with them, and what finished ones left, which is not counted, and the driver's unfinished
+        writes. What a newer engine wrote is left alone. Bytes count from the end of the call that
         sends them: the time must be longer than any call may take.
 
         Raises:

@@ -14,22 +14,15 @@ from .blobs import BlobStore
 from .concurrency import gather, gather_map
 from .digest import Digest
 from .driver import Driver, entries
-from .errors import (
-    InvalidManifest,
-    KeyNotFound,
-    LinkDangling,
-    ManifestTooLarge,
-    ManifestUnknown,
-    ObjectTooLarge,
-    RecordDamaged,
-)
+from .errors import LinkDangling, ManifestTooLarge, ManifestUnknown, ObjectTooLarge
 from .layout import Layout, Place, ReferrerLink, RevisionLink, RevisionMediaType, SignatureLink
 from .links import Link, LinkStore, expect
 from .manifests import MANIFEST_LIMIT, check_media_type
+from .media_types import KeptType, MediaTypeStore
 from .names import RepositoryName
 from .signature_store import SignatureStore
 from .signatures import Signature, verify
-from .stored_manifests import StoredKind, kind_of, read_stored
+from .stored_manifests import StoredDocument, StoredKind, kind_of, read_stored
 from .threads import digest_of, in_thread_if_large
 
 
@@ -71,6 +64,7 @@ class RevisionStore:
         self._links = LinkStore(driver)
         self._layout = layout
         self._signatures = SignatureStore(name, blobs, driver, layout)
+        self._media_types = MediaTypeStore(name, driver, layout)
 
     def _key(self, digest: Digest) -> str:
         return self._layout.key(RevisionLink(self._name, digest))
@@ -135,13 +129,22 @@ class RevisionStore:
             self._blobs.caches.facts.keep(digest, kind)
         return kind
 
+    def plain(self, digest: Digest) -> bool:
+        """Say whether a revision was read before and is served as it is stored, which Docker schema 1 is not.
+
+        No request.
+        """
+        known = self._known(digest)
+        return known is not None and not known.schema1
+
     async def stat(self, digest: Digest) -> StoredKind | None:
         """Return what is known of a revision that was read before, if link and content are there still.
 
         One round trip, two requests; the content is stated, not read.
 
         Returns:
-            None for one that must be read to tell: it was not read before, or the content has another size.
+            None for one that must be read to tell: it was not read before, the content has another size, or it
+            is Docker schema 1, which is served with its signatures.
 
         Raises:
             ManifestUnknown: The repository has no such revision.
@@ -149,7 +152,7 @@ class RevisionStore:
             LinkDangling: The payload is linked but not stored.
         """
         kind = self._known(digest)
-        if kind is None:
+        if kind is None or kind.schema1:
             return None
         key = self._key(digest)
         link, found = await gather(self._links.find(key), self._blobs.present(digest))
@@ -178,14 +181,7 @@ class RevisionStore:
         Raises:
             RecordDamaged: What is kept is no media type.
         """
-        key = self._layout.key(RevisionMediaType(self._name, digest))
-        try:
-            file = await self._driver.get(key, limit=1024)
-            return check_media_type(file.content.decode("ascii"))
-        except KeyNotFound:
-            return None
-        except (UnicodeDecodeError, InvalidManifest, ObjectTooLarge) as error:
-            raise RecordDamaged(key, "it is not a media type") from error
+        return await self._media_types.find(digest)
 
     async def enumerate(self) -> AsyncIterator[RevisionInfo]:
         """Yield each revision of the repository, in the order of their digests. One request for 1,000 keys.
@@ -210,12 +206,14 @@ class RevisionStore:
         Args:
             payload: The manifest, unsigned.
             signatures: Signatures of it; each is verified.
-            media_type: To keep beside the link, for a manifest that does not tell it itself.
+            media_type: The type that it came with: kept beside the link where the manifest neither declares a
+                type nor tells this one by its form, which is one round trip more.
 
         Raises:
             ManifestTooLarge: The payload has more than 4 MiB.
             InvalidManifest: The media type is none.
-            InvalidSignature: A signature does not verify; nothing was written.
+            InvalidSignature: A signature does not verify; nothing was written. Or there is no room for them.
+            MediaTypeConflict: Another type is kept of the same manifest.
         """
         if len(payload) > MANIFEST_LIMIT:
             raise ManifestTooLarge(len(payload), MANIFEST_LIMIT)
@@ -224,31 +222,55 @@ class RevisionStore:
         signed = tuple(signatures)
         await to_thread.run_sync(verify, payload, signed)
         digest = await digest_of(payload)
-        stored, _ = await gather(
-            self.write_content(digest, payload, signed, media_type=media_type),
-            self.check_room(digest, signed),
+        kind = await self.kind(digest, payload)
+        given = None if kind.declared else media_type
+        stored, _, kept = await gather(
+            self.write_content(digest, payload, signed),
+            self.check_room(digest, payload, signed),
+            self.check_media_type(digest, given, apparent=given == kind.media_type),
         )
-        await self.link(digest, stored)
+        await self.link(digest, stored, kept=kept)
         return digest
 
-    async def check_room(self, digest: Digest, signatures: Sequence[Signature]) -> None:
+    async def check_room(self, digest: Digest, payload: bytes, signatures: Sequence[Signature]) -> None:
         """Check that signatures can be added to those stored. One request; none without signatures.
+
+        A round trip more, and a request for each stored signature, where those and these might come to more than
+        4 MiB: with more than a hundred stored, or a large payload of schema 1.
 
         Raises:
             TooManySignatures: There would be more than `SIGNATURE_LIMIT`.
+            SignaturesTooLarge: Written together they would be larger than is taken back.
             ChainWithoutKeyID: One of these can stand only alone in a document, and there are others.
         """
-        await self._signatures.check_room(digest, signatures)
+        if signatures:
+            schema1 = (await self.kind(digest, payload)).schema1
+            await self._signatures.check_room(digest, signatures, payload if schema1 else None)
+
+    async def check_media_type(
+        self, digest: Digest, media_type: str | None, *, apparent: bool
+    ) -> KeptType | None:
+        """Return what `link` must keep for a manifest to be served as this type. One request; none without a type.
+
+        Args:
+            digest: The revision.
+            media_type: The type that it came with; None where it declares one, or came with none.
+            apparent: Whether its form tells the same type.
+
+        Raises:
+            MediaTypeConflict: Another type is kept of it.
+        """
+        if media_type is None:
+            return None
+        return await self._media_types.judge(digest, media_type, apparent=apparent)
 
     async def write_content(
         self,
         digest: Digest,
         payload: bytes,
         signatures: Sequence[Signature],
-        *,
-        media_type: str | None = None,
     ) -> Sequence[Digest]:
-        """Store what `link` makes visible: the payload, the signatures, the media type. One round trip.
+        """Store what `link` makes visible: the payload and the signatures. One round trip.
 
         Nothing is verified here but the payload's digest.
 
@@ -256,43 +278,51 @@ class RevisionStore:
             digest: The payload's digest.
             payload: The manifest, unsigned.
             signatures: Signatures of it.
-            media_type: To keep beside the link, in place of one that is kept; None to keep none.
 
         Returns:
             The digests of the signatures.
         """
-
-        async def keep_media_type() -> None:
-            if media_type is not None:
-                key = self._layout.key(RevisionMediaType(self._name, digest))
-                await self._driver.put(key, media_type.encode())
-
-        stored, _, _ = await gather(
+        stored, _ = await gather(
             gather_map(
                 self._blobs.put,
                 [signature.blob for signature in signatures],
                 limit=self._driver.capabilities.connections,
             ),
             self._blobs.put(payload, digest=digest),
-            keep_media_type(),
         )
         return [descriptor.digest for descriptor in stored]
 
     async def link(
-        self, digest: Digest, signatures: Iterable[Digest] = (), *, subject: Digest | None = None
+        self,
+        digest: Digest,
+        signatures: Iterable[Digest] = (),
+        *,
+        subject: Digest | None = None,
+        kept: KeptType | None = None,
     ) -> None:
         """Make stored content a revision of this repository, with these signatures. One round trip.
+
+        One more where a media type is to be kept that was not there: without it, nobody may see the revision.
 
         Args:
             digest: The digest of the payload.
             signatures: The digests of signatures of it.
             subject: The manifest that it is about, among whose referrers it is listed from now on.
+            kept: What `check_media_type` returned.
+
+        Raises:
+            MediaTypeConflict: Another type has been kept of it since; nothing was linked.
         """
+        if kept is not None and not kept.stored:
+            await self._media_types.keep(digest, kept.media_type)
         links = self._signature_links(digest, signatures)
         if subject is not None:
             links.append((self._layout.key(ReferrerLink(self._name, subject, digest)), digest))
         links.append((self._key(digest), digest))
-        await self._write_links(links)
+        if kept is None or not kept.stored:
+            await self._write_links(links)
+        else:  # a deletion may have taken it meanwhile, as it may have taken the links
+            await gather(self._write_links(links), self._media_types.renew(digest, kept.media_type))
 
     async def add_signatures(self, digest: Digest, signatures: Iterable[Signature]) -> None:
         """Add signatures to a stored revision. Three round trips: its payload, the signatures, their links.
@@ -306,7 +336,8 @@ class RevisionStore:
         revision = await self.get(digest, signatures=False)
         await to_thread.run_sync(verify, revision.payload, added)
         signed, _ = await gather(
-            self.write_content(digest, revision.payload, added), self.check_room(digest, added)
+            self.write_content(digest, revision.payload, added),
+            self.check_room(digest, revision.payload, added),
         )
         # Not its own link: a revision that was deleted meanwhile would be back.
         await self._write_links(self._signature_links(digest, signed))
@@ -314,18 +345,27 @@ class RevisionStore:
     async def delete(self, digest: Digest) -> None:
         """Delete a revision, and its signatures, from this repository; content stays stored.
 
-        Three round trips; four for one with a subject, among whose referrers it is no longer listed. That link
-        goes first: when the deletion dies there, repeating it still finds the revision.
+        Two round trips; one more for one with a subject, among whose referrers it is no longer listed. That link
+        goes first: when the deletion dies there, repeating it still finds the revision. Two more for one that
+        has signatures, or does not declare its media type: its own link goes before what lies beside it, so
+        that nobody sees it without, and once more after: a put that came in between relies on what was deleted
+        then, and would be there by half.
 
         Idempotent. What refers to it, as its subject, stays as well. Only the signatures that were there before
-        are deleted: a put of the same manifest at the same time keeps those that it adds.
+        are deleted: a put of the same manifest at the same time keeps those that it adds. A put that begins when
+        the last of those is gone stays whole, whichever of the two is over first. One that had begun before, and
+        whose own link is written two round trips after what it wrote together with it, is there by half.
         """
-        signed, subject = await gather(self._signatures.linked(digest), self._subject_of(digest))
-        if subject is not None:
-            await self._driver.delete(self._layout.key(ReferrerLink(self._name, subject, digest)))
+        signed, document = await gather(self._signatures.linked(digest), self._document(digest))
+        beside: list[Place] = [*signed]
+        if document is None or not document.declared:
+            beside.append(RevisionMediaType(self._name, digest))
+        if document is not None and document.subject is not None:
+            await self._driver.delete(self._layout.key(ReferrerLink(self._name, document.subject, digest)))
         await self._driver.delete(self._key(digest))
-        beside: list[Place] = [RevisionMediaType(self._name, digest), *signed]
-        await self._driver.delete_many([self._layout.key(place) for place in beside])
+        if beside:
+            await self._driver.delete_many([self._layout.key(place) for place in beside])
+            await self._driver.delete(self._key(digest))
 
     # ---- inside
 
@@ -377,12 +417,12 @@ class RevisionStore:
             lambda link: self._links.link(*link), links, limit=self._driver.capabilities.connections
         )
 
-    async def _subject_of(self, digest: Digest) -> Digest | None:
-        """Return a revision's subject; None for one that can't be told, whose content is gone or damaged.
+    async def _document(self, digest: Digest) -> StoredDocument | None:
+        """Return a revision's document; None for one whose content is gone or too large.
 
-        A link that is left for such a one shows nothing: who lists referrers asks for the revision's own link.
+        A referrer's link that is left for such a one shows nothing: who lists them asks for the revision's own.
         """
         payload = await self._fetch(digest)
         if not isinstance(payload, bytes):
             return None
-        return (await in_thread_if_large(len(payload), read_stored, payload)).subject
+        return await in_thread_if_large(len(payload), read_stored, payload)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from .digest import Digest
 from .errors import InvalidJSON, InvalidSignature, RecordDamaged
-from .manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED
+from .manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, Descriptor
 from .revisions import Revision
 from .signatures import SIGNATURE_LIMIT, Signature, serialise
 from .threads import in_thread_if_large
@@ -27,6 +27,11 @@ class Manifest:
     media_type: str
     digest: Digest
     signatures: tuple[Signature, ...] = field(repr=False)
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """Its descriptor, as it is served."""
+        return Descriptor(self.media_type, self.digest, len(self.content))
 
 
 def mergeable(signatures: Sequence[Signature]) -> Sequence[Signature]:

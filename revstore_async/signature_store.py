@@ -13,12 +13,16 @@ from .errors import (
     InvalidSignature,
     LinkDangling,
     RecordDamaged,
+    SignaturesTooLarge,
     TooManySignatures,
 )
 from .layout import Layout, SignatureLink
 from .manifests import MANIFEST_LIMIT
 from .names import RepositoryName
-from .signatures import SIGNATURE_LIMIT, Signature
+from .signatures import SIGNATURE_BYTES, SIGNATURE_LIMIT, Signature, entry_overhead
+
+TOGETHER_LIMIT: Final = MANIFEST_LIMIT - 1024
+"""Bytes of a revision's signatures, merged with it or listed, so that what is served is also taken."""
 
 _COPIES: Final = 4  # how often about a signature holds its blob's bytes: as they are, and read
 
@@ -49,23 +53,41 @@ class SignatureStore:
         read = await gather_map(self._read_one, links, limit=self._driver.capabilities.connections)
         return tuple(sorted(read, key=lambda signature: signature.sort_key))
 
-    async def check_room(self, revision: Digest, signatures: Sequence[Signature]) -> None:
-        """Check that signatures can be added to those stored. One request; none without signatures.
+    async def check_room(
+        self, revision: Digest, signatures: Sequence[Signature], payload: bytes | None
+    ) -> None:
+        """Check that signatures can be added to those stored. One request; see `RevisionStore.check_room`.
+
+        Args:
+            revision: The revision.
+            signatures: What is to be added.
+            payload: The payload with which they are merged into one document; None where they are only listed.
 
         Raises:
             TooManySignatures: There would be more than `SIGNATURE_LIMIT`.
+            SignaturesTooLarge: Written together they would be larger than is taken back.
             ChainWithoutKeyID: One of these can stand only alone in a document, and there are others.
         """
-        if not signatures:
-            return
-        stored = {link.digest for link in await self.linked(revision)}
-        added = {Digest.of(signature.blob) for signature in signatures}
-        together = len(stored | added)
+        added = {Digest.of(signature.blob): len(signature.blob) for signature in signatures}
+        stored = [link.digest for link in await self.linked(revision) if link.digest not in added]
+        together = len(stored) + len(added)
         if together > SIGNATURE_LIMIT:
             raise TooManySignatures(together, SIGNATURE_LIMIT)
         for index, signature in enumerate(signatures):
             if together > 1 and not signature.sortable:
                 raise ChainWithoutKeyID(f"signatures[{index}]")
+        around = len(payload or b"") + together * (1 if payload is None else entry_overhead(payload))
+        size = around + sum(added.values())
+        if size + len(stored) * SIGNATURE_BYTES > TOGETHER_LIMIT:
+            sizes = await gather_map(self._size, stored, limit=self._driver.capabilities.connections)
+            size += sum(sizes)
+        if size > TOGETHER_LIMIT:
+            raise SignaturesTooLarge(size, TOGETHER_LIMIT)
+
+    async def _size(self, signature: Digest) -> int:
+        """Return the bytes of a stored signature; none of one that is lost, which nobody is served."""
+        found = await self._blobs.present(signature)
+        return found.size if found else 0
 
     async def _read_one(self, place: SignatureLink) -> Signature:
         kept = self._blobs.caches.content

@@ -13,7 +13,7 @@ from typing import Final
 
 from .concurrency import gather
 from .digest import Digest
-from .driver import Condition, Driver, IfAbsent, IfMatch
+from .driver import Condition, Driver, IfAbsent, IfMatch, entries
 from .errors import (
     ConditionFailed,
     KeyNotFound,
@@ -90,13 +90,8 @@ class TagChanges:
 
     async def look(self, tag: Tag) -> TagState:
         """Return a tag as it is before a change. One round trip."""
-        (etag, current, damage), listed = await gather(
-            self._read_current(tag),
-            self._driver.list_all(self._layout.history_of(self._name, tag), limit=1),
-        )
-        return TagState(
-            tag, etag, current, damage, next(iter(read_records(self._layout, listed.entries)), None)
-        )
+        (etag, current, damage), latest = await gather(self._read_current(tag), self._latest(tag))
+        return TagState(tag, etag, current, damage, latest)
 
     def judge(self, state: TagState, digest: Digest, expected: Expected) -> None:
         """Say whether a tag may be changed from this state. No request.
@@ -119,7 +114,10 @@ class TagChanges:
         """Write what must lie in the store before a tag is switched. One round trip."""
         index = self._layout.key(TagIndex(self._name, state.tag, digest))
         if state.current and state.current.digest == digest:
-            await self._links.create(index, digest)  # it may have gone with a deletion at the same time
+            # It may have gone with a deletion at the same time. It is looked for first, as it is there nearly
+            # always: a create-only write that finds it may cost a driver a second request.
+            if not await self._links.linked(index):
+                await self._links.create(index, digest)
         else:
             await gather(self._links.create(index, digest), self._record(state, digest))
 
@@ -206,6 +204,16 @@ class TagChanges:
             if state.damage:
                 raise state.damage
             raise TagChanged(self._name, state.tag, expected, actual)
+
+    async def _latest(self, tag: Tag) -> TagRecord | None:
+        """Return the latest record of a tag, the first by its key; a store that does not sort is asked for all."""
+        folder = self._layout.history_of(self._name, tag)
+        if self._driver.capabilities.ordered_listing:
+            listed = (await self._driver.list_all(folder, limit=1)).entries
+        else:
+            found = [info async for info in entries(self._driver.list_all, folder)]
+            listed = tuple(sorted(found, key=lambda info: info.key)[:1])
+        return next(iter(read_records(self._layout, listed)), None)
 
     async def _read_current(self, tag: Tag) -> tuple[str | None, TagEvent | None, LinkDamaged | None]:
         """Return the current link's etag, what it says, or what is wrong with it."""

@@ -8,13 +8,15 @@ the place alone; they are asked about together instead of scanning on.
 
 A tag is there when its current link is. Listing the folders below `tags` instead would be fewer keys, but would
 show a tag whose first writer crashed before it set it, or whose deletion is not over.
+
+A store that lists in an order of its own is listed whole, for each page.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from .concurrency import gather_map
-from .driver import LIST_LIMIT, Driver
+from .driver import LIST_LIMIT, Driver, FileInfo, entries
 from .errors import InvalidArgument, InvalidTag, KeyNotFound
 from .layout import Layout, TagCurrent
 from .names import RepositoryName, Tag
@@ -55,6 +57,8 @@ async def list_tags(
     if limit == 0:  # OCI distribution spec, "Listing Tags": an empty list, and no way to the next
         return TagPage((), None)
     scan = _Scan(driver, layout, name, last)
+    if not driver.capabilities.ordered_listing:
+        await scan.all()
     while not scan.over and len(scan.found) <= limit:
         await scan.go_on()
         if len(scan.found) > limit >= len(scan.certain()):
@@ -83,12 +87,20 @@ class _Scan:
     def folder(self) -> str:
         return self.layout.tags_of(self.name)
 
+    async def all(self) -> None:
+        async for info in entries(self.driver.list_all, self.folder):
+            self.note(info)
+        self.over = True
+
+    def note(self, info: FileInfo) -> None:
+        place = self.layout.parse(info.key)
+        if isinstance(place, TagCurrent) and (self.last is None or place.tag > self.last):
+            self.found[place.tag] = info.modified
+
     async def go_on(self) -> None:
         page = await self.driver.list_all(self.folder, start_after=self.place, limit=LIST_LIMIT)
         for info in page.entries:
-            place = self.layout.parse(info.key)
-            if isinstance(place, TagCurrent) and (self.last is None or place.tag > self.last):
-                self.found[place.tag] = info.modified
+            self.note(info)
         self.place = page.next
         self.over = page.next is None
         if page.next is not None:

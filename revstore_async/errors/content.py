@@ -87,6 +87,18 @@ class InvalidManifest(InvalidInput):
 
 
 @dataclass(eq=False)
+class TooManyReferences(InvalidManifest):
+    """A manifest that refers to more than a registry is willing to look for.
+
+    Attributes:
+        count: How many entries the member has.
+    """
+
+    count: int
+    limit: int
+
+
+@dataclass(eq=False)
 class ManifestTooLarge(InvalidInput):
     """A manifest over the limit."""
 
@@ -201,6 +213,23 @@ class RecordDamaged(Damaged):
 
 
 @dataclass(eq=False)
+class MediaTypeConflict(Conflict):
+    """A manifest that does not tell its media type came with another one than it was pushed with before.
+
+    Attributes:
+        kept: The type as which it is stored.
+        given: The type that it came with now.
+    """
+
+    repository: str
+    digest: str
+    kept: str
+    given: str
+    says: ClassVar[str] = "manifest {digest} is kept in {repository!r} as {kept!r}, and came as {given!r}"
+    advice: ClassVar[str] = "push it as that type; to change its type, delete the manifest first"
+
+
+@dataclass(eq=False)
 class TagChanged(Conflict):
     """A tag is not at the revision that the caller expected. Nothing was changed.
 
@@ -232,12 +261,19 @@ class TagContended(Conflict):
 
 @dataclass(eq=False)
 class TagImmutable(Conflict):
-    """The repository's policy forbids to move or delete the tag."""
+    """The repository's policy forbids to move or delete the tag.
+
+    Attributes:
+        digest: Where it stays; empty where its link is damaged, or where the caller is not to know.
+    """
 
     repository: str
     tag: str
     digest: str
-    says: ClassVar[str] = "tag {tag!r} of {repository!r} is immutable and stays at {digest}"
+    says: ClassVar[str] = "tag {tag!r} of {repository!r} is immutable"
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} and stays at {self.digest}" if self.digest else super().__str__()
 
 
 @dataclass(eq=False)

@@ -71,11 +71,18 @@ class InvalidRange(InvalidInput):
 
 @dataclass(eq=False)
 class PreconditionFailed(Conflict):
-    """A condition of the request does not hold (RFC 9110, section 13). Nothing was changed."""
+    """A condition of the request does not hold (RFC 9110, section 13). Nothing was changed.
+
+    Attributes:
+        actual: What is there instead; empty where that can't be read, or the caller is not to know.
+    """
 
     condition: str
-    actual: str
-    says: ClassVar[str] = "the condition {condition} does not hold: it is {actual}"
+    actual: str = ""
+    says: ClassVar[str] = "the condition {condition} does not hold"
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}: it is {self.actual}" if self.actual else super().__str__()
 
 
 @dataclass(eq=False)

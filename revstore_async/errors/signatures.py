@@ -195,11 +195,29 @@ class ChainWithoutKeyID(InvalidSignatureSet):
 
 @dataclass(eq=False)
 class SignaturesTooLarge(InvalidSignatureSet):
-    """A list of signatures over the limit."""
+    """Signatures whose list, or merged document, would be over the limit.
+
+    Attributes:
+        size: Bytes of it.
+    """
 
     size: int
     limit: int
-    says: ClassVar[str] = "a list of signatures of {size} bytes is over the limit of {limit}"
+    says: ClassVar[str] = "signatures written together in {size} bytes are over the limit of {limit}"
+
+
+@dataclass(eq=False)
+class SignatureTooLarge(InvalidSignature):
+    """One signature over the limit.
+
+    Attributes:
+        size: Bytes of its blob.
+    """
+
+    member: str
+    size: int
+    limit: int
+    says: ClassVar[str] = "{member} has {size} bytes, over the limit of {limit}"
 
 
 @dataclass(eq=False)

@@ -84,6 +84,10 @@ class AccessPolicy(ABC):
     async def allows(self, principal: Principal, need: Need) -> bool:
         """Say whether a caller may do this."""
 
+    async def sees(self, principal: Principal, name: RepositoryName) -> bool:
+        """Say whether the catalog names this repository to a caller who may have the catalog."""
+        return await self.allows(principal, Need(Action.PULL, name))
+
     def refusal(  # a policy with credentials tells who would be let in
         self,
         principal: Principal,  # noqa: ARG002

@@ -15,7 +15,7 @@ from typing import Final
 from starlette.responses import Response
 
 from .. import errors
-from ..errors import RevstoreError, Throttled, VerificationFailed
+from ..errors import Damaged, RevstoreError, Throttled, VerificationFailed
 from .options import ServerOptions
 
 _LOG = logging.getLogger("revstore_async.server")
@@ -78,8 +78,11 @@ TABLE: Final[Mapping[type[RevstoreError], Answer]] = {
     # what the store's state forbids
     errors.PreconditionFailed: Answer("PRECONDITION_FAILED", 412),
     errors.TagChanged: Answer("PRECONDITION_FAILED", 412),
+    errors.TagContended: Answer("UNAVAILABLE", 503),
     errors.TagImmutable: Answer("DENIED", 409),
+    errors.MediaTypeConflict: Answer("MANIFEST_INVALID", 409),
     errors.UploadBusy: Answer("BLOB_UPLOAD_INVALID", 409),
+    errors.UploadClaimed: Answer("BLOB_UPLOAD_INVALID", 409),
     errors.Conflict: Answer("UNSUPPORTED", 409),
     # what the storage could not do; its errors name keys, which are nobody's business
     errors.KeyNotFound: Answer("UNKNOWN", 500, told=False),
@@ -98,6 +101,9 @@ _INSIDE: Final[Mapping[type[RevstoreError], Answer]] = {
     errors.ManifestUnknown: Answer("MANIFEST_BLOB_UNKNOWN", 404),
 }
 """How errors are told that are found inside of a manifest."""
+
+TOLD_LIMIT: Final = 100
+"""Errors that one answer tells at most."""
 
 _UNTOLD: Final = {
     400: "the storage can't keep anything under that name",
@@ -124,7 +130,13 @@ def respond(error: RevstoreError, options: ServerOptions) -> Response:
     """
     answer = answer_of(error)
     if isinstance(error, VerificationFailed):
-        entries = [_entry(each, answer_of(each, inside=True)) for each in error.errors]
+        # Damage is no fault of the client's, and goes first: what else is said may follow from it.
+        found = sorted(error.errors, key=lambda each: not isinstance(each, Damaged))
+        if found and isinstance(found[0], Damaged):
+            answer = TABLE[RevstoreError]
+        entries = [_entry(each, answer_of(each, inside=True)) for each in found[:TOLD_LIMIT]]
+        if (more := len(found) - TOLD_LIMIT) > 0:
+            entries.append({"code": answer.code, "message": f"and {more} more"})
     else:
         entries = [_entry(error, answer)]
     return refuse(answer.status, entries, _headers(error, answer, options))

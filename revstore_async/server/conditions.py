@@ -59,6 +59,10 @@ class Conditions:
     def __bool__(self) -> bool:
         return self.match is not None or self.none_match is not None
 
+    def __str__(self) -> str:
+        named = {"If-Match": self.match, "If-None-Match": self.none_match}
+        return ", ".join(f"{name}: {tags.text}" for name, tags in named.items() if tags is not None)
+
     def check_match(self, etag: str | None) -> None:
         """Check `If-Match` against what there is, by the strong comparison.
 

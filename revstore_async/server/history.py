@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Final
 
 from starlette.responses import Response
@@ -14,6 +15,7 @@ from ..digest import Digest
 from ..errors import InvalidQuery, ObjectTooLarge, TagUnknown
 from ..manifests import MANIFEST_LIMIT, OCI_INDEX, OCTET_STREAM
 from ..names import Tag
+from ..referrers import READ_BYTES
 from ..stored_manifests import guess_media_type
 from ..tag_history import TagEvent
 from ..threads import in_thread_if_large
@@ -79,9 +81,10 @@ async def of_tag(call: Call) -> Response:
     )
     found = [entry for entry in _entries(await _events(call, tag)) if entry in wanted]
     page = found[::-1][:limit]
-    described = await _describe(call, {entry.digest for entry in page})
+    described = await _describe(call, [entry.digest for entry in page])
+    page = list(takewhile(lambda entry: entry.digest in described, page))
     headers = {"Content-Type": OCI_INDEX}
-    if 0 < limit < len(found):
+    if 0 < len(page) < len(found):
         headers |= paging.next_page(
             call,
             n=limit,
@@ -110,12 +113,22 @@ def _entries(events: Sequence[TagEvent]) -> Iterator[_Entry]:
         previous = event.digest
 
 
-async def _describe(call: Call, digests: set[Digest]) -> Mapping[Digest, tuple[str, int]]:
-    """Return media type and size of manifests, by their content: a manifest that was deleted stays in history."""
-    connections = call.registry.driver.capabilities.connections
-    ordered = sorted(digests)
-    found = await gather_map(lambda digest: _describe_one(call, digest), ordered, limit=connections)
-    return dict(zip(ordered, found, strict=True))
+async def _describe(call: Call, digests: Iterable[Digest]) -> Mapping[Digest, tuple[str, int]]:
+    """Return media type and size of manifests, by their content: a manifest that was deleted stays in history.
+
+    They are read in their order, the first in any case, until `READ_BYTES` of them were read; the rest is left out.
+    """
+    found: dict[Digest, tuple[str, int]] = {}
+    seen = 0
+
+    async def describe(digest: Digest) -> None:
+        nonlocal seen
+        if seen <= READ_BYTES:
+            found[digest] = await _describe_one(call, digest)
+            seen += found[digest][1]
+
+    await gather_map(describe, dict.fromkeys(digests), limit=call.registry.driver.capabilities.connections)
+    return found
 
 
 async def _describe_one(call: Call, digest: Digest) -> tuple[str, int]:

@@ -5,17 +5,28 @@ section 13, for conditions: a push or a deletion of a tag under a condition is a
 """
 
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Final, TypeVar
 
 from starlette.responses import Response
 
 from ..digest import Digest
-from ..errors import InvalidDigest, InvalidQuery, TagChanged, TagContended, TagUnknown, TooManyTags
+from ..errors import (
+    InvalidDigest,
+    InvalidQuery,
+    PreconditionFailed,
+    TagChanged,
+    TagContended,
+    TagImmutable,
+    TagUnknown,
+    TooManyTags,
+)
 from ..manifest_service import StoredManifest
 from ..manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, MANIFEST_LIMIT, Descriptor
 from ..names import Tag, tag_or_digest
 from ..tag_changes import ABSENT, Expected
 from ..threads import digest_of
+from .access import Action
 from .call import Call
 from .conditions import Conditions
 from .events import ManifestDeleted, ManifestPulled, ManifestPushed, TagDeleted
@@ -45,6 +56,27 @@ async def get(call: Call) -> Response:
     return Response(content, headers=headers)
 
 
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+def _discreet(handler: Handler) -> Handler:
+    """Have a caller who may not pull be refused without the digest that is there."""
+
+    @wraps(handler)
+    async def told(call: Call) -> Response:
+        try:
+            return await handler(call)
+        except (PreconditionFailed, TagImmutable) as error:
+            if await call.may(Action.PULL, call.repository.name):
+                raise
+            if isinstance(error, PreconditionFailed):
+                raise PreconditionFailed(error.condition) from error
+            raise TagImmutable(error.repository, error.tag, "") from error
+
+    return told
+
+
+@_discreet
 async def put(call: Call) -> Response:
     """Store a manifest, and set its tag, or tags."""
     target = tag_or_digest(call.arguments["reference"])
@@ -70,6 +102,7 @@ async def put(call: Call) -> Response:
     return Response(status_code=201, headers=_stored(call, stored))
 
 
+@_discreet
 async def delete(call: Call) -> Response:
     """Delete a tag by its name, or a manifest, and the tags that point at it, by its digest."""
     target = tag_or_digest(call.arguments["reference"])
@@ -104,11 +137,13 @@ async def _find(call: Call, reference: str) -> tuple[Descriptor, str, bytes]:
     """
     manifests = call.repository.manifests
     if call.request.method == "HEAD":
-        found = await manifests.stat(reference)
-        if found.media_type != DOCKER_SCHEMA1_SIGNED:
-            return found, found.digest, b""
-    manifest = await manifests.get(reference, signatures=False)
-    found = Descriptor(manifest.media_type, manifest.digest, len(manifest.content))
+        looked_at = await manifests.head(reference)
+        if isinstance(looked_at, Descriptor):
+            return looked_at, looked_at.digest, b""
+        manifest = looked_at
+    else:
+        manifest = await manifests.get(reference, signatures=False)
+    found = manifest.descriptor
     etag = str(found.digest)
     if found.media_type == DOCKER_SCHEMA1_SIGNED:
         etag = f"{etag};{(await digest_of(manifest.content)).hex}"
@@ -137,7 +172,10 @@ def _stored(call: Call, stored: StoredManifest) -> dict[str, str]:
         "Location": call.url(f"manifests/{stored.digest}"),
         "Docker-Content-Digest": stored.digest,
     }
-    if stored.media_type not in {DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED}:  # those are served with all signatures
+    if stored.media_type not in {
+        DOCKER_SCHEMA1,
+        DOCKER_SCHEMA1_SIGNED,
+    }:  # those are served with all signatures
         headers["ETag"] = f'"{stored.digest}"'
     if stored.subject is not None:
         headers["OCI-Subject"] = stored.subject.digest
@@ -178,6 +216,10 @@ async def _swap(
         try:
             return await change(current)
         except TagChanged as error:
+            if (
+                current is ABSENT and error.actual is None
+            ):  # it is there, and damaged: what it is can't be read
+                raise PreconditionFailed(str(conditions)) from error
             current = error.actual or ABSENT
     raise TagContended(call.repository.name, tag)
 

@@ -1,6 +1,5 @@
 """The referrers of a manifest. Source: OCI distribution spec 1.1, "Listing Referrers"."""
 
-import json
 import logging
 
 from anyio import to_thread
@@ -8,7 +7,7 @@ from starlette.responses import Response
 
 from ..digest import Digest
 from ..manifests import OCI_INDEX
-from ..referrers import ReferrerPage
+from ..referrers import ReferrerPage, written
 from . import paging
 from .call import Call
 
@@ -39,4 +38,4 @@ async def index(call: Call) -> Response:
 
 def _serialise(page: ReferrerPage) -> bytes:
     members = [referrer.members() for referrer in page.referrers]
-    return json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": members}).encode()
+    return written({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": members})

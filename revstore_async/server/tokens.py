@@ -18,6 +18,7 @@ from jwcrypto.jws import JWS
 from starlette.requests import HTTPConnection
 
 from ..errors import Base64NotCanonical, Forbidden, InvalidArgument, InvalidJSON, Unauthenticated
+from ..names import RepositoryName
 from ..signatures.encoding import from_base64url
 from ..strictjson import JSONObject, loads_object
 from .access import ANONYMOUS, AccessPolicy, Action, Authorize, Need, Principal, agrees
@@ -123,6 +124,12 @@ class BearerTokens(AccessPolicy):
             return False
         granted = need.action is Action.ENTER or need in principal.grants
         return granted and await agrees(self._authorize, principal, need)
+
+    async def sees(self, principal: Principal, name: RepositoryName) -> bool:
+        """Say yes to a token that grants the catalog, unless a rule forbids to pull from the repository."""
+        if Need(Action.CATALOG) not in principal.grants:
+            return await super().sees(principal, name)
+        return await agrees(self._authorize, principal, Need(Action.PULL, name))
 
     def refusal(self, principal: Principal, needs: Sequence[Need]) -> Forbidden | Unauthenticated:
         """Return the error: a client is told the scope of the token that would do."""

@@ -7,8 +7,16 @@
 Everything takes and gives bytes; nothing here does I/O. `revstore_async.trust` says whose signatures count.
 """
 
-from .document import INDENT_LIMIT, SIGNATURE_LIMIT, SignedDocument, is_signed, parse, serialise
-from .entry import ALGORITHMS, Signature
+from .document import (
+    INDENT_LIMIT,
+    SIGNATURE_LIMIT,
+    SignedDocument,
+    entry_overhead,
+    is_signed,
+    parse,
+    serialise,
+)
+from .entry import ALGORITHMS, SIGNATURE_BYTES, Signature
 from .keys import PublicKey, load_certificates
 from .lists import LIST_BYTES, parse_signatures, serialise_signatures
 from .signing import sign
@@ -19,6 +27,7 @@ __all__ = [
     "ALGORITHMS",
     "INDENT_LIMIT",
     "LIST_BYTES",
+    "SIGNATURE_BYTES",
     "SIGNATURE_LIMIT",
     "KeyKind",
     "PublicKey",
@@ -26,6 +35,7 @@ __all__ = [
     "SignedDocument",
     "SigningKey",
     "check",
+    "entry_overhead",
     "is_signed",
     "load_certificates",
     "merge",

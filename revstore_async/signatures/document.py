@@ -42,6 +42,7 @@ SIGNATURE_LIMIT: Final = 1000
 INDENT_LIMIT: Final = 256
 """Bytes of a payload's indentation. Each line of each signature repeats it up to five times."""
 
+_LINES = 26  # of an entry that is indented, at most: 16, and 10 certificates
 _KEY = "signatures"
 _SPACE = b" \t\n\r"
 _TAIL = re.compile(rb"[ \t\n\r]*\}[ \t\n\r]*")
@@ -147,6 +148,13 @@ def serialise(payload: bytes, signatures: Iterable[Signature]) -> bytes:
         return b"".join((head, b',"signatures":[', b",".join(each.blob for each in ordered), b"]}"))
     array = _indented([json.loads(each.blob) for each in ordered], split.indent)
     return b"".join((head, b",\n", split.indent.encode(), b'"signatures": ', array, b"\n}"))
+
+
+def entry_overhead(payload: bytes) -> int:
+    """Return how many bytes a document takes at most for a signature, beside those of its blob."""
+    indent = len(_indent(payload))
+    # At most five times the indent, a line feed, and a space after a colon and after a comma.
+    return _LINES * (5 * indent + 3) if indent else 1
 
 
 def check_set(signatures: Sequence[Signature]) -> None:

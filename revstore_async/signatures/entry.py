@@ -40,6 +40,9 @@ from .keys import CURVES, RSA_ALGORITHMS, PublicKey
 ALGORITHMS: Final = (*(curve.algorithm for curve in CURVES.values()), *RSA_ALGORITHMS)
 """What a signature may be made with. `none`, HMAC, PSS, EdDSA and all others are refused."""
 
+SIGNATURE_BYTES: Final = 1 << 15
+"""Bytes of one signature's blob. With a chain of five certificates by RSA keys of 4,096 bits it has 15,000."""
+
 _TIME = re.compile(
     r"(?P<whole>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})"
     r"(?:\.(?P<fraction>[0-9]{1,9}))?(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})"

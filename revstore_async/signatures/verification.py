@@ -14,9 +14,15 @@ from jwcrypto.jwk import JWK
 from jwcrypto.jws import JWS, InvalidJWSSignature
 
 from ..digest import Digest
-from ..errors import InvalidArgument, InvalidSignature, PayloadsDiffer, SignatureMismatch
+from ..errors import (
+    InvalidArgument,
+    InvalidSignature,
+    PayloadsDiffer,
+    SignatureMismatch,
+    SignatureTooLarge,
+)
 from .document import SignedDocument, Split, check_set, parse, serialise
-from .entry import Signature
+from .entry import SIGNATURE_BYTES, Signature
 
 
 def verify(payload: bytes, signatures: Sequence[Signature]) -> None:
@@ -25,7 +31,8 @@ def verify(payload: bytes, signatures: Sequence[Signature]) -> None:
     Raises:
         InvalidJSON: The payload is not strict JSON, or not an object.
         InvalidSignature: The first thing found wrong: with the payload, with the signatures as a set, with
-            the cut of one (`FormatNotCut`), or `SignatureMismatch`, which names the signature.
+            the size of one (`SignatureTooLarge`), its cut (`FormatNotCut`), or `SignatureMismatch`, which names
+            the signature.
     """
     for error in check(payload, signatures):
         raise error
@@ -47,6 +54,9 @@ def check(payload: bytes, signatures: Sequence[Signature]) -> list[InvalidSignat
         return [error]
     for index, signature in enumerate(signatures):
         try:
+            size = len(signature.blob)
+            if size > SIGNATURE_BYTES:
+                raise SignatureTooLarge(f"signatures[{index}]", size, SIGNATURE_BYTES)
             split.check(signature)
             _verify_one(payload, signature, f"signatures[{index}]")
         except InvalidSignature as error:

@@ -139,10 +139,12 @@ ROWS = [
     Row("page of tags", lambda r: r.tags.list(limit=100), 1, 1),
     Row("history of a tag", lambda r: r.tags.history("image"), 1, 3),
     Row("deletion of a tag", lambda r: r.tags.delete("image"), 4, 5),
-    # is it linked, the tags; the signatures, the content; the link; what is beside it; the tags again
-    Row("deletion of a manifest", lambda r: r.manifests.delete(Digest.of(OTHER)), 5, 7),
+    # is it linked, the tags; the signatures, the content; the link; the tags again
+    Row("deletion of a manifest", lambda r: r.manifests.delete(Digest.of(OTHER)), 4, 6),
     # the same, and the link of the referrer before that of the revision
-    Row("deletion of a referrer", lambda r: r.manifests.delete(Digest.of(REFERRERS[0])), 6, 8),
+    Row("deletion of a referrer", lambda r: r.manifests.delete(Digest.of(REFERRERS[0])), 5, 7),
+    # the same, and after the link what is beside it, and the link once more
+    Row("deletion of a signed manifest", lambda r: r.revisions.delete(Digest.of(SIGNED)), 4, 5),
     # the links, the tag of the index that clients keep; link and content of each
     Row("referrers of a manifest", lambda r: r.referrers.list(Digest.of(IMAGE)), 2, 2 + 9 * 2),
     Row("page of referrers", lambda r: r.referrers.list(Digest.of(IMAGE), limit=3), 2, 2 + 3 * 2),

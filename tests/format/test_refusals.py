@@ -343,6 +343,7 @@ def test_every_class_of_refusal_is_tried() -> None:
         errors.BlobNotCanonical,
         errors.PayloadHasSignatures,
         errors.SignaturesTooLarge,  # of a list, not of a document: tests/format/test_signature_lists.py
+        errors.SignatureTooLarge,  # tests/stores/test_manifest_bounds.py
     }
     assert _leaves(errors.InvalidSignature) - {expected for _, expected in REFUSED.values()} == elsewhere
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,18 @@ def state_of(digest: ResumableDigest) -> bytes:
     if state is None:
         missing("this Python's OpenSSL lacks SHA256_Init and its sisters")
     return state
+
+
+def test_a_python_without_openssl_computes_all_the_same() -> None:
+    """In a process of its own: the module is loaded once."""
+    program = (
+        "import sys; sys.modules['_hashlib'] = None\n"
+        "from revstore_async.resumable_digest import ResumableDigest\n"
+        "digest = ResumableDigest('sha256'); digest.update(b'content')\n"
+        "assert digest.state() is None; print(digest.hexdigest())"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.stdout.strip() == hashlib.sha256(b"content").hexdigest(), ran.stderr
 
 
 @given(st.sampled_from(ALGORITHMS), st.lists(st.binary(max_size=300), max_size=6))

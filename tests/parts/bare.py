@@ -35,7 +35,9 @@ class Bare:
             "root_path": "",
             "scheme": "http",
             "query_string": query.encode(),
-            "headers": [(name.lower().encode(), text.encode()) for name, text in (headers or {}).items()],
+            "headers": [
+                (name.lower().encode(), text.encode("latin-1")) for name, text in (headers or {}).items()
+            ],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 2),
         }
@@ -66,6 +68,13 @@ class Bare:
         while not (len(self.sent) > 1 and not self.sent[-1].get("more_body", False)):
             await self.take()
         return b"".join(message.get("body", b"") for message in self.sent)
+
+    async def whole(self) -> bytes:
+        """Call the application, take all that it sends, and return the body."""
+        task = asyncio.create_task(self.call())
+        body = await self.rest()
+        await task
+        return body
 
     @property
     def status(self) -> int:

@@ -2,18 +2,19 @@
 
 import asyncio
 import itertools
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import uvicorn
 from starlette.types import ASGIApp
 
 from revstore_async import Policy, Registry
 from revstore_async.server import RegistryApp
+from revstore_async.testing import registry as for_tests
+
+_HANDSHAKE = b"\x16"  # what TLS begins with (RFC 8446, 5.1)
 
 
 def client_of(app: ASGIApp, **options: Any) -> httpx.AsyncClient:
@@ -53,36 +54,16 @@ class Server:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
 
-class _Uvicorn(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield  # they are pytest's
-
-
 @asynccontextmanager
-async def serving(app: ASGIApp, *, lifespan: bool = False, **options: Any) -> AsyncIterator[Server]:
+async def serving(app: ASGIApp, **options: Any) -> AsyncIterator[Server]:
     """Run uvicorn with an application in this loop, on a free port of loopback.
 
     Args:
         app: The application.
-        lifespan: Whether it opens what it needs itself.
-        **options: Of `uvicorn.Config`.
+        **options: Of `revstore_async.testing.registry.serving`.
     """
-    chosen = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 5} | options
-    config = uvicorn.Config(app, lifespan="on" if lifespan else "off", **chosen)
-    server = _Uvicorn(config)
-    # Only of a socket that was made for TCP by name does asyncio switch Nagle's algorithm off.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
-        listening.bind(("127.0.0.1", 0))
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        try:
-            while not server.started:
-                assert not task.done(), "uvicorn did not start"
-                await asyncio.sleep(0.001)
-            yield Server(listening.getsockname()[1])
-        finally:
-            server.should_exit = True
-            await task
+    async with for_tests.serving(app, **options) as url:
+        yield Server(int(url.rpartition(":")[2]))
 
 
 @asynccontextmanager
@@ -120,7 +101,12 @@ async def _alternating(servers: list[Server]) -> AsyncIterator[Server]:
 
 async def _pass_on(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Pass one request on, and its answer back: heads and bodies as they are."""
-    head = await reader.readuntil(b"\r\n\r\n")
+    head = await reader.readexactly(1)
+    if head == _HANDSHAKE:
+        raise ConnectionResetError(
+            "it does not speak TLS; a client that tries that first waits for the answer"
+        )
+    head += await reader.readuntil(b"\r\n\r\n")
     upstream, sink = await server.connect()
     try:
         sink.write(head)

@@ -8,6 +8,7 @@ from revstore_async.server import Action, Everybody, Need, Principal, RegistryAp
 from tests.parts.documents import image
 from tests.parts.manifests_over_http import all_pages, codes
 from tests.parts.serving import client_of
+from tests.parts.tokens import ask, claims, policy, token
 
 NAMES = ["a", "a-b", "a/b", "a/c", "library/hello", "private/one", "private/two", "z"]
 
@@ -63,6 +64,28 @@ async def test_only_repositories_that_the_caller_may_pull_from_are_listed(in_mem
         last = await client.get("/v2/_catalog?last=library/hello&n=1")
         assert last.json() == {"repositories": ["z"]}
         assert "link" not in last.headers
+
+
+async def test_who_is_granted_the_catalog_sees_all_of_it(in_memory: Registry):
+    await fill(in_memory)
+    catalog = [{"type": "registry", "name": "catalog", "actions": ["*"]}]
+    answer = await ask(in_memory, "/v2/_catalog", token(claims(access=catalog)))
+    assert answer.json() == {"repositories": NAMES}
+
+    async def public_only(_principal: Principal, need: Need) -> bool:
+        return need.action is Action.CATALOG or not str(need.repository).startswith("private/")
+
+    ruled = await ask(in_memory, "/v2/_catalog", token(claims(access=catalog)), policy(authorize=public_only))
+    assert ruled.json() == {"repositories": [name for name in NAMES if not name.startswith("private/")]}
+
+
+async def test_a_page_ends_where_enough_was_looked_at(in_memory: Registry, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("revstore_async.server.catalog.LOOK_LIMIT", 3)
+    await fill(in_memory)
+    async with client_of(RegistryApp(in_memory, access=OnlyPublic())) as client:
+        pages = await all_pages(client, "/v2/_catalog", "repositories")
+        assert pages == [NAMES[:3], ["a/c", "library/hello"], ["z"]]
+        assert (await all_pages(client, "/v2/_catalog?n=2", "repositories"))[0] == NAMES[:2]
 
 
 @pytest.mark.parametrize("query", ["n=-1", "n=a", "n=1&n=2", "last=A", "last=..%2F..", "last=a%0D%0Ab"])

@@ -21,6 +21,18 @@ def events(entries: list[dict[str, dict[str, str]]]) -> list[tuple[object, str]]
     return [(entry["digest"], entry["annotations"][EVENT]) for entry in entries]
 
 
+async def test_a_page_reads_no_more_than_it_may(lenient: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("revstore_async.server.history.READ_BYTES", 2 * len(ONE))
+    documents = [image(str(number).encode()) for number in range(200)]
+    for document in documents:
+        await pushed(lenient, "v1", document)
+    pages = await all_pages(lenient, HISTORY, "manifests")
+    assert len(pages) > 1
+    found = [entry for page in pages for entry in page]
+    assert [digest for digest, _ in events(found)] == [Digest.of(each) for each in reversed(documents)]
+    assert [entry["size"] for entry in found] == [len(each) for each in reversed(documents)]
+
+
 async def listed(client: httpx.AsyncClient, **query: str) -> list[tuple[object, str]]:
     answer = await client.get(HISTORY, params=query)
     assert answer.status_code == 200

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,24 @@ PROGRAM = re.findall(
     (Path(__file__).parents[2] / "docs" / "http.md").read_text(),
     re.DOTALL | re.MULTILINE,
 )
+
+
+def test_an_interruption_of_the_start_ends_the_registry(monkeypatch: pytest.MonkeyPatch):
+    class Interrupted(Future[RunningRegistry]):
+        def result(self, timeout: float | None = None) -> RunningRegistry:
+            if threading.current_thread() is threading.main_thread():
+                raise KeyboardInterrupt  # the thread still starts, or has just started
+            return super().result(timeout)
+
+    monkeypatch.setattr("revstore_async.testing.registry.Future", Interrupted)
+    before = threading.active_count()
+
+    def interrupted() -> None:
+        with pytest.raises(KeyboardInterrupt), running():
+            pass
+
+    interrupted()
+    assert threading.active_count() == before
 
 
 def test_the_test_in_the_documents_passes(tmp_path: Path):

@@ -1,5 +1,6 @@
 """Small content is kept in memory: never instead of a link, a tag, or the question whether something is stored."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -15,13 +16,15 @@ from revstore_async.errors import (
     LinkDangling,
     ManifestUnknown,
     ObjectTooLarge,
+    TagUnknown,
     VerificationFailed,
 )
 from revstore_async.layout import RevisionLink, RevisionMediaType, TagCurrent
 from revstore_async.manifests import DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST
 from revstore_async.names import RepositoryName, Tag
+from revstore_async.testing import run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver
-from revstore_drivers.wrappers import TracingDriver
+from revstore_drivers.wrappers import LatencyDriver, TracingDriver
 from tests.parts.documents import NAME, image, key, schema1, signed
 
 CONFIG = b"{}"
@@ -279,3 +282,77 @@ async def test_a_manifest_that_is_schema_1_only_by_what_is_kept_beside_it_has_it
         for _ in range(2):
             assert await repository.manifests.get(digest, signatures=False) == whole
             assert (await repository.manifests.stat(digest)).size == len(whole.content)
+
+
+# ---- what a tag pointed at when it was last asked for
+
+
+def cost_of_pulls(work):
+    """Run on a virtual clock where each request takes 1; return how long it took."""
+
+    async def measured() -> float:
+        memory = MemoryDriver()
+        pusher = Registry(memory).repository(NAME)
+        async with Registry(LatencyDriver(memory, 1.0)) as registry:
+            await pusher.blobs.put(CONFIG)
+            await pusher.manifests.put(IMAGE, tag="image")
+            repository = registry.repository(NAME)
+            for _ in range(2):  # the second time it is known what is behind the tag
+                assert (await repository.manifests.get("image", signatures=False)).content == IMAGE
+            start = asyncio.get_running_loop().time()
+            await work(repository, pusher)
+            return asyncio.get_running_loop().time() - start
+
+    return run_on_virtual_clock(measured())
+
+
+def test_a_tag_that_did_not_move_is_one_round_trip():
+    async def pull(repository, _):
+        assert (await repository.manifests.get("image", signatures=False)).content == IMAGE
+
+    async def head(repository, _):
+        assert (await repository.manifests.stat("image")).digest == DIGEST
+
+    assert (cost_of_pulls(pull), cost_of_pulls(head)) == (1, 1)
+
+
+def test_a_tag_that_moved_is_what_it_is_now_at_no_more_than_a_first_pull():
+    other = image(CONFIG, annotations={"other": "image"})
+
+    async def pull(repository, pusher):
+        await pusher.manifests.put(other, tag="image")
+        assert (await repository.manifests.get("image", signatures=False)).content == other
+
+    assert cost_of_pulls(pull) == 2
+
+
+def test_a_tag_that_was_deleted_is_unknown_though_its_revision_is_there():
+    async def pull(repository, pusher):
+        await pusher.manifests.delete("image")
+        with pytest.raises(TagUnknown):
+            await repository.manifests.get("image", signatures=False)
+        assert (await repository.manifests.get(DIGEST)).content == IMAGE
+
+    assert cost_of_pulls(pull) == 2
+
+
+def test_a_revision_that_was_stored_between_the_guess_and_the_tag_is_found():
+    """The guess looks before the put, the tag after it: that the guess failed says nothing of the tag."""
+
+    async def pulled() -> bytes:
+        memory = MemoryDriver()
+        waits = [1.0] * 4
+        async with Registry(LatencyDriver(memory, lambda: waits.pop(0) if waits else 1.0)) as registry:
+            pusher, repository = Registry(memory).repository(NAME), registry.repository(NAME)
+            await pusher.blobs.put(CONFIG)
+            await pusher.manifests.put(IMAGE, tag="image")
+            await repository.manifests.get("image", signatures=False)
+            await pusher.manifests.delete(DIGEST)
+            waits[:] = [3.0, 1.0]  # the tag, the guess
+            pull = asyncio.ensure_future(repository.manifests.get("image", signatures=False))
+            await asyncio.sleep(2)
+            assert not waits
+            await pusher.manifests.put(IMAGE, tag="image")
+            return (await pull).content
+
+    assert run_on_virtual_clock(pulled()) == IMAGE

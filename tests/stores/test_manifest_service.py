@@ -41,7 +41,7 @@ from revstore_async.errors import (
     TagUnknown,
     VerificationFailed,
 )
-from revstore_async.layout import CURRENT, LayerLink, RevisionMediaType, SignatureLink
+from revstore_async.layout import CURRENT, LayerLink, RevisionLink, RevisionMediaType, SignatureLink
 from revstore_async.manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, MANIFEST_LIMIT
 from tests.parts.documents import (
     DOCKER_LIST,
@@ -397,16 +397,29 @@ async def test_an_expectation_is_one_of_a_tag(hello: Repository, driver: Driver)
 
 
 async def test_damage_is_one_of_the_things_that_are_wrong(hello: Repository, driver: Driver) -> None:
-    link = CURRENT.key(LayerLink(hello.name, Digest.of(CONFIG)))
+    await hello.manifests.put(IMAGE)
+    link = CURRENT.key(RevisionLink(hello.name, Digest.of(IMAGE)))
     await driver.put(link, b"garbage")
     with pytest.raises(VerificationFailed) as refused:
-        await hello.manifests.put(image(CONFIG, b"absent"))
+        await hello.manifests.put(index(IMAGE, image(b"absent")))
     damaged, missing = refused.value.errors
     assert isinstance(damaged, LinkDamaged)
     assert damaged.key == link
-    assert isinstance(missing, BlobUnknown)
-    await hello.blobs.put(CONFIG)
-    await hello.manifests.put(image(CONFIG))
+    assert isinstance(missing, ManifestUnknown)
+    await hello.manifests.put(IMAGE)
+    await hello.manifests.put(index(IMAGE))
+
+
+async def test_a_damaged_link_to_a_layer_is_no_link_to_rely_on(hello: Repository, driver: Driver) -> None:
+    for content in (b"garbage", Digest.of(b"another").encode()):
+        await driver.put(CURRENT.key(LayerLink(hello.name, Digest.of(CONFIG))), content)
+        with pytest.raises(VerificationFailed) as refused:
+            await hello.manifests.put(image(CONFIG))
+        (unknown,) = refused.value.errors
+        assert isinstance(unknown, BlobUnknown)
+        assert unknown.digest == Digest.of(CONFIG)
+        await hello.blobs.put(CONFIG)  # which is what a client does then, and heals it
+        await hello.manifests.put(image(CONFIG))
 
 
 async def test_a_signature_of_something_else_that_another_program_linked(

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from revstore_async import Digest, Registry, Repository
-from revstore_async.driver import Capabilities, FileInfo, Page
+from revstore_async import Digest, Policy, Registry, Repository
+from revstore_async.driver import Capabilities, File, FileInfo, Page
 from revstore_async.errors import InvalidArgument, InvalidDigest
 from revstore_async.manifests import MANIFEST_LIMIT
-from revstore_async.referrers import PAGE_BYTES, fallback_tag
+from revstore_async.referrers import PAGE_BYTES, READ_BYTES, fallback_tag, written
 from revstore_async.stored_manifests import read_stored
 from revstore_async.testing import run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver
@@ -69,14 +69,90 @@ async def test_a_page_is_no_larger_than_clients_read() -> None:
         last, found = None, []
         while True:
             page = await hello.referrers.list(Digest.of(SUBJECT), last=last)
-            written = json.dumps([referrer.members() for referrer in page.referrers])
-            assert len(written) <= PAGE_BYTES or len(page.referrers) == 1
+            index = written({"manifests": [referrer.members() for referrer in page.referrers]})
+            assert len(index) <= MANIFEST_LIMIT - 512
             found += [referrer.descriptor.digest for referrer in page.referrers]
             last = page.next
             if last is None:
                 break
             assert page.referrers
     assert found == sorted(map(Digest.of, documents))
+
+
+@pytest.mark.parametrize("text", ["\u00e9", "\u20ac", "\U0001f600", "\x01", "\ud800", '"', "x"])
+async def test_annotations_of_any_text_take_no_more_room_than_in_the_manifest(text: str) -> None:
+    """A client writes what it has a form for as UTF-8; escaped, it would be three times as much."""
+
+    def document(size: int, count: int = 0) -> bytes:
+        written_out = about(annotations={"a": text * count, "b": text})
+        raw = json.dumps(json.loads(written_out), ensure_ascii=False).encode(errors="backslashreplace")
+        width = len(json.dumps(text, ensure_ascii=False).encode(errors="backslashreplace")) - 2
+        return raw if count else document(size, (size - len(raw)) // width)
+
+    documents = [document(size) for size in (1 << 20, 2 << 20)]
+    async with Registry(MemoryDriver(), policy=Policy(check_layers=False)) as registry:
+        hello = registry.repository("library/hello")
+        for each in documents:
+            await hello.revisions.put(each)
+            await hello.revisions.link(Digest.of(each), subject=Digest.of(SUBJECT))
+        page = await hello.referrers.list(Digest.of(SUBJECT))
+        content = written({"manifests": [referrer.members() for referrer in page.referrers]})
+        assert len(content) <= MANIFEST_LIMIT
+        told = json.loads(content)["manifests"]
+        assert [each["digest"] for each in told] == sorted(map(Digest.of, documents))
+        assert [each["annotations"]["b"] for each in told] == [text] * 2
+
+
+async def test_a_referrer_larger_than_a_page_is_told_without_its_annotations() -> None:
+    large = about(annotations={"a": "x" * (MANIFEST_LIMIT - 1000)})
+    assert PAGE_BYTES < len(large) <= MANIFEST_LIMIT
+    small = about(annotations={"a": "x"})
+    async with Registry(MemoryDriver(), policy=Policy(check_layers=False)) as registry:
+        hello = registry.repository("library/hello")
+        for document in (large, small):
+            await hello.manifests.put(document)
+        page = await hello.referrers.list(Digest.of(SUBJECT))
+        assert page.next is None
+        told = {each.descriptor.digest: len(each.annotations) for each in page.referrers}
+        assert told == {Digest.of(large): 0, Digest.of(small): 1}
+
+
+def test_a_page_reads_no_more_than_it_may_whatever_it_shows() -> None:
+    """A filter that nothing fits does not read megabytes of each of thousands."""
+
+    class Counting(MemoryDriver):
+        read = 0
+
+        @property
+        def capabilities(self) -> Capabilities:
+            return replace(super().capabilities, connections=2)
+
+        async def get(self, key: str, *, limit: int | None = None) -> File:
+            file = await super().get(key, limit=limit)
+            self.read += len(file.content)
+            return file
+
+    async def main() -> None:
+        driver = Counting()
+        async with Registry(driver, policy=Policy(check_layers=False), cache_size=0) as registry:
+            hello = registry.repository("library/hello")
+            documents = [about(annotations={str(n): "x" * (3 << 20)}) for n in range(15)]
+            for document in documents:
+                await hello.manifests.put(document)
+            wanted = about(artifactType=SBOM)
+            await hello.manifests.put(wanted)
+            found, last, pages = [], None, 0
+            while True:
+                driver.read = 0
+                page = await hello.referrers.list(Digest.of(SUBJECT), artifact_type=SBOM, last=last)
+                assert driver.read < READ_BYTES + 3 * MANIFEST_LIMIT
+                found += [each.descriptor.digest for each in page.referrers]
+                last, pages = page.next, pages + 1
+                if last is None:
+                    break
+            assert (found, pages) == ([Digest.of(wanted)], 2)
+
+    run_on_virtual_clock(main())
 
 
 def test_what_is_not_told_on_this_page_is_not_read() -> None:

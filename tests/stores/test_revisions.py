@@ -25,6 +25,7 @@ from tests.parts.vectors import chained_key
 
 PAYLOAD = schema1(Digest.of(b"layer"))
 DIGEST = Digest.of(PAYLOAD)
+UNTYPED = b'{"some": "thing"}'
 
 
 def signatures(*hosts: int) -> list[Signature]:
@@ -109,20 +110,23 @@ async def test_enumerate(repository: Repository) -> None:
 
 
 async def test_delete(repository: Repository, driver: Driver) -> None:
-    await repository.revisions.put(PAYLOAD, signatures(0, 1), media_type="application/vnd.example+json")
-    await repository.revisions.delete(DIGEST)
-    await repository.revisions.delete(DIGEST)
+    await repository.revisions.put(PAYLOAD, signatures(0, 1))
+    untyped = await repository.revisions.put(UNTYPED, media_type="application/vnd.example+json")
+    for digest in (DIGEST, DIGEST, untyped, untyped):
+        await repository.revisions.delete(digest)
     assert not await repository.revisions.exists(DIGEST)
     assert (await driver.list_all(CURRENT.repositories)).entries == ()
     await repository.revisions.put(PAYLOAD)
     assert await repository.revisions.signatures(DIGEST) == ()
 
 
-async def test_the_media_type_is_kept_where_it_is_given(repository: Repository) -> None:
-    await repository.revisions.put(PAYLOAD)
-    assert await repository.revisions.media_type(DIGEST) is None
+async def test_the_media_type_is_kept_where_nothing_else_tells_it(repository: Repository) -> None:
+    digest = await repository.revisions.put(UNTYPED)
+    assert await repository.revisions.media_type(digest) is None
+    await repository.revisions.put(UNTYPED, media_type="application/vnd.example+json")
+    assert await repository.revisions.media_type(digest) == "application/vnd.example+json"
     await repository.revisions.put(PAYLOAD, media_type="application/vnd.example+json")
-    assert await repository.revisions.media_type(DIGEST) == "application/vnd.example+json"
+    assert await repository.revisions.media_type(DIGEST) is None
 
 
 @pytest.mark.parametrize("count", [1, 500])
@@ -154,7 +158,9 @@ async def test_a_chain_without_a_key_id_is_not_added_to_others(repository: Repos
 # ---- damage
 
 
-async def test_damage_is_named(registry: Registry, repository: Repository, driver: Driver) -> None:
+async def test_damage_is_named(driver: Driver) -> None:
+    registry = Registry(driver, cache_size=0)  # what is kept is served whatever the store holds
+    repository = registry.repository("library/hello")
     signed = signatures(0)
     await repository.revisions.put(PAYLOAD, signed)
     link = CURRENT.key(RevisionLink(repository.name, DIGEST))

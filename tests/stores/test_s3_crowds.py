@@ -13,7 +13,8 @@ from tests.parts.minio import MinIO
 from tests.parts.s3 import Wire, connections_in_use
 
 READERS, HOSTS = 64, 16
-PAYLOADS = [schema1(Digest.of(b"layer"), number=number) for number in range(4)]
+# A revision each: readers of one share their requests.
+PAYLOADS = [schema1(Digest.of(b"layer"), number=number) for number in range(READERS)]
 
 
 @pytest.mark.parametrize("pool", [64, 8])
@@ -22,14 +23,14 @@ async def test_64_readers_of_revisions_with_16_signatures(
 ) -> None:
     """botocore warns of a full pool on its loggers, asyncio of what was never closed on its own."""
     caplog.set_level(logging.WARNING)
-    signatures = [sign(payload, key(host)) for payload in PAYLOADS for host in range(HOSTS)]
     driver = S3Driver(minio.new_bucket(), **minio.options(), pool=pool)
     tasks = asyncio.all_tasks()
-    async with Registry(driver) as registry:
+    async with Registry(driver, cache_size=0) as registry:
         revisions = registry.repository("library/hello").revisions
-        for number, payload in enumerate(PAYLOADS):
-            await revisions.put(payload, signatures[number * HOSTS :][:HOSTS])
-        wanted = [Digest.of(PAYLOADS[number % len(PAYLOADS)]) for number in range(READERS)]
+        keys = [key(host) for host in range(HOSTS)]
+        wanted = [
+            await revisions.put(payload, [sign(payload, each) for each in keys]) for payload in PAYLOADS
+        ]
         with Wire(driver) as wire:
             found = await gather_map(revisions.get, wanted, limit=READERS)
         for stored, digest in zip(found, wanted, strict=True):
