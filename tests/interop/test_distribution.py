@@ -10,6 +10,7 @@ import pytest
 
 from revstore_async import Digest, Driver, Registry, Repository
 from revstore_async.errors import BlobUnknown, ManifestUnknown, TagUnknown
+from revstore_async.server import RegistryApp
 from revstore_drivers.filesystem import FilesystemDriver
 from revstore_drivers.s3 import S3Driver
 from tests.conftest import Tick
@@ -19,6 +20,7 @@ from tests.parts.docker_registry import Answer, DockerRegistry
 from tests.parts.documents import DOCKER_SCHEMA2, OCI_INDEX, OCI_MANIFEST
 from tests.parts.images import Image, build, index_of
 from tests.parts.minio import MinIO
+from tests.parts.serving import serving
 
 SMALL, LARGE = "a small layer", "a layer of more than one read " * 100_000
 IMAGE = build(SMALL, LARGE)
@@ -283,3 +285,29 @@ async def test_we_see_distributions_deletions(
     await write(ours, IMAGE, "latest")
     await serves_manifest(store, name, IMAGE.manifest, IMAGE.media_type)
     await serves_blobs(store, name, IMAGE)
+
+
+# ---- two servers on one store
+
+
+async def test_what_is_pushed_to_one_server_is_pulled_from_the_other(
+    store: Shared, registry: Registry, name: str, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+
+    async def copy(*arguments: str) -> None:
+        options = ["--src-tls-verify=false", "--dest-tls-verify=false", "--preserve-digests"]
+        await asyncio.to_thread(skopeo, "copy", *options, *arguments, home=home)
+
+    async with serving(RegistryApp(registry)) as server:
+        ours, theirs = f"docker://{server.host}/{name}", image_in(store.distribution, name)
+        for number, (to, back) in enumerate([(ours, theirs), (theirs, ours)]):
+            image = build(f"layer {number}", LARGE)
+            pushed, pulled = tmp_path / f"pushed-{number}", tmp_path / f"pulled-{number}"
+            image.write_to(pushed)
+            await copy(f"dir:{pushed}", f"{to}:both")
+            await copy(f"{back}:both", f"dir:{pulled}")
+            assert (pulled / "manifest.json").read_bytes() == image.manifest
+            for blob in image.blobs:
+                assert Digest.of((pulled / Digest.of(blob).hex).read_bytes()) == Digest.of(blob)
