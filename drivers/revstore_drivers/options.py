@@ -53,7 +53,7 @@ def number(least: int, most: int) -> Parse:
     return parse
 
 
-def part_size(value: object) -> int:
+def part_bytes(value: object) -> int:
     """Read the bytes of a part, such as `16MiB`."""
     found = _SIZE.fullmatch(str(value))
     size = int(found[1]) * _UNITS[found[2]] if found else 0

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeVar
 
 from revstore_async.errors import StorageFailure, Throttled
@@ -32,32 +32,48 @@ class Places:
         self.taken = 0
         self._all = asyncio.Semaphore(count)
         self._readers = asyncio.Semaphore(count - 1)
+        self._one = _One(self)
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
+    def one(self) -> AbstractAsyncContextManager[None]:
         """Hold a place for a request."""
-        async with self._all:
-            self.taken += 1
-            try:
-                yield
-            finally:
-                self.taken -= 1
+        return self._one
+
+    async def take(self) -> None:
+        """Take a place that `leave` ends."""
+        await self._all.acquire()
+        self.taken += 1
+
+    def leave(self) -> None:
+        """End a place."""
+        self.taken -= 1
+        self._all.release()
 
     async def take_for_reader(self) -> None:
         """Take a place that `give_back` ends."""
         await self._readers.acquire()
         try:
-            await self._all.acquire()
+            await self.take()
         except BaseException:
             self._readers.release()
             raise
-        self.taken += 1
 
     def give_back(self) -> None:
         """End a reader's place."""
-        self.taken -= 1
-        self._all.release()
+        self.leave()
         self._readers.release()
+
+
+class _One(AbstractAsyncContextManager[None]):
+    """Holds a place for as long as its block lasts; of no state of its own, so one serves all."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    async def __aenter__(self) -> None:
+        await self._places.take()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._places.leave()
 
 
 class Tries:

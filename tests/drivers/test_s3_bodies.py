@@ -1,6 +1,8 @@
 """What keeps the bodies of the S3 driver's requests whole, without holding up the loop."""
 
+import hashlib
 import threading
+from io import BytesIO
 
 import pytest
 
@@ -15,14 +17,14 @@ from tests.parts.suite import pattern, read_all, write_all
 async def test_large_bodies_are_hashed_in_threads(minio: MinIO, monkeypatch):
     """botocore would hash them on the loop, for the signature: so many at once as parts are under way."""
     here: list[int] = []
-    hashed = bodies._md5
+    hashed = bodies._hash
 
-    def watched(body):
+    def watched(body, algorithm):
         if threading.current_thread() is threading.main_thread():
             here.append(bodies.size_of(body))
-        return hashed(body)
+        return hashed(body, algorithm)
 
-    monkeypatch.setattr(bodies, "_md5", watched)
+    monkeypatch.setattr(bodies, "_hash", watched)
     async with S3Driver(minio.new_bucket(), **minio.options()) as driver:
         await driver.put("small", b"content")
         await driver.put("large", bytes(2_000_000))
@@ -30,15 +32,15 @@ async def test_large_bodies_are_hashed_in_threads(minio: MinIO, monkeypatch):
     assert here == [len(b"content")]
 
 
-async def test_over_tls_nothing_is_hashed():
-    content = bytes(2_000_000)
-    assert [*await bodies.prepared(content, secure=True)] == ["Body"]
-    assert (await bodies.prepared(content, secure=False))["ContentMD5"] == "a94qpjlP3jfiF0i8BXgROw=="
+async def test_digests_are_written_as_the_protocol_has_them():
+    for content in (bytes(2_000_000), BytesIO(bytes(2_000_000))):
+        assert await bodies.md5_of(content) == "a94qpjlP3jfiF0i8BXgROw=="
+        assert await bodies.sha256_of(content) == hashlib.sha256(bytes(2_000_000)).hexdigest()
 
 
 @pytest.mark.parametrize("size", [7, 2_000_000, 6 << 20])
 async def test_a_body_that_is_changed_on_its_way(minio: MinIO, size: int):
-    """Signatures leave it out, so its digest is in a header: the server refuses it, and it is sent again."""
+    """Its digest is in the signature, or else in a header: the server refuses it, and it is sent again."""
     options = {**minio.options(), "part_size": 5 << 20}
     async with running(minio.port) as proxy:
         options["endpoint_url"] = proxy.url
@@ -48,6 +50,6 @@ async def test_a_body_that_is_changed_on_its_way(minio: MinIO, size: int):
             await write_all(driver, "key", content)
             assert await read_all(driver, "key") == content
             proxy.spoil(Corrupt(), times=4, method="PUT")
-            with pytest.raises(Unavailable, match="BadDigest"):
+            with pytest.raises(Unavailable, match=r"BadDigest|XAmzContentSHA256Mismatch"):
                 await driver.put("key", content, condition=IfMatch((await driver.stat("key")).etag))
         assert proxy.unused() == 0

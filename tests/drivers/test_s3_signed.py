@@ -24,7 +24,7 @@ from revstore_drivers.s3.http import Sessions
 from revstore_drivers.s3.signed import OPERATIONS, SignedWay
 from tests.parts.minio import MinIO
 from tests.parts.proxy import Answer, running
-from tests.parts.s3 import connections_in_use
+from tests.parts.s3 import Wire, connections_in_use
 from tests.parts.suite import pattern, read_all, write_all
 
 # ---- where requests go
@@ -289,6 +289,11 @@ async def test_tls_is_verified_on_both_ways(minio: MinIO, tmp_path):
             for number in range(2):
                 await driver.put(f"key{number}", b"content")
                 assert (await driver.get(f"key{number}")).content == b"content"
+            with Wire(driver) as wire:
+                await driver.put("large", bytes(2_000_000))
+            (said,) = wire.headers
+            assert said["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"  # TLS keeps it whole
+            assert "content-md5" not in said
             place = driver._open()._signed._place
         async with S3Driver(driver.options.bucket, **options) as driver:
             driver._open()._signed._place = place

@@ -5,6 +5,7 @@ import http.client
 import logging
 import time
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from urllib.parse import urlsplit
 
 import pytest
@@ -130,6 +131,7 @@ async def test_what_a_call_costs(driver: S3Driver, name: str):
 
 async def test_requests_carry_no_more_than_they_must(driver: S3Driver):
     """No question whether the body is wanted (a round trip), one checksum and no other, one agent."""
+    await driver.put("first", b"by botocore")
     with Wire(driver) as wire:
         await driver.put("key", b"content")
         await driver.put("large", bytes(2_000_000))
@@ -137,9 +139,14 @@ async def test_requests_carry_no_more_than_they_must(driver: S3Driver):
     for headers in wire.headers:
         assert "expect" not in headers
         assert not [name for name in headers if "checksum" in name]
-        assert headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
         assert headers["user-agent"].startswith("revstore-async/")
-    assert ["content-md5" in headers for headers in wire.headers] == [True, True, False]
+        assert "content-md5" not in headers
+    sealed = [headers["x-amz-content-sha256"] for headers in wire.headers]
+    assert sealed == [
+        sha256(b"content").hexdigest(),
+        sha256(bytes(2_000_000)).hexdigest(),
+        "UNSIGNED-PAYLOAD",
+    ]
 
 
 @pytest.mark.parametrize("status", [404, 412])

@@ -8,15 +8,15 @@ import obstore
 
 from revstore_async.driver import FileInfo
 
+from ..refusals import Refused
 from .client import Client
 from .config import S3
-from .errors import MISSING, TOO_LARGE, Refused, of_refused
-from .listing import list_below
+from .errors import MISSING, TOO_LARGE, of_refused
 from .reading import open_reader, stat
 from .stores import Store
 from .writing import open_writer
 
-_AT_ONCE: Final = 1000  # keys of one request, and of one page
+_AT_ONCE: Final = 1000  # keys of one request
 
 
 async def copy(client: Client, source: str, target: str) -> FileInfo:
@@ -97,14 +97,3 @@ async def _delete_each(client: Client, keys: Sequence[str]) -> None:
     except ExceptionGroup as several:
         failed = several.exceptions[0]
         raise failed from failed.__cause__
-
-
-async def delete_below(client: Client, prefix: str) -> None:
-    """Delete the objects below a prefix."""
-    after: str | None = None
-    while True:
-        page = await list_below(client, prefix, after, _AT_ONCE)
-        await delete_many(client, [info.key for info in page.entries])
-        after = page.next
-        if after is None:
-            return

@@ -23,6 +23,8 @@ from revstore_async.errors import (
     Unsupported,
 )
 
+from ..refusals import CREDENTIALS, IN_THE_WAY, Refused
+
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,1000})</Message>")
@@ -33,31 +35,14 @@ _NO_CREDENTIALS = re.compile(r"/latest/api/token|/metadata/identity|computeMetad
 _THROTTLES: Final = re.compile(r"SlowDown|Throttl|TooManyRequests|RequestLimitExceeded|ServerBusy|rateLimit")
 _NO_BUCKET: Final = frozenset({"NoSuchBucket", "ContainerNotFound"})
 _CREDENTIALS: Final = {
-    "AccessDenied": "the store refuses these credentials this access",
-    "InvalidAccessKeyId": "the access key is not known to the store",
-    "SignatureDoesNotMatch": "the secret key is not that of the access key",
-    "ExpiredToken": "the session token has expired",
-    "InvalidToken": "the session token is not valid",
+    **CREDENTIALS,
     "RequestTimeTooSkewed": "this machine's clock is not that of the store",
     "AuthenticationFailed": "the credentials are not valid",
 }
-_IN_THE_WAY: Final = frozenset({"XMinioParentIsObject", "XMinioObjectExistsAsDirectory", "KeyTooLongError"})
 _PASSES: Final = frozenset({"RequestTimeout", "InternalError", "OperationAborted", "BadDigest"})
 _TOO_LARGE: Final = frozenset({"EntityTooLarge", "InvalidRequest"})
 
-
-class Refused(Exception):
-    """An answer that means something to whoever asked. It never leaves the driver.
-
-    Attributes:
-        code: One of those below.
-    """
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
-
-
+# The codes of `Refused` here.
 MISSING: Final = "there is no such object"
 FAILED: Final = "the condition does not hold"
 CONFLICT: Final = "other conditional writes are under way"
@@ -105,7 +90,7 @@ def _of_location(status: int, code: str, reason: str, store: str) -> RevstoreErr
 
 
 def _refused(error: Exception, status: int, code: str) -> Refused | None:
-    if status == 409 and code not in _IN_THE_WAY and code not in _PASSES:
+    if status == 409 and code not in IN_THE_WAY and code not in _PASSES:
         return Refused(CONFLICT)  # obstore calls it a failed condition, but it says "try again"
     if status == 412 or isinstance(error, PreconditionError | AlreadyExistsError):
         return Refused(FAILED)
@@ -123,7 +108,7 @@ def _of_status(status: int, code: str, reason: str, key: str) -> RevstoreError |
         return Throttled(key, reason)
     if status in {401, 403} or code in _CREDENTIALS:
         return AccessDenied(key, f"{_CREDENTIALS.get(code, reason)} ({code or status})")
-    if code in _IN_THE_WAY:
+    if code in IN_THE_WAY:
         return InvalidKey(key, reason)
     if code in _PASSES or (status >= 500 and status != 501):
         return Unavailable(key, reason)

@@ -17,8 +17,9 @@ from revstore_async.driver import FileInfo, Folder, Page
 
 from ..arguments import check_listing
 from ..places import Level, is_key, levels, place_of, start_of
+from ..refusals import Refused
 from .client import Client
-from .errors import Refused, of_refused
+from .errors import of_refused
 from .reading import is_there
 from .stores import Store
 

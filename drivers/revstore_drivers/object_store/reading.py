@@ -1,7 +1,7 @@
 """Reading: one object whole, what is known of it, and streams."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import obstore
@@ -9,17 +9,17 @@ import obstore
 from revstore_async.driver import File, FileInfo, Reader
 from revstore_async.errors import KeyNotFound, ObjectTooLarge, Unavailable
 
-from ..arguments import check_range
-from ..resuming import ResumingReader, Stream, VersionGone
-from ..turns import Tries
+from ..refusals import Refused
+from ..resuming import DELETED, REPLACED, NoRange, Source, Stream, VersionGone, resuming
 from .client import Client, quoted
-from .errors import FAILED, MISSING, NO_RANGE, Refused, of_refused, translated
+from .errors import FAILED, MISSING, NO_RANGE, of_refused, translated
 from .stores import Store
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, ObjectMeta
 
 _CHUNK: Final = 256 << 10  # bytes that come from obstore's threads at once; each time costs the loop a turn
+_PIECE: Final = 1 << 20  # bytes that an iteration takes at most: what comes at once need not be parted
 
 
 async def stat(client: Client, key: str) -> FileInfo:
@@ -90,52 +90,23 @@ async def get(client: Client, key: str, limit: int | None) -> File:
         raise of_refused(refused, key) from refused
 
 
-@asynccontextmanager
-async def open_reader(client: Client, key: str, offset: int, length: int | None) -> AsyncIterator[Reader]:
+def open_reader(
+    client: Client, key: str, offset: int, length: int | None
+) -> AbstractAsyncContextManager[Reader]:
     """Open a reader; see the contract."""
-    check_range(key, 0, length, 0)
-    reader = await _opened(client, key, offset, length)
-    try:
-        yield reader
-    finally:
-        reader.stop()
-
-
-async def _opened(client: Client, key: str, offset: int, length: int | None) -> ResumingReader:
-    tries = Tries(client.options.retries)
-    while True:
-        if offset < 0 or length == 0:  # what no range can say
-            info = await stat(client, key)
-            return _reader(client, info, offset, check_range(key, offset, length, info.size), None)
-        try:
-            stream = await _Stream.open(client, key, offset, None if length is None else offset + length)
-        except Refused as refused:
-            if refused.code != NO_RANGE:
-                raise of_refused(refused, key) from refused
-            info = await stat(client, key)
-            if (end := check_range(key, offset, length, info.size)) == offset:
-                return _reader(client, info, offset, end, None)
-            # It has grown since: ask again.
-            await tries.again(Unavailable(key, "it is written again and again"))
-        except Unavailable as error:
-            await tries.again(error)
-        else:
-            end = check_range(key, offset, length, stream.info.size)
-            return _reader(client, stream.info, offset, end, stream)
-
-
-def _reader(client: Client, info: FileInfo, at: int, end: int, stream: "_Stream | None") -> ResumingReader:
-    async def opens(first: int, before: int) -> Stream:
-        try:
-            return await _Stream.open(client, info.key, first, before, info.etag)
-        except Refused as refused:
-            gone = {MISSING: "it was deleted while it was read", FAILED: "another version is there now"}
-            raise VersionGone(gone.get(refused.code, refused.code)) from refused
-
     options = client.options
-    return ResumingReader(
-        info, at, end, stream, opens=opens, retries=options.retries, idle=options.idle_timeout
-    )
+    look, opens = partial(stat, client, key), partial(_opened, client, key)
+    return resuming(Source(key, look, opens, options.retries, options.idle_timeout, _PIECE), offset, length)
+
+
+async def _opened(client: Client, key: str, first: int, before: int | None, etag: str | None) -> Stream:
+    try:
+        return await _Stream.open(client, key, first, before, etag)
+    except Refused as refused:
+        if etag is None:
+            raise (NoRange() if refused.code == NO_RANGE else of_refused(refused, key)) from refused
+        gone = {MISSING: DELETED, FAILED: REPLACED}
+        raise VersionGone(gone.get(refused.code, refused.code)) from refused
 
 
 class _Stream:
@@ -152,7 +123,7 @@ class _Stream:
 
     @classmethod
     async def open(
-        cls, client: Client, key: str, first: int, before: int | None, etag: str | None = None
+        cls, client: Client, key: str, first: int, before: int | None, etag: str | None
     ) -> "_Stream":
         """Ask for bytes; of the version that has the etag, if one is given.
 

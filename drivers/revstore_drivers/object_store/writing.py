@@ -8,7 +8,7 @@ fail, and waits. What obstore does not offer: a condition of the completion, and
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import obstore
@@ -16,9 +16,11 @@ import obstore
 from revstore_async.driver import Condition, FileInfo, Writer
 from revstore_async.errors import RevstoreError, Unavailable, Unsupported, WriterNotFound
 
+from ..ending import cancelled_at_the_end
+from ..refusals import Refused
 from ..turns import settled
 from .client import Client
-from .errors import MISSING, Refused, of_refused, translated
+from .errors import MISSING, of_refused, translated
 from .putting import found, new_mark, put, written
 
 if TYPE_CHECKING:
@@ -74,16 +76,13 @@ class _Parts:
 
 
 @asynccontextmanager
-async def open_writer(client: Client, key: str) -> AsyncIterator[Writer]:
+async def open_writer(client: Client, key: str, resume: bytes | None = None) -> AsyncIterator[Writer]:
     """Open a writer; see the contract."""
+    if resume is not None:
+        raise Unsupported(client.options.scheme, "resumed writers")
     writer = ObjectStoreWriter(client, key)
-    try:
+    async with cancelled_at_the_end(writer):
         yield writer
-    except BaseException:
-        with suppress(RevstoreError):  # the caller's own error says more than that of the clean-up
-            await writer.cancel()
-        raise
-    await writer.cancel()
 
 
 class ObjectStoreWriter(Writer):

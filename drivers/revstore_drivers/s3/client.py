@@ -26,7 +26,7 @@ from revstore_async.errors import AccessDenied, DriverClosed, Unavailable
 
 from ..turns import Places, Tries, settled
 from .answers import Answer
-from .bodies import Body, as_file, prepared, size_of
+from .bodies import Body, as_file, md5_of, size_of
 from .config import S3Options
 from .errors import DRIVER, may_pass, translated
 from .http import Sessions
@@ -138,7 +138,6 @@ class Client:
         if isinstance(body, Body):
             # aiohttp's timeouts begin when all is sent: a server that takes nothing would hold it for ever.
             limit = self.options.connect_timeout + self.options.read_timeout + size_of(body) / _SLOWEST
-            parameters |= await prepared(body, secure=client.meta.endpoint_url.startswith("https:"))
         with translated(key, self.options.shown):
             async with asyncio.timeout(limit):
                 answer = await self._send(client, operation, parameters)
@@ -150,10 +149,12 @@ class Client:
         if self._signed.takes(operation):
             with suppress(WentElsewhere):
                 return await self._signed.send(operation, parameters)
-        sent = (
-            parameters if (body := parameters.get("Body")) is None else parameters | {"Body": as_file(body)}
-        )
-        answer: Answer = await getattr(client, operation)(Bucket=self.options.bucket, **sent)
+        body = parameters.get("Body")
+        if body is not None:
+            if not client.meta.endpoint_url.startswith("https:"):
+                parameters = parameters | {"ContentMD5": await md5_of(body)}
+            parameters = parameters | {"Body": as_file(body)}
+        answer: Answer = await getattr(client, operation)(Bucket=self.options.bucket, **parameters)
         return answer
 
     async def ask(

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from revstore_async.driver import FileInfo
 
+from ..refusals import Refused
 from .client import Client, whole_second
-from .errors import Refused, of_missing
+from .errors import of_missing
 from .putting import put
 from .reading import open_reader
 from .uploads import PARTS, Upload, by_parts

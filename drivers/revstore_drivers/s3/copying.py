@@ -6,10 +6,11 @@ from typing import Any
 from revstore_async.driver import FileInfo
 from revstore_async.errors import Unavailable
 
+from ..refusals import Refused
 from ..turns import Tries
 from .answers import Answer
 from .client import Client, whole_second
-from .errors import Refused, of_missing
+from .errors import of_missing
 from .reading import stat
 from .uploads import PARTS, Upload, by_parts
 

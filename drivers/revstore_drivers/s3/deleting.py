@@ -6,10 +6,11 @@ from typing import Final
 from revstore_async.driver import IfMatch
 from revstore_async.errors import ConditionFailed, RevstoreError, Unavailable, Unsupported
 
+from ..refusals import Refused
 from ..turns import Tries
 from .client import Client
-from .errors import DRIVER, Refused, of_code, of_missing, was_never_sent
-from .listing import batches, list_below
+from .errors import DRIVER, of_code, of_missing, was_never_sent
+from .listing import batches
 from .putting import headers_of
 
 AT_ONCE: Final = 1000
@@ -63,17 +64,6 @@ async def delete_many(client: Client, keys: Sequence[str]) -> None:
     """Delete objects, those that are there."""
     for batch in batches(dict.fromkeys(keys), AT_ONCE):
         await _delete(client, batch)
-
-
-async def delete_below(client: Client, prefix: str) -> None:
-    """Delete the objects below a prefix."""
-    after: str | None = None
-    while True:
-        page = await list_below(client, prefix, after, AT_ONCE)
-        await delete_many(client, [info.key for info in page.entries])
-        after = page.next
-        if after is None:
-            return
 
 
 async def _delete(client: Client, keys: list[str]) -> None:

@@ -36,6 +36,8 @@ from revstore_async.errors import (
     Unsupported,
 )
 
+from ..refusals import CREDENTIALS, IN_THE_WAY, Refused
+
 DRIVER: Final = "s3"
 """The driver's name, which its states carry."""
 
@@ -64,22 +66,18 @@ _PASSES: Final = frozenset(
         "OperationAborted",
         "ConditionalRequestConflict",
         "BadDigest",  # the body was changed on its way
+        "XAmzContentSHA256Mismatch",  # as above
     }
 )
 _CREDENTIALS: Final = {
-    "AccessDenied": "the store refuses these credentials this access",
+    **CREDENTIALS,
     "AllAccessDisabled": "all access is disabled",
     "AccountProblem": "there is a problem with the account",
-    "InvalidAccessKeyId": "the access key is not known to the store",
-    "SignatureDoesNotMatch": "the secret key is not that of the access key",
-    "ExpiredToken": "the session token has expired",
     "ExpiredTokenException": "the session token has expired",
     "TokenRefreshRequired": "the session token must be renewed",
-    "InvalidToken": "the session token is not valid",
     "InvalidSecurity": "the credentials are not valid",
 }
 _SKEWED: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
-_IN_THE_WAY: Final = frozenset({"XMinioParentIsObject", "XMinioObjectExistsAsDirectory", "KeyTooLongError"})
 _ELSEWHERE: Final = frozenset(
     {
         "PermanentRedirect",
@@ -101,21 +99,6 @@ _SKEW: Final = (
     300  # seconds; S3 takes 900, but of a bare 403 a clock that is off by this much is worth a word
 )
 
-
-class Refused(Exception):
-    """An answer that means something to whoever asked: a condition failed, an upload is gone.
-
-    It never leaves the driver.
-
-    Attributes:
-        code: S3's code for it; that of a HEAD, which has none, is made from the status.
-    """
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
-
-
 EXPECTED: Final = frozenset(
     {
         "PreconditionFailed",
@@ -127,7 +110,7 @@ EXPECTED: Final = frozenset(
         "ConditionalRequestConflict",
     }
 )
-"""Codes that become `Refused`."""
+"""Codes that become `Refused`; that of a HEAD, which has none, is made from the status."""
 
 
 @contextmanager
@@ -186,7 +169,7 @@ def _of_code(code: str, status: int, reason: str, key: str) -> RevstoreError | N
         return Throttled(key, reason)
     if code in _CREDENTIALS or status in {401, 403}:
         return AccessDenied(key, f"{_CREDENTIALS.get(code, reason)} ({code})")
-    if code in _IN_THE_WAY:
+    if code in IN_THE_WAY:
         return InvalidKey(key, reason)
     if code in _PASSES or (status >= 500 and status != 501):
         return Unavailable(key, reason)

@@ -15,7 +15,7 @@ from revstore_async.errors import DriverClosed
 from .config import S3Options
 from .errors import DRIVER
 
-_READ_AHEAD: Final = 256 << 10  # bytes of an answer that are taken before they are asked for; aiohttp has 64 KiB
+_READ_AHEAD: Final = 256 << 10  # bytes of an answer that are taken unasked; aiohttp has 64 KiB
 
 
 class Sessions:

@@ -8,9 +8,10 @@ from revstore_async.driver import FileInfo, Folder, Page
 
 from ..arguments import check_listing
 from ..places import SIDE, Level, is_key, levels, place_of, start_of
+from ..refusals import Refused
 from .answers import Answer
 from .client import Client, time_of
-from .errors import Refused, of_missing
+from .errors import of_missing
 
 _WITHOUT_GAPS: Final = frozenset({"AmazonS3"})
 

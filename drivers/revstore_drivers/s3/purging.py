@@ -12,9 +12,10 @@ from typing import Any
 from revstore_async.errors import Unsupported, WriterBusy, WriterNotFound
 
 from ..places import SIDE, is_key
+from ..refusals import Refused
 from .answers import Answer
 from .client import Client, time_of, whole_second
-from .errors import Refused, of_missing
+from .errors import of_missing
 from .listing import side_names
 from .unfinished import LEASE, Held, Record, forget, hold, read
 from .uploads import Upload

@@ -13,10 +13,11 @@ from typing import Any, Final
 from revstore_async.driver import Condition, FileInfo, IfAbsent
 from revstore_async.errors import AccessDenied, ConditionFailed, KeyNotFound, Unavailable, Unsupported
 
+from ..refusals import Refused
 from ..turns import Tries, settled
 from .answers import Answer
 from .client import Client
-from .errors import DRIVER, Refused, may_pass, was_never_sent
+from .errors import DRIVER, may_pass, was_never_sent
 from .reading import head
 
 MARK: Final = "revstore-write"

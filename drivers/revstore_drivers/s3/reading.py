@@ -1,9 +1,8 @@
 """Reading: one object whole, what is known of it, and streams that outlive their connections."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from aiobotocore.response import StreamingBody
@@ -11,11 +10,12 @@ from aiobotocore.response import StreamingBody
 from revstore_async.driver import File, FileInfo, Reader
 from revstore_async.errors import ObjectTooLarge, Unavailable, Unsupported
 
-from ..arguments import check_range, check_read
+from ..refusals import Refused
+from ..resuming import DELETED, REPLACED, NoRange, Source, Stream, VersionGone, resuming
 from ..turns import Tries
 from .answers import Answer, Download
 from .client import Client, time_of
-from .errors import DRIVER, Refused, of_missing, translated
+from .errors import DRIVER, of_missing, translated
 
 
 async def stat(client: Client, key: str) -> FileInfo:
@@ -79,47 +79,26 @@ async def _get(client: Client, key: str, limit: int | None) -> tuple[File, datet
     return File(info, content), time_of(answer)
 
 
-@asynccontextmanager
-async def open_reader(client: Client, key: str, offset: int, length: int | None) -> AsyncIterator[Reader]:
+def open_reader(
+    client: Client, key: str, offset: int, length: int | None
+) -> AbstractAsyncContextManager[Reader]:
     """Open a reader; see the contract."""
-    check_range(key, 0, length, 0)
-    reader = await _opened(client, key, offset, length)
+    options = client.options
+    look, opens = partial(stat, client, key), partial(_opened, client, key)
+    return resuming(Source(key, look, opens, options.retries, options.idle_timeout), offset, length)
+
+
+async def _opened(client: Client, key: str, first: int, before: int | None, etag: str | None) -> Stream:
     try:
-        yield reader
-    finally:
-        reader.stop()
-
-
-async def _opened(client: Client, key: str, offset: int, length: int | None) -> "S3Reader":
-    last = None if length is None else offset + length - 1
-    tries = Tries(client.options.retries)
-    while True:
-        if offset < 0 or length == 0:  # what no range can say
-            info = await stat(client, key)
-            return S3Reader(client, info, offset, check_range(key, offset, length, info.size), None)
-        try:
-            stream = await _Stream.open(client, key, offset, last, None)
-        except Refused as refused:
-            if refused.code != "InvalidRange":
-                raise of_missing(refused, key) from refused
-            info = await stat(client, key)
-            if (end := check_range(key, offset, length, info.size)) == offset:
-                return S3Reader(client, info, offset, end, None)
-            # It has grown since: ask again.
-            await tries.again(Unavailable(key, "it is written again and again"))
-        except Unavailable as error:
-            await tries.again(error)
-        else:
-            end = check_range(key, offset, length, stream.info.size)
-            return S3Reader(client, stream.info, offset, end, stream)
+        return await _Stream.open(client, key, first, before, etag)
+    except Refused as refused:
+        if etag is None:
+            raise (NoRange() if refused.code == "InvalidRange" else of_missing(refused, key)) from refused
+        raise VersionGone(DELETED if refused.code == "NoSuchKey" else REPLACED) from refused
 
 
 class _Stream:
-    """One answer on its way, with the place it holds.
-
-    Attributes:
-        info: What the store knows of the version that is read.
-    """
+    """One answer on its way, with the place it holds; see `resuming.Stream`."""
 
     info: FileInfo
 
@@ -130,7 +109,7 @@ class _Stream:
 
     @classmethod
     async def open(
-        cls, client: Client, key: str, first: int, last: int | None, etag: str | None
+        cls, client: Client, key: str, first: int, before: int | None, etag: str | None
     ) -> "_Stream":
         """Ask for bytes; of the version that has the etag, if one is given.
 
@@ -138,8 +117,8 @@ class _Stream:
             Refused: There are none: no object, no such range, another version.
         """
         parameters: dict[str, Any] = {"Key": client.name_of(key)}
-        if first > 0 or last is not None:
-            parameters["Range"] = f"bytes={first}-{'' if last is None else last}"
+        if first > 0 or before is not None:
+            parameters["Range"] = f"bytes={first}-{'' if before is None else before - 1}"
         if etag is not None:
             parameters["IfMatch"] = f'"{etag}"'
         await client.places.take_for_reader()
@@ -178,99 +157,3 @@ def _whole_size(answer: Answer, first: int) -> int:
     if int(begin.partition("-")[0]) != first:
         raise Unsupported(DRIVER, f"ranges: the server answered one from {first} on with {told}")
     return int(size)
-
-
-class S3Reader(Reader):
-    """Reads one version over as many connections as it takes.
-
-    A connection that breaks is followed by another, from the first byte that is missing, of the same version:
-    a mixture of two is never given. So is one that was given back because nobody read for a while: a slow
-    client keeps no connection from others, and no lock on the object, under which MinIO holds up its writers.
-    """
-
-    def __init__(self, client: Client, info: FileInfo, at: int, end: int, stream: _Stream | None) -> None:
-        self.info = info
-        self._client = client
-        self._at = at
-        self._end = end
-        self._stream = stream
-        self._clock = asyncio.get_running_loop().time
-        self._reading = False
-        self._rested = self._clock()
-        self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
-        if at >= end:
-            self._let_go()
-        self._watch(client.options.idle_timeout)
-
-    async def read(self, size: int = 1 << 16, /) -> bytes:
-        check_read(size)
-        if self._at >= self._end:
-            return b""
-        self._reading = True
-        try:
-            piece = await self._next(min(size, self._end - self._at))
-        finally:
-            self._reading = False
-            self._rested = self._clock()
-        self._at += len(piece)
-        if self._at >= self._end:
-            self._let_go()
-        return piece
-
-    async def _next(self, size: int) -> bytes:
-        tries: Tries | None = None
-        while True:
-            try:
-                return await self._piece(size)
-            except Refused as refused:
-                gone = refused.code == "NoSuchKey"
-                reason = "it was deleted while it was read" if gone else "another version is there now"
-                raise Unavailable(self.info.key, reason) from refused
-            except Unavailable as error:
-                self._let_go()
-                tries = tries or Tries(self._client.options.retries)
-                await tries.again(error)
-            except BaseException:
-                self._let_go()
-                raise
-
-    async def _piece(self, size: int) -> bytes:
-        key = self.info.key
-        if self._closed:
-            raise Unavailable(key, "its reader is closed")
-        if self._stream is None:
-            self._stream = await _Stream.open(self._client, key, self._at, self._end - 1, self.info.etag)
-            if self._stream.info.etag != self.info.etag:  # a server that ignores the condition
-                raise Unavailable(key, "another version is there now")
-            self._watch(self._client.options.idle_timeout)
-        piece = await self._stream.read(size)
-        if not piece:
-            raise Unavailable(key, f"the answer ended at byte {self._at} of {self._end}")
-        return piece
-
-    def stop(self) -> None:
-        """Close it."""
-        self._closed = True
-        self._let_go()
-
-    def _let_go(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-
-    def _watch(self, wait: float) -> None:
-        """Look after so many seconds whether somebody reads; a timer for each piece would cost more than it."""
-        if self._stream is not None:
-            self._timer = asyncio.get_running_loop().call_later(wait, self._look)
-
-    def _look(self) -> None:
-        wait = self._client.options.idle_timeout
-        left = wait if self._reading else self._rested + wait - self._clock()
-        if left > 0:
-            self._watch(left)
-        else:
-            self._let_go()

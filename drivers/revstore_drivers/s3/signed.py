@@ -19,10 +19,10 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from .answers import Answer, Download, answer_of, error_of, listing_of, metadata_of
-from .bodies import Body, pieces_of, size_of
+from .bodies import Body, pieces_of, sha256_of, size_of
 from .config import S3Options
 from .http import Sessions
-from .signing import ALGORITHM, Signer, encoded_path, encoded_query
+from .signing import ALGORITHM, UNSIGNED, Signer, encoded_path, encoded_query
 
 _AUTHORIZATION = re.compile(
     rf"{ALGORITHM} Credential=.+/[0-9]{{8}}/(?P<region>[^/]+)/s3/aws4_request, SignedHeaders="
@@ -43,7 +43,6 @@ _HEADERS: Final = {
     "Range": "range",
     "IfMatch": "if-match",
     "IfNoneMatch": "if-none-match",
-    "ContentMD5": "content-md5",
     "StorageClass": "x-amz-storage-class",
     "ServerSideEncryption": "x-amz-server-side-encryption",
     "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
@@ -185,11 +184,14 @@ class SignedWay:
         name = parameters.get("Key")
         path = place.path + ("/" + encoded_path(name) if name is not None else "" if place.path else "/")
         line = encoded_query(query)
+        body = parameters.get("Body")
+        payload = UNSIGNED
+        if body is not None and not place.origin.startswith("https:"):  # see `bodies`
+            payload = await sha256_of(body)
         frozen = await (await self._credentials()).get_frozen_credentials()
-        place.signer.sign(frozen, asked.method, path, line, headers)
+        place.signer.sign(frozen, asked.method, path, line, headers, payload)
         headers["user-agent"] = self._agent
         headers["accept-encoding"] = "identity"
-        body = parameters.get("Body")
         if body is not None:
             headers["content-length"] = str(size_of(body))
         target = URL(f"{place.origin}{path}?{line}" if line else place.origin + path, encoded=True)

@@ -1,4 +1,4 @@
-"""Signatures of requests: AWS Signature Version 4, in headers, which leaves the body out.
+"""Signatures of requests: AWS Signature Version 4, in headers, with the body's digest or without it.
 
 botocore's own signer takes 41 µs of processor time, a third of what all else of a GET takes; this takes 7. What it
 makes is what botocore's makes of the same request, byte for byte, which a test holds. The source is "Create a
@@ -38,6 +38,8 @@ def encoded_path(path: str) -> str:
 
 def encoded_query(parameters: Mapping[str, str]) -> str:
     """Return a query as it is sent and signed: escaped, and in order."""
+    if not parameters:
+        return ""
     return "&".join(
         f"{name}={value}"
         for name, value in sorted(
@@ -62,7 +64,13 @@ class Signer:
     _stamp: str = ""
 
     def sign(
-        self, credentials: Credentials, method: str, path: str, query: str, headers: dict[str, str]
+        self,
+        credentials: Credentials,
+        method: str,
+        path: str,
+        query: str,
+        headers: dict[str, str],
+        payload: str = UNSIGNED,
     ) -> None:
         """Add to the headers of a request what signs it.
 
@@ -73,17 +81,18 @@ class Signer:
             query: Its query, escaped and in order.
             headers: Those to be signed, `host` among them, by names in lower case and with texts that have no
                 spaces around them; they are added to.
+            payload: The body's SHA-256 in hexadecimal digits, where it is signed too.
         """
         stamp = self._now()
         day = stamp[:8]
-        headers["x-amz-content-sha256"] = UNSIGNED
+        headers["x-amz-content-sha256"] = payload
         headers["x-amz-date"] = stamp
         if credentials.token:
             headers["x-amz-security-token"] = credentials.token
         names = sorted(headers)
         listed = ";".join(names)
         lines = "".join([f"{name}:{headers[name]}\n" for name in names])
-        request = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{UNSIGNED}"
+        request = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{payload}"
         scope = f"{day}/{self.region}/s3/aws4_request"
         text = f"{ALGORITHM}\n{stamp}\n{scope}\n{sha256(request.encode()).hexdigest()}"
         signature = digest(self._key_of(credentials.secret_key, day), text.encode(), "sha256").hex()

@@ -1,6 +1,7 @@
 """Times as S3 writes them."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from botocore.utils import parse_timestamp as parse_any
@@ -30,6 +31,7 @@ def parse_time(value: object) -> datetime:
     return found.astimezone(UTC)
 
 
+@lru_cache(maxsize=1024)  # all answers of one second have the same date, and hot objects the same times
 def parse_http_date(text: str) -> datetime:
     """Read `Tue, 24 Nov 2026 00:25:29 GMT`."""
     _, day, month, year, time, _ = text.split(" ")

@@ -8,10 +8,11 @@ from typing import Any, Final, TypeVar
 from revstore_async.driver import Condition, FileInfo
 from revstore_async.errors import KeyNotFound, Unavailable, Unsupported
 
+from ..refusals import Refused
 from ..turns import settled
 from .bodies import Body, size_of
 from .client import Client
-from .errors import DRIVER, Refused
+from .errors import DRIVER
 from .putting import MARK, headers_of, new_mark, write_once
 from .reading import head
 

@@ -17,11 +17,13 @@ from typing import Final
 from revstore_async.driver import Condition, FileInfo, Writer
 from revstore_async.errors import ConditionFailed, RevstoreError, Unsupported, WriterNotFound
 
+from ..ending import cancelled_at_the_end
+from ..refusals import Refused
 from ..state import WriterState
 from ..turns import settled
 from .client import Client
 from .deleting import delete_many
-from .errors import DRIVER, Refused
+from .errors import DRIVER
 from .putting import put
 from .unfinished import LEASE, RENEWAL, Held, Record, forget, hold, let_go, read_tail, save, tail_of
 from .uploads import Upload
@@ -35,13 +37,8 @@ async def open_writer(client: Client, key: str, resume: bytes | None) -> AsyncIt
     writer = S3Writer(client, key)
     if resume is not None:
         await writer.go_on(WriterState.decode(resume, driver=DRIVER, key=key))
-    try:
+    async with cancelled_at_the_end(writer):
         yield writer
-    except BaseException:
-        with suppress(RevstoreError):  # the caller's own error says more than that of the clean-up
-            await writer.cancel()
-        raise
-    await writer.cancel()
 
 
 class S3Writer(Writer):
