@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from .bodies import Body
+from .bodies import Body, Budget
 from .cache import Caches
 from .digest import Digest, new_hasher
 from .driver import Driver, Reader
@@ -20,7 +20,7 @@ from .errors import (
 from .layout import BlobData, Layout
 from .links import LinkStore
 from .manifests import OCTET_STREAM, Descriptor
-from .threads import digest_of, update
+from .threads import StreamHasher, digest_of
 
 
 class BlobReader(Reader):
@@ -34,7 +34,7 @@ class BlobReader(Reader):
         self.info = inner.info
         self._inner = inner
         self._digest = digest
-        self._hasher = new_hasher(digest.algorithm) if whole else None
+        self._hashing = StreamHasher(new_hasher(digest.algorithm)) if whole else None
         self._left = inner.info.size
 
     async def read(self, size: int = 1 << 16, /) -> bytes:
@@ -44,15 +44,20 @@ class BlobReader(Reader):
             BlobDamaged: The content is not what its digest says; its last piece was not handed out.
         """
         piece = await self._inner.read(size)
-        if self._hasher is None:
+        if self._hashing is None:
             return piece
-        await update(self._hasher, piece)
+        await self._hashing.update(piece)
         self._left -= len(piece)
         if self._left <= 0 or not piece:
-            actual = Digest(f"{self._digest.algorithm}:{self._hasher.hexdigest()}")
+            actual = Digest(f"{self._digest.algorithm}:{await self._hashing.hexdigest()}")
             if actual != self._digest:
                 raise BlobDamaged(self._digest, actual)
         return piece
+
+    async def stop(self) -> None:
+        """Leave no hashing under way."""
+        if self._hashing is not None:
+            await self._hashing.stop()
 
 
 class BlobStore:
@@ -62,13 +67,18 @@ class BlobStore:
         driver: The storage.
         layout: Where things lie.
         caches: What is kept in memory; None to keep nothing.
+        memory: What is gathered of all content on its way in; None for `bodies.MEMORY`.
 
     Attributes:
         caches: What is kept in memory of content that was read whole, and verified.
+        memory: What content on its way in shares.
     """
 
-    def __init__(self, driver: Driver, layout: Layout, caches: Caches | None = None) -> None:
+    def __init__(
+        self, driver: Driver, layout: Layout, caches: Caches | None = None, memory: Budget | None = None
+    ) -> None:
         self.caches = caches or Caches.of(0)
+        self.memory = memory or Budget()
         self._driver = driver
         self._layout = layout
         self._links = LinkStore(driver)
@@ -161,7 +171,9 @@ class BlobStore:
             except KeyNotFound as error:
                 raise BlobUnknown(digest) from error
             whole = offset == 0 and (length is None or length >= reader.info.size)
-            yield BlobReader(reader, digest, whole=whole and digest.tarsum is None)
+            blob = BlobReader(reader, digest, whole=whole and digest.tarsum is None)
+            stack.push_async_callback(blob.stop)
+            yield blob
 
     async def stat(self, digest: Digest) -> Descriptor:
         """Return a blob's descriptor. One request.
@@ -224,12 +236,13 @@ class BlobStore:
             new_hasher(digest.algorithm)  # judges it
             body = Body(content, length)
             part_size = self._driver.capabilities.part_size
-            head = await body.head(part_size)
-            body.check()
-            if not body.ended or len(head) > part_size:
-                return await self._put_stream(body.whole(head), digest)
-            content = head
-        elif length not in {None, len(content)}:
+            async with self.memory.hold(body.memory(part_size)):
+                head = await body.small(part_size)
+                body.check()
+                if head is None:
+                    return await self.write(body.whole(), digest)
+                return await self.put(head, digest=digest)
+        if length not in {None, len(content)}:
             raise SizeMismatch(length or 0, len(content))
         actual = await digest_of(content, digest.algorithm if digest else "sha256")
         if digest is not None and actual != digest:
@@ -240,6 +253,25 @@ class BlobStore:
         """Store small content whose digest the caller has computed. One request."""
         await self._driver.put(self.path(digest), content)
         return self.descriptor(digest, len(content))
+
+    async def write(self, pieces: AsyncIterable[bytes], digest: Digest) -> Descriptor:
+        """Store a stream of more than a part, whose memory the caller holds. One request a part, and one more.
+
+        Raises:
+            DigestMismatch: It has another digest; nothing is stored.
+        """
+        async with (
+            StreamHasher.beside(new_hasher(digest.algorithm)) as hashing,
+            self._driver.open_writer(self.path(digest)) as writer,
+        ):
+            async for piece in pieces:
+                await hashing.update(piece)
+                await writer.write(piece)
+            actual = Digest(f"{digest.algorithm}:{await hashing.hexdigest()}")
+            if actual != digest:
+                raise DigestMismatch(digest, actual)
+            info = await writer.commit()
+        return self.descriptor(digest, info.size)
 
     async def compose(self, sources: Sequence[tuple[str, int]], digest: Digest) -> Descriptor:
         """Store the content of objects, one after another, whose digest the caller has computed. One request.
@@ -258,18 +290,6 @@ class BlobStore:
     def descriptor(digest: Digest, size: int) -> Descriptor:
         """Return the descriptor of a blob of that size."""
         return Descriptor(OCTET_STREAM, digest, size)
-
-    async def _put_stream(self, pieces: AsyncIterable[bytes], digest: Digest) -> Descriptor:
-        hasher = new_hasher(digest.algorithm)
-        async with self._driver.open_writer(self.path(digest)) as writer:
-            async for piece in pieces:
-                await update(hasher, piece)
-                await writer.write(piece)
-            actual = Digest(f"{digest.algorithm}:{hasher.hexdigest()}")
-            if actual != digest:
-                raise DigestMismatch(digest, actual)
-            info = await writer.commit()
-        return self.descriptor(digest, info.size)
 
     # ---- links to blobs
 

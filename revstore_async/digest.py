@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 HEX_LENGTHS: Final = {"sha256": 64, "sha384": 96, "sha512": 128}
 """Algorithms that the engine can compute, with the length of their digests in hexadecimal digits."""
 
+_PLAIN = re.compile(
+    "|".join(f"{algorithm}:[0-9a-f]{{{length}}}" for algorithm, length in HEX_LENGTHS.items())
+)
 _HEX = re.compile(r"[0-9a-f]+")
 _TARSUM = re.compile(r"tarsum(?:\.(?P<version>[a-z0-9]+))?\+(?P<algorithm>[a-z0-9]+)")
 
@@ -36,6 +39,8 @@ class Digest(str):
         """Validate the text; a `Digest` is returned as it is."""
         if isinstance(text, cls):
             return text
+        if _PLAIN.fullmatch(text):
+            return super().__new__(cls, text)
         algorithm, colon, hexadecimal = text.partition(":")
         if not colon:
             raise InvalidDigest(text, "it has no ':' between algorithm and value")

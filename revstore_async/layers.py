@@ -1,7 +1,7 @@
 """A repository's blobs: its layers and configs, each reachable only through the repository's link to it."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -10,7 +10,7 @@ from .blobs import BlobReader, BlobStore
 from .concurrency import alongside, gather, gather_map
 from .digest import Digest
 from .driver import Driver, entries
-from .errors import BlobUnknown, InvalidArgument, InvalidOffset, LinkDangling, Unsupported
+from .errors import BlobUnknown, InvalidArgument, InvalidOffset, LinkDamaged, LinkDangling, Unsupported
 from .layout import LayerLink, Layout
 from .links import Link, LinkStore, expect
 from .manifests import Descriptor
@@ -227,16 +227,24 @@ class LayerStore:
     async def confirm(self, digest: Digest) -> Descriptor | None:
         """Tell one who may push whether a blob is here to rely on; None where it is not. One round trip.
 
+        A damaged link is none to rely on: who hears so uploads the blob, and that writes the link again.
+
         The link's time is a lease, within which a collector takes the blob for needed. A yes renews it when
         half is over, which is one more round trip, once in half a lease.
         """
-        link, found = await gather(self._links.find(self._key(digest)), self._blobs.present(digest))
+        link, found = await gather(self._sound(digest), self._blobs.present(digest))
         if link is None or found is None:
             return None
-        expect(link, digest)
         if self._now() - link.modified > self._policy.lease / 2:
             await self._links.link(link.key, digest)
         return found
+
+    async def _sound(self, digest: Digest) -> Link | None:
+        try:
+            link = await self._links.find(self._key(digest))
+            return None if link is None else expect(link, digest)
+        except LinkDamaged:
+            return None
 
     def _judge(self, link: Link | None, digest: Digest) -> Link:
         if link is None:
@@ -281,18 +289,19 @@ async def find_layer(
         return next((name for name, yes in zip(batch, linked, strict=True) if yes), None)
 
     batch: list[RepositoryName] = []
-    async for name in _first(candidates, limit):
-        batch.append(name)
-        if len(batch) == driver.capabilities.connections:
-            if found := await asked(batch):
-                return found
-            batch = []
+    async with aclosing(_first(candidates, limit)) as names:
+        async for name in names:
+            batch.append(name)
+            if len(batch) == driver.capabilities.connections:
+                if found := await asked(batch):
+                    return found
+                batch = []
     return await asked(batch)
 
 
 async def _first(
     names: AsyncIterable[RepositoryName] | Iterable[RepositoryName], limit: int
-) -> AsyncIterator[RepositoryName]:
+) -> AsyncGenerator[RepositoryName, None]:
     left = limit
     if isinstance(names, AsyncIterable):
         async for name in names:

@@ -27,10 +27,11 @@ A legacy tarsum digest takes the folders `tarsum/<version>/<alg>` where another 
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 from .digest import Digest
@@ -212,6 +213,9 @@ Place = (
 )
 """Everything that has a key of its own."""
 
+_Form = tuple[str, Sequence[tuple[Callable[[Any], Any], Callable[[Any], str]]]]
+"""A place's key with `%s` for each field, and how to get the fields and write them, in order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -228,14 +232,17 @@ class Layout:
     manifests: str = "_manifests"
     layers: str = "_layers"
     uploads: str = "_uploads"
+    _forms: Mapping[type[Place], _Form] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", check_key(self.root.removeprefix("/")))
+        forms = {kind: _form(template) for kind, template in _templates(self).items()}
+        object.__setattr__(self, "_forms", forms)
 
     def key(self, place: Place) -> str:
         """Return the key of a place."""
-        template = _templates(self)[type(place)]
-        return template.format(**{name: _WRITE[name](getattr(place, name)) for name in type(place).__slots__})
+        template, fields = self._forms[type(place)]
+        return template % tuple([write(get(place)) for get, write in fields])
 
     def parse(self, key: str) -> Place | None:
         """Return the place of a key; None for a key that is none of this layout's.
@@ -306,14 +313,12 @@ class Layout:
         return f"{self.uploads_under_way}/{name}/_uploads/{upload}"
 
 
-CURRENT: Final = Layout()
-"""The layout of Docker Distribution 2.x and 3.x."""
+def _form(template: str) -> _Form:
+    names: list[str] = re.findall(r"\{(\w+)\}", template)
+    text = re.sub(r"\{\w+\}", "%s", template.replace("%", "%%"))
+    return text, tuple((attrgetter(name), _WRITE[name]) for name in names)
 
-SEED: Final = Layout(manifests="manifests", layers="layers", uploads="uploads")
-"""The layout of Docker Distribution's storage refactor of January 2015, before any release."""
 
-
-@lru_cache(maxsize=16)
 def _templates(layout: Layout) -> dict[type[Place], str]:
     repository = f"{layout.repositories}/{{name}}"
     revisions = f"{repository}/{layout.manifests}/revisions"
@@ -428,3 +433,10 @@ _READ: Final[dict[str, Callable[[str], object]]] = {
     "segment": str,
     "algorithm": str,
 }
+
+
+CURRENT: Final = Layout()
+"""The layout of Docker Distribution 2.x and 3.x."""
+
+SEED: Final = Layout(manifests="manifests", layers="layers", uploads="uploads")
+"""The layout of Docker Distribution's storage refactor of January 2015, before any release."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -23,6 +24,8 @@ from .revisions import RevisionStore
 from .shared_reads import SharedReadsDriver
 from .tags import TagStore
 from .uploads import UploadStore
+
+_MADE: Final = 256  # repositories that are kept as they were made: a server asks for one at each request
 
 
 class Repository:
@@ -113,6 +116,8 @@ class Registry:
         self._caches: Final = Caches.of(cache_size)
         self.blobs: Final = BlobStore(self._reads, layout, self._caches, Budget(memory))
         self._policy: Final = policy or Policy()
+        made = partial(Repository, blobs=self.blobs, driver=self._reads, layout=layout, policy=self._policy)
+        self._repository: Final = lru_cache(_MADE)(lambda name: made(RepositoryName(name)))
 
     @classmethod
     def open(
@@ -162,7 +167,7 @@ class Registry:
         Raises:
             InvalidName: The name is outside the grammar.
         """
-        return Repository(RepositoryName(name), self.blobs, self._reads, self.layout, self._policy)
+        return self._repository(name)
 
     def repositories(self, *, start_after: str | None = None) -> AsyncGenerator[RepositoryName, None]:
         """Yield the name of each repository, in lexical order. A request for each folder of names on the way.

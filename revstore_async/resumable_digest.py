@@ -8,13 +8,13 @@ A state is kept in the layout that Go's `crypto/sha256` and `crypto/sha512` mars
 Distribution keeps in `hashstates`: magic, chaining values, the bytes of the last block, the length; big-endian.
 """
 
-import _hashlib
 import ctypes
 import hashlib
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any, Final, Self
 
 from .digest import new_hasher
@@ -153,8 +153,12 @@ class ResumableDigest:
 def _library() -> ctypes.CDLL | None:
     """Return the library in which OpenSSL's functions are found; None where hashlib is not linked with one."""
     try:
-        return ctypes.CDLL(_hashlib.__file__)
-    except (AttributeError, OSError):  # built into the interpreter, or not to be loaded a second time
+        return ctypes.CDLL(str(import_module("_hashlib").__file__))
+    except (
+        ImportError,
+        AttributeError,
+        OSError,
+    ):  # not there, built into the interpreter, not to be loaded again
         return None
 
 

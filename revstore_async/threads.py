@@ -1,7 +1,9 @@
 """Work that computes, kept off the event loop where it would hold it up."""
 
-from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final, Protocol, Self, TypeVar
 
 from anyio import to_thread
 
@@ -11,6 +13,9 @@ R = TypeVar("R")
 
 HASH_INLINE: Final = 1 << 17
 """Bytes up to which hashing here is cheaper than in a thread."""
+
+HASH_TOGETHER: Final = 1 << 19
+"""Bytes of a stream that go to a thread at once: fewer would cost the way there and back more often."""
 
 READ_INLINE: Final = 1 << 12
 """Bytes of a document up to which it is read and written here: below a millisecond, one signature included."""
@@ -50,3 +55,78 @@ async def digest_of(content: bytes | bytearray | memoryview, algorithm: str = "s
     hasher = new_hasher(algorithm)
     await update(hasher, content)
     return Digest(f"{algorithm}:{hasher.hexdigest()}")
+
+
+class StreamHasher:
+    """Hashes a stream in threads while the next of its bytes come: in order, one batch at a time.
+
+    It holds two batches at most, and the piece that filled them.
+    """
+
+    def __init__(self, hasher: Hasher) -> None:
+        self._hasher = hasher
+        self._gathered: list[bytes] = []
+        self._size = 0
+        self._under_way: asyncio.Future[None] | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def beside(cls, hasher: Hasher) -> AsyncIterator[Self]:
+        """Begin; the hasher is nobody else's in the block, at whose end nothing is under way."""
+        hashing = cls(hasher)
+        try:
+            yield hashing
+        finally:
+            await hashing.stop()
+
+    async def update(self, data: bytes | bytearray | memoryview) -> None:
+        """Take more bytes. Where they fill a batch, wait for the one before."""
+        self._gathered.append(bytes(data))  # no copy, of bytes
+        self._size += len(data)
+        if self._size >= HASH_TOGETHER:
+            await self._begin()
+
+    async def hexdigest(self) -> str:
+        """Return the digest of the bytes so far, as lower-case hexadecimal digits."""
+        await self.flush()
+        return self._hasher.hexdigest()
+
+    async def flush(self) -> None:
+        """Wait until the hasher has taken all the bytes so far."""
+        if self._size > HASH_INLINE:
+            await self._begin()
+        await self._wait()
+        self._hash(self._taken())
+
+    async def stop(self) -> None:
+        """Wait until nothing is under way; what is still gathered is forgotten. It may be called more than once."""
+        self._taken()
+        interrupted: asyncio.CancelledError | None = None
+        while self._under_way is not None and not self._under_way.done():
+            try:
+                await asyncio.wait([self._under_way])
+            except asyncio.CancelledError as error:  # it takes a millisecond
+                interrupted = error
+        if self._under_way is not None and not self._under_way.cancelled():
+            self._under_way.exception()  # looked at: whoever stops has no use for the digest
+        if interrupted is not None:
+            raise interrupted
+
+    async def _begin(self) -> None:
+        await self._wait()
+        loop = asyncio.get_running_loop()
+        self._under_way = loop.run_in_executor(None, self._hash, self._taken())
+
+    async def _wait(self) -> None:
+        if self._under_way is not None:
+            await asyncio.wait([self._under_way])  # cancelled, it goes on
+            self._under_way.result()
+            self._under_way = None
+
+    def _taken(self) -> list[bytes]:
+        gathered, self._gathered, self._size = self._gathered, [], 0
+        return gathered
+
+    def _hash(self, batch: list[bytes]) -> None:
+        for data in batch:
+            self._hasher.update(data)

@@ -5,6 +5,7 @@ swapped for one that names the digest and takes no more bytes, and the content i
 the link; then what is left of the upload is deleted.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 
 from .blobs import BlobStore
@@ -16,6 +17,7 @@ from .errors import (
     DigestMismatch,
     KeyNotFound,
     RecordDamaged,
+    RevstoreError,
     UploadBusy,
     UploadOffsetMismatch,
     UploadUnknown,
@@ -25,7 +27,7 @@ from .manifests import Descriptor
 from .names import RepositoryName
 from .resumable_digest import ResumableDigest
 from .threads import digest_of, update
-from .upload_segments import GRACE, Staging, digest_so_far, with_segment
+from .upload_segments import GRACE, Staging, digest_so_far, largest, with_segments
 from .upload_state import Seen, State, UploadStates
 
 
@@ -48,28 +50,33 @@ class UploadFinisher:
 
     async def finish(self, id: str, digest: Digest, body: Body, offset: int | None) -> Descriptor:  # noqa: A002
         """Finish an upload with its last bytes; see `UploadStore.finish`."""
+        self._states.judge(id)
         new_hasher(digest.algorithm)  # judges it
         part_size = self._driver.capabilities.part_size
         async with (
+            self._blobs.memory.hold(body.memory(part_size)),
             alongside(self._read(id, digest, offset)) as reading,
             Staging.open(self._driver, self._states, id) as staging,
         ):
-            head = await body.head(part_size, beside=reading)
+            head = await body.small(part_size, beside=reading)
             body.check()
-            small = body.ended and len(head) <= part_size
-            if small and not offset and await digest_of(head, digest.algorithm) == digest:
+            if head is not None and not offset and await digest_of(head, digest.algorithm) == digest:
                 # All of it, most likely: it can go where it belongs before anything is known of the upload.
                 await self._blobs.store(digest, head)
-            elif small and head:
+            elif head:
                 await staging.put(head)
             seen = await reading
             if seen is None:
-                return await self._finished(id, digest)
+                found = await self._finished(id, digest)
+                if head and offset == 0:  # without an offset they may be the last bytes only
+                    await _same(head, digest)
+                return found
             if seen.state.digest is not None:
                 return await self._complete(seen.id, seen.state, digest)
-            if not seen.state.offset:
-                return await self._whole(seen, digest, head, None if small else body)
-            return await self._joined(seen, digest, head, None if small else body, staging)
+            fits = body.length is None or body.length <= largest(part_size)
+            if not seen.state.offset and (head is not None or fits):
+                return await self._whole(seen, digest, head, body)
+            return await self._joined(seen, digest, head, body, staging)
 
     async def _read(self, id: str, digest: Digest, offset: int | None) -> Seen | None:  # noqa: A002
         try:
@@ -85,35 +92,33 @@ class UploadFinisher:
 
     # ---- all the content at once
 
-    async def _whole(self, seen: Seen, digest: Digest, head: bytes, body: Body | None) -> Descriptor:
-        if body is not None:
-            descriptor = await self._blobs.put(body.whole(head), digest=digest)
+    async def _whole(self, seen: Seen, digest: Digest, head: bytes | None, body: Body) -> Descriptor:
+        if head is None:
+            descriptor = await self._blobs.write(body.whole(), digest)
         else:
-            actual = await digest_of(head, digest.algorithm)
-            if actual != digest:
-                raise DigestMismatch(digest, actual)
+            await _same(head, digest)
             descriptor = self._blobs.descriptor(digest, len(head))
-        await gather(self._layers.link_stored(digest), self._states.forget(seen))
+        await gather(self._layers.link_stored(digest), self._states.forget(seen, digest))
         return descriptor
 
     # ---- after others that were sent before
 
     async def _joined(
-        self, seen: Seen, digest: Digest, head: bytes, body: Body | None, staging: Staging
+        self, seen: Seen, digest: Digest, head: bytes | None, body: Body, staging: Staging
     ) -> Descriptor:
         try:
             hasher = await self._caught_up(seen, digest.algorithm)
         except KeyNotFound:  # somebody else has finished or cancelled it, and cleans up
-            return await self._overtaken(seen.id, digest)
-        if body is None:
+            return await self._overtaken(seen.id, digest, staging)
+        if head is not None:
             await update(hasher, head)
             _expect(hasher, digest)
         else:
-            async with staging.written(head, body, hasher) as writer:
+            async with staging.written(body, hasher) as writer:
                 body.check()
                 _expect(hasher, digest)
                 await writer.commit()
-        state = replace(with_segment(seen.state, staging.segment, None), digest=digest)
+        state = replace(with_segments(seen.state, staging.segments, None), digest=digest)
 
         async def claim() -> Seen | None:
             staging.named = True
@@ -125,8 +130,7 @@ class UploadFinisher:
         except KeyNotFound:  # as above
             after = None
         if after is None:
-            staging.named = False
-            return await self._overtaken(seen.id, digest)
+            return await self._overtaken(seen.id, digest, staging)
         return await self._linked(seen.id, state, descriptor)
 
     async def _caught_up(self, seen: Seen, algorithm: str) -> ResumableDigest:
@@ -153,7 +157,8 @@ class UploadFinisher:
         # Not together: without link and without state, what was acknowledged would be lost.
         await self._layers.link_stored(descriptor.digest)
         keys = [key for key, _ in self._states.sources(id, state.segments)]
-        await self._driver.delete_many([*keys, self._states.key(id)])
+        with suppress(RevstoreError):  # it is done; a purge takes what is left
+            await self._driver.delete_many([*keys, self._states.key(id)])
         return descriptor
 
     # ---- what somebody else began, or has done
@@ -170,8 +175,14 @@ class UploadFinisher:
             descriptor = found
         return await self._linked(id, state, descriptor)
 
-    async def _overtaken(self, id: str, digest: Digest) -> Descriptor:  # noqa: A002
-        seen = await self._read(id, digest, None)
+    async def _overtaken(self, id: str, digest: Digest, staging: Staging) -> Descriptor:  # noqa: A002
+        try:
+            seen = await self._read(id, digest, None)
+        except DigestMismatch:
+            staging.named = False
+            raise
+        # A request that was sent twice on its way loses to itself: then the state names what was staged.
+        staging.named = seen is not None and {*staging.segments} <= {*seen.state.segments}
         if seen is None:
             return await self._finished(id, digest)
         if seen.state.digest is None:
@@ -184,6 +195,12 @@ class UploadFinisher:
         if found is None:
             raise UploadUnknown(self._name, id)
         return found
+
+
+async def _same(content: bytes, digest: Digest) -> None:
+    actual = await digest_of(content, digest.algorithm)
+    if actual != digest:
+        raise DigestMismatch(digest, actual)
 
 
 def _expect(hasher: ResumableDigest, digest: Digest) -> None:

@@ -11,20 +11,34 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Self
 from uuid import uuid4
 
 from .digest import HEX_LENGTHS, Digest
 from .driver import Driver, IfAbsent, IfMatch
-from .errors import ConditionFailed, InvalidDigest, KeyNotFound, RecordDamaged, Unsupported, UploadUnknown
+from .errors import (
+    ConditionFailed,
+    InvalidDigest,
+    KeyNotFound,
+    RecordDamaged,
+    RecordOfNewerEngine,
+    Unsupported,
+    UploadUnknown,
+)
 from .layout import Layout, UploadSegment, UploadState
 from .names import RepositoryName
+from .threads import in_thread_if_large
 
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _VERSION: Final = 1
 _STATE_LIMIT: Final = 16 << 20  # bytes; a state has some thirty for each segment
+_BYTES_EACH: Final = 30
+
+
+class OtherVersion(ValueError):
+    """A state that this engine can't read, and another can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +65,8 @@ class State:
         hashed: The bytes, from the first on, that the digest's state knows.
         digest_state: That state, as `ResumableDigest.state` gave it; None where none is known.
         digest: What the content was found to be, by whoever finishes it; None while more may come.
-        abandoned: Whether it is being purged: to everybody else it is gone.
+        over: Whether the upload is finished, or being purged: it is unknown to everybody. What is left of it waits
+            for a purge.
     """
 
     started: datetime
@@ -60,7 +75,7 @@ class State:
     hashed: int = 0
     digest_state: bytes | None = None
     digest: Digest | None = None
-    abandoned: bool = False
+    over: bool = False
 
     @property
     def offset(self) -> int:
@@ -69,11 +84,15 @@ class State:
 
     def encode(self) -> bytes:
         """Return it as it is stored."""
-        said = asdict(self) | {
+        said = {
             "version": _VERSION,
             "started": self.started.isoformat(),
+            "algorithm": self.algorithm,
             "segments": [[segment.name, segment.size] for segment in self.segments],
+            "hashed": self.hashed,
             "digest_state": None if self.digest_state is None else b64encode(self.digest_state).decode(),
+            "digest": self.digest,
+            "over": self.over,
         }
         return json.dumps(said, separators=(",", ":")).encode()
 
@@ -83,10 +102,14 @@ class State:
 
         Raises:
             ValueError: It is none.
+            OtherVersion: A newer engine wrote it.
         """
         try:
             said = json.loads(content)
-            if said.pop("version") != _VERSION or said["algorithm"] not in HEX_LENGTHS:
+            version = said["version"]
+            if isinstance(version, int) and version > _VERSION:
+                raise OtherVersion(version)
+            if version != _VERSION or said["algorithm"] not in HEX_LENGTHS:
                 raise ValueError("of another version, or algorithm")
             state, digest = said["digest_state"], said["digest"]
             return cls(
@@ -96,7 +119,7 @@ class State:
                 hashed=int(said["hashed"]),
                 digest_state=None if state is None else b64decode(state, validate=True),
                 digest=None if digest is None else Digest(digest),
-                abandoned=bool(said["abandoned"]),
+                over=bool(said["over"]),
             )
         except (TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError("not a state of an upload") from error
@@ -137,7 +160,7 @@ class UploadStates:
         Raises:
             UploadUnknown: The upload's id is none of ours.
         """
-        self._judge(id)
+        self.judge(id)
         name = segment if isinstance(segment, str) else segment.name
         return self._layout.key(UploadSegment(self._name, id, name))
 
@@ -160,35 +183,43 @@ class UploadStates:
                 self._driver.name, "uploads in several requests, as it lacks conditional writes"
             )
         upload = str(uuid4())
-        info = await self._driver.put(self.key(upload), state.encode(), condition=IfAbsent())
+        info = await self._driver.put(self.key(upload), await _encoded(state), condition=IfAbsent())
         return Seen(upload, state, info.etag, info.modified)
 
     async def read(self, id: str) -> Seen:  # noqa: A002
         """Read a state. One request.
 
         Raises:
-            UploadUnknown: There is none, or it is being purged; or the id is none of ours.
+            UploadUnknown: There is none, or it is over; or the id is none of ours.
             RecordDamaged: What is stored is no state.
+            RecordOfNewerEngine: It is one, but not of a form that is known here.
         """
         seen = await self.look(id)
-        if seen.state.abandoned:
+        if seen.state.over:
             raise UploadUnknown(self._name, id)
         return seen
 
     async def look(self, id: str) -> Seen:  # noqa: A002
-        """Read a state, were it being purged. Otherwise as `read`."""
-        self._judge(id)
+        """Read a state, were the upload over. Otherwise as `read`."""
+        self.judge(id)
         try:
             file = await self._driver.get(self.key(id), limit=_STATE_LIMIT)
         except KeyNotFound as error:
             raise UploadUnknown(self._name, id) from error
         try:
-            state = State.decode(file.content)
+            state = await in_thread_if_large(len(file.content), State.decode, file.content)
+        except OtherVersion as error:
+            raise RecordOfNewerEngine(self.key(id), f"version {error}") from error
         except (ValueError, InvalidDigest) as error:
             raise RecordDamaged(self.key(id), str(error)) from error
         return Seen(id, state, file.info.etag, file.info.modified)
 
-    def _judge(self, id: str) -> None:  # noqa: A002
+    def judge(self, id: str) -> None:  # noqa: A002
+        """Judge the form of an upload's name.
+
+        Raises:
+            UploadUnknown: No upload of ours has such a name.
+        """
         if not _ID.fullmatch(id):
             raise UploadUnknown(self._name, id)
 
@@ -201,18 +232,25 @@ class UploadStates:
 
     async def swap(self, seen: Seen, state: State) -> Seen | None:
         """Put a state in place of the one that was seen; None where that is no longer there. One request."""
+        content = await _encoded(state)
         try:
-            info = await self._driver.put(self.key(seen.id), state.encode(), condition=IfMatch(seen.etag))
+            info = await self._driver.put(self.key(seen.id), content, condition=IfMatch(seen.etag))
         except ConditionFailed:
             return None
         return replace(seen, state=state, etag=info.etag, modified=info.modified)
 
-    async def forget(self, seen: Seen) -> None:
-        """Delete a state that names nothing. One request.
+    async def forget(self, seen: Seen, digest: Digest) -> None:
+        """End an upload whose state names nothing, as its content came otherwise. One request.
 
-        One to which somebody has added bytes meanwhile stays, where the driver can tell the two apart.
+        One to which somebody has added bytes meanwhile stays. A store that can't delete one version only can't tell
+        the two apart: there the state is swapped for one that says that it is over, and a purge deletes that.
         """
-        able = self._driver.capabilities.conditional_delete
+        if not self._driver.capabilities.conditional_delete:
+            await self.swap(seen, replace(seen.state, digest=digest, over=True))
+            return
         with suppress(ConditionFailed):
-            condition = IfMatch(seen.etag) if able else None
-            await self._driver.delete(self.key(seen.id), condition=condition)
+            await self._driver.delete(self.key(seen.id), condition=IfMatch(seen.etag))
+
+
+async def _encoded(state: State) -> bytes:
+    return await in_thread_if_large(_BYTES_EACH * len(state.segments), state.encode)

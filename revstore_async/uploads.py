@@ -9,11 +9,14 @@ from .blobs import BlobStore
 from .bodies import Body
 from .concurrency import alongside, settled
 from .digest import Digest, new_hasher
-from .driver import Driver
+from .driver import Driver, entries
 from .errors import (
+    KeyNotFound,
     RecordDamaged,
+    RecordOfNewerEngine,
     RevstoreError,
     UploadBusy,
+    UploadClaimed,
     UploadOffsetMismatch,
     UploadUnknown,
 )
@@ -23,7 +26,7 @@ from .manifests import Descriptor
 from .names import RepositoryName
 from .threads import update
 from .upload_finish import UploadFinisher
-from .upload_segments import GRACE, Staging, digest_so_far, joinable, with_segment
+from .upload_segments import GRACE, Staging, digest_so_far, joinable, with_segments
 from .upload_state import Seen, State, UploadStates
 
 
@@ -64,6 +67,7 @@ class UploadStore:
     ) -> None:
         self._name = name
         self._driver = driver
+        self._memory = blobs.memory
         self._states = UploadStates(name, driver, layout)
         self._finisher = UploadFinisher(name, self._states, blobs, layers, driver)
         self._now = now
@@ -102,7 +106,8 @@ class UploadStore:
 
         Two round trips where the content fits in `Capabilities.part_size`: the state is read while the bytes are
         stored, then it is swapped. Now and then two more, by which small pieces become one. Larger content goes
-        out in parts as it comes; memory is bounded by a small multiple of that size.
+        out in parts as it comes. While its sender sends, the call holds up to that size of the registry's memory;
+        it asks for nothing before there is room.
 
         A source that breaks off, by an error or by the cancellation of this call while it waits for bytes, is
         the end of the content: what came is kept, then the error goes on. Any other failure keeps nothing.
@@ -116,16 +121,18 @@ class UploadStore:
         Raises:
             UploadUnknown: There is no such upload.
             UploadOffsetMismatch: It is at another offset; told before the content is read where that is known.
-            UploadBusy: Another writer added bytes meanwhile, or finishes the upload; nothing was kept.
+            UploadBusy: Another writer added bytes meanwhile; nothing was kept.
+            UploadClaimed: A call that finishes the upload has named its digest; nothing was kept.
             SizeMismatch: The content is longer or shorter than announced; nothing was kept.
         """
         body = Body(content, length)
         async with (
+            self._memory.hold(body.memory(self._part_size)),
             alongside(self._open_for_more(id, offset)) as reading,
             Staging.open(self._driver, self._states, id) as staging,
         ):
-            head = await body.head(self._part_size, beside=reading)
-            if body.ended and len(head) <= self._part_size:
+            head = await body.small(self._part_size, beside=reading)
+            if head is not None:
 
                 async def small() -> Seen:
                     if head:
@@ -137,11 +144,11 @@ class UploadStore:
             else:
                 seen = await reading
                 hasher = digest_so_far(seen.state)
-                async with staging.written(head, body, hasher) as writer:
+                async with staging.written(body, hasher) as writer:
 
                     async def large() -> Seen:
                         await writer.commit()
-                        state = with_segment(seen.state, staging.segment, hasher)
+                        state = with_segments(seen.state, staging.segments, hasher)
                         return await self._swapped(seen, state, staging, offset)
 
                     after = await settled(large(), grace=GRACE)
@@ -166,10 +173,14 @@ class UploadStore:
         it belongs while the state is read. Else four: the state; the store copies the content while the state
         is swapped for one that takes no more bytes; the link; the clean-up.
 
-        Where it ends between any two steps it may be repeated, also after it was done: it succeeds where the
-        repository has the blob. When it fails otherwise, the upload is as it was before. Only of an upload to
-        which nothing was appended the state and the link go together, so that it may be gone without a link: then
-        the content is sent to a new one.
+        It may be repeated, where it ended between any two steps and after it was done: it succeeds where the
+        repository has the blob. Sent with offset 0, content is compared with the digest then, too; without an
+        offset it may be the last bytes of something, so it is not.
+
+        When it fails, the upload is as it was before, but for two cases. Once the state is swapped, the upload
+        takes no more bytes: it can be finished with the same digest, or cancelled. And of an upload to which
+        nothing was appended the state and the link go together, so that it may be gone without a link: then the
+        content is sent to a new one.
 
         Args:
             id: The upload.
@@ -179,8 +190,8 @@ class UploadStore:
             length: The size of these last bytes, where the sender announced it.
 
         Raises:
-            UploadUnknown: There is no such upload.
-            DigestMismatch: The content has another digest.
+            UploadUnknown: There is no such upload, and the repository does not have the blob.
+            DigestMismatch: The content has another digest, or the upload is being finished as another.
             InvalidDigest: The digest is one that can't be computed (tarsum).
             UploadOffsetMismatch: The upload is at another offset.
             UploadBusy: Another writer changed it meanwhile.
@@ -198,20 +209,33 @@ class UploadStore:
         await self._discard(id)
 
     async def purge(self, id: str, *, before: datetime) -> bool:  # noqa: A002
-        """Forget an upload that nobody went on with since a time; say whether it was forgotten.
+        """Forget an upload that nobody went on with since a time; say whether it was one that nobody finished.
 
-        Whoever goes on with it at this moment wins: four round trips, the second of which settles it.
+        Whoever goes on with it at this moment wins: four round trips, the second of which settles it. What has no
+        state, or one that can't be read, is judged by the age of what lies there. What a newer engine wrote is
+        left alone.
         """
+        unfinished = True
         try:
             seen = await self._states.look(id)
-        except (UploadUnknown, RecordDamaged):
-            seen = None  # of a call that was killed
-        if seen is not None and not seen.state.abandoned:
+        except RecordOfNewerEngine:
+            return False
+        except (UploadUnknown, RecordDamaged):  # of a call that was killed
+            if not await self._rests(id, before):
+                return False
+        else:
             if seen.modified > before:
                 return False
-            if await self._states.swap(seen, replace(seen.state, abandoned=True)) is None:
+            unfinished = not (seen.state.over and seen.state.digest)
+            if not seen.state.over and await self._states.swap(seen, replace(seen.state, over=True)) is None:
                 return False
         await self._discard(id)
+        return unfinished
+
+    async def _rests(self, id: str, before: datetime) -> bool:  # noqa: A002
+        async for info in entries(self._driver.list_all, self._states.folder(id)):
+            if info.modified > before:
+                return False
         return True
 
     async def _discard(self, id: str) -> None:  # noqa: A002
@@ -228,7 +252,7 @@ class UploadStore:
     async def _open_for_more(self, id: str, offset: int | None) -> Seen:  # noqa: A002
         seen = await self._states.read(id)
         if seen.state.digest is not None:
-            raise UploadBusy(id)
+            raise UploadClaimed(id, seen.state.digest)
         if offset not in {None, seen.state.offset}:
             raise UploadOffsetMismatch(id, offset or 0, seen.state.offset)
         return seen
@@ -238,11 +262,15 @@ class UploadStore:
         hasher = digest_so_far(seen.state)
         if hasher is not None:
             await update(hasher, head)
-        state = with_segment(seen.state, staging.segment, hasher)
+        state = with_segments(seen.state, staging.segments, hasher)
         small = joinable(state.segments, self._part_size)
         if not small:
             return await self._swapped(seen, state, staging, offset)
-        joined = await staging.join(small)
+        try:
+            joined = await staging.join(small)
+        except KeyNotFound:  # another writer has joined them, or has cancelled the upload
+            await self._open_for_more(seen.id, offset)
+            raise UploadBusy(seen.id) from None
         state = replace(state, segments=(*state.segments[: -len(small)], joined))
         after = await self._swapped(seen, state, staging, offset)
         with suppress(RevstoreError):  # the bytes are kept; what is left of the pieces goes with the upload
@@ -252,12 +280,16 @@ class UploadStore:
     async def _swapped(self, seen: Seen, state: State, staging: Staging, offset: int | None) -> Seen:
         staging.named = True
         after = await self._states.swap(seen, state)
-        if after is None:
-            staging.named = False
-            # Without an offset the loser's bytes would go after bytes that it has not seen.
-            await self._open_for_more(seen.id, offset)
-            raise UploadBusy(seen.id)
-        return after
+        if after is not None:
+            return after
+        found = await self._states.find(seen.id)
+        if found is not None and state.segments[-1] in found.state.segments:
+            # The request was sent twice on its way, and lost to itself: that segment has nobody else's name.
+            return replace(seen, state=state)
+        staging.named = False
+        # Without an offset the loser's bytes would go after bytes that it has not seen.
+        await self._open_for_more(seen.id, offset)
+        raise UploadBusy(seen.id)
 
 
 def _upload(seen: Seen) -> Upload:

@@ -11,6 +11,9 @@ KEY_LIMIT: Final = 900
 PART_LIMIT: Final = 255
 """Bytes of one part of a key; what file systems take for a name."""
 
+# All of the grammar but the whole length; what does not fit is looked at once more, to tell why.
+_PART = rf"(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]{{1,{PART_LIMIT}}}"
+_KEY = re.compile(rf"{_PART}(?:/{_PART})*")
 _PARTS = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
 
 
@@ -24,6 +27,8 @@ def check_key(key: str) -> str:
     Raises:
         InvalidKey: It is outside this grammar.
     """
+    if len(key) <= KEY_LIMIT and _KEY.fullmatch(key):
+        return key
     if len(key) > KEY_LIMIT:
         raise InvalidKey(key, f"it has {len(key)} characters, over the limit of {KEY_LIMIT}")
     if not _PARTS.fullmatch(key):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .base import Conflict, InvalidInput, NotFound
+from .content import RecordDamaged
 
 
 @dataclass(eq=False)
@@ -34,11 +35,32 @@ class UploadOffsetMismatch(InvalidInput):
 
 @dataclass(eq=False)
 class UploadBusy(Conflict):
-    """Another writer changed the upload meanwhile, or is finishing it. Nothing of this call was kept."""
+    """Another writer changed the upload meanwhile. Nothing of this call was kept."""
 
     id: str
     retryable: ClassVar[bool] = True
     says: ClassVar[str] = "another writer is at work on upload {id!r}"
+
+
+@dataclass(eq=False)
+class UploadClaimed(Conflict):
+    """The upload takes no more bytes: a call that finishes it has named its digest. Nothing of this call was kept.
+
+    Attributes:
+        digest: The digest. If that call broke off, whoever finishes the upload with it goes on from there.
+    """
+
+    id: str
+    digest: str
+    says: ClassVar[str] = "upload {id!r} is being finished as {digest}, and takes no more"
+    advice: ClassVar[str] = "finish it with that digest, or start another"
+
+
+@dataclass(eq=False)
+class RecordOfNewerEngine(RecordDamaged):
+    """The state of an upload in a form that this version of the engine does not know; it is left alone."""
+
+    advice: ClassVar[str] = "go on with it where it was begun"
 
 
 @dataclass(eq=False)

@@ -15,7 +15,7 @@ from .call import Call
 from .events import Listener
 from .options import ServerOptions
 
-_VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
+_VERSION = (b"docker-distribution-api-version", b"registry/2.0")
 
 
 class RegistryApp:
@@ -63,7 +63,7 @@ class RegistryApp:
             response = answers.respond(error, self.options)
         except Exception as error:  # noqa: BLE001 (it is logged, and told without its text)
             response = answers.unexpected(error)
-        response.headers.update(_VERSION)
+        response.raw_headers.append(_VERSION)
         return response
 
     async def _call(self, scope: Scope, receive: Receive) -> Response:

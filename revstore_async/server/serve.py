@@ -1,6 +1,7 @@
 """Runs an application by uvicorn, to a graceful end."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,6 +26,8 @@ except ImportError as error:
     raise MissingExtra("to serve", "server") from error
 
 _LOG = logging.getLogger("revstore_async.server")
+
+_THRESHOLDS: Final = (10_000, 20, 20)  # those of Python are (700, 10, 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,17 @@ def run(
         raise KeyboardInterrupt
 
 
+def calm_collector() -> None:
+    """Have Python look for cyclic garbage less often, and no more in what is there already.
+
+    For a process that does nothing but serve: many requests under way at once make young objects by the thousands,
+    which are no garbage, and looking through them was a fifth of the CPU of a pull.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_THRESHOLDS)
+
+
 async def _serve(
     server: "_Server",
     listener: socket.socket,
@@ -94,6 +108,7 @@ async def _serve(
     in_flight: InFlight,
 ) -> None:
     async with resource:
+        calm_collector()
         await server.serve(sockets=[listener])
         if server.force_exit:  # uvicorn went without waiting, and without cancelling
             for task in server.server_state.tasks:

@@ -15,9 +15,12 @@ from ..errors import (
     BlobUnknown,
     BodyTooLarge,
     InvalidDigest,
+    InvalidName,
     InvalidQuery,
+    LinkDamaged,
     SizeMismatch,
     UploadOffsetMismatch,
+    UploadUnknown,
 )
 from ..names import RepositoryName
 from ..uploads import Upload
@@ -41,11 +44,17 @@ async def start(call: Call) -> Response:
         content = call.pieces(call.options.blob_limit)
         stored = await call.repository.blobs.put(content, digest=digest, length=call.length)
         return await _stored(call, digest, stored.size)
-    algorithm = query.get("digest-algorithm", "sha256")
+    algorithm = query.get("digest-algorithm", _algorithm_of(query.get("mount")))
     if algorithm not in HEX_LENGTHS:
         known = "it is not one of " + ", ".join(HEX_LENGTHS)
         raise InvalidQuery("digest-algorithm", algorithm, known)
     return _progress(call, 202, await call.repository.uploads.start(algorithm=algorithm))
+
+
+def _algorithm_of(mounted: str | None) -> str:
+    """Return the algorithm of the digest that will end an upload, most likely: that of a mount that failed."""
+    algorithm = Digest(mounted).algorithm if mounted else "sha256"
+    return algorithm if algorithm in HEX_LENGTHS else "sha256"
 
 
 async def status(call: Call) -> Response:
@@ -90,7 +99,7 @@ async def finish(call: Call) -> Response:
         raise InvalidDigest("", "the query parameter 'digest' is missing")
     digest = Digest(text)
     offset, length = _chunk(call)
-    content = b"" if length == 0 else await _body(call, offset)
+    content = b"" if length == 0 else await _last(call, offset)
     stored = await call.repository.uploads.finish(
         call.arguments["upload"], digest, content, offset=offset, length=length
     )
@@ -132,6 +141,14 @@ async def _body(call: Call, offset: int | None) -> RequestBody:
     return call.pieces(limit - offset)
 
 
+async def _last(call: Call, offset: int | None) -> RequestBody:
+    """Return the body of what may be sent once more: then the upload is gone, and holds nothing."""
+    try:
+        return await _body(call, offset)
+    except UploadUnknown:
+        return call.pieces(call.options.blob_limit)
+
+
 # ---- mounting
 
 
@@ -140,14 +157,17 @@ async def _mount(call: Call, digest: Digest, named: str | None) -> Response | No
     if named is None:
         source = await _found(call, digest)
     else:
-        source = RepositoryName(named)
+        try:
+            source = RepositoryName(named)
+        except InvalidName:  # nothing is there to mount from
+            return None
         if not await call.may(Action.PULL, source):
             return None
     if source is None:
         return None
     try:
         await call.repository.blobs.mount(digest, source)
-    except BlobUnknown:
+    except (BlobUnknown, LinkDamaged):
         return None
     name = call.repository.name
     await call.tell(BlobMounted(name, call.principal.name, digest, source))

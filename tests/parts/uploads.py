@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from revstore_async import Digest, Driver, Registry, Repository, open_driver
 from revstore_async.driver import Capabilities, DriverWrapper, entries
+from revstore_async.upload_state import State
 from revstore_drivers.memory import MemoryDriver
 
 from .suite import pattern
@@ -51,9 +52,18 @@ async def pieces_until(content: bytes, reached: asyncio.Event) -> AsyncIterator[
 
 
 async def left_of_uploads(registry: Registry) -> list[str]:
-    """The keys of all that is stored of uploads."""
+    """The keys of all that is stored of uploads, but the marks of finished ones, which wait for a purge."""
     folder = registry.layout.uploads_under_way
-    return [info.key async for info in entries(registry.driver.list_all, folder)]
+    keys = [info.key async for info in entries(registry.driver.list_all, folder)]
+    return [key for key in keys if not await is_mark(registry.driver, key)]
+
+
+async def is_mark(driver: Driver, key: str) -> bool:
+    """Say whether an object tells no more than that an upload was finished."""
+    if not key.endswith("/state") or driver.capabilities.conditional_delete:
+        return False
+    state = State.decode((await driver.get(key)).content)
+    return state.over and state.digest is not None and not state.segments
 
 
 async def holds(repository: Repository, content: bytes, algorithm: str = "sha256") -> bool:
