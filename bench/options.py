@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .servers.registries import PARTIES
+from .servers.registries import DISTRIBUTION, OURS, PARTIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ def parse(arguments: Sequence[str], scenarios: Sequence[str]) -> Options:
         add(f"--{name}", help=f"{says} (default: {_FULL[name]}; quick: {_QUICK[name]})")
     add(
         "--parties",
-        default=",".join(PARTIES[:2]),
+        default=f"{OURS},{DISTRIBUTION}",
         help=f"the registries that take part, of {', '.join(PARTIES)}",
     )
     add("--seed", type=int, default=1)

@@ -4,8 +4,10 @@ from os import environ
 
 from revstore_async import Registry
 from revstore_async.server import RegistryApp
+from revstore_async.server.serve import calm_collector
 
 
 def app() -> RegistryApp:
     """Return the application for the store that REVSTORE_BENCH_STORE names."""
+    calm_collector()  # as `revstore serve` does
     return RegistryApp(Registry.open(environ["REVSTORE_BENCH_STORE"]))
