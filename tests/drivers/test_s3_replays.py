@@ -1,6 +1,7 @@
 """Requests that a proxy sends twice, and uploads that are aborted by somebody else, on MinIO."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -126,18 +127,17 @@ async def test_parts_in_memory_are_bounded_for_all_writers_together(
             under_way -= 1
 
     monkeypatch.setattr(Upload, "put_part", counted)
-    async with S3Driver(minio.new_bucket(), **options) as driver:
+    async with S3Driver(minio.new_bucket(), **options) as driver, AsyncExitStack() as stack:
         content = bytes(12 * MIB)
-        writers = [driver.open_writer(f"key/{number}") for number in range(4)]
-        opened = [await writer.__aenter__() for writer in writers]
+        opened: list[Any] = [
+            await stack.enter_async_context(driver.open_writer(f"key/{number}")) for number in range(4)
+        ]
         for writer in opened:
             await writer.write(content)
             assert len(writer._sending) <= 2
         assert sum(len(writer._sending) for writer in opened) <= 2
         for writer in opened:
             await writer.commit()
-        for writer in writers:
-            await writer.__aexit__(None, None, None)
         assert 0 < most <= 2
         for number in range(4):
             assert (await driver.stat(f"key/{number}")).size == len(content)

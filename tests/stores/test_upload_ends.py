@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from threading import get_ident
 
 import pytest
@@ -67,7 +68,7 @@ async def test_bytes_that_were_acknowledged_outlive_a_finish_with_all_the_conten
     both = 0
     for seed in range(60):
         chance = random.Random(seed)
-        driver = LatencyDriver(MemoryDriver(), lambda chance=chance: chance.random() * 0.004)
+        driver = LatencyDriver(MemoryDriver(), partial(chance.uniform, 0, 0.004))
         async with Registry(driver if able else AnyVersion(driver)) as registry:
             uploads = registry.repository("hello").uploads
             upload = await uploads.start()
