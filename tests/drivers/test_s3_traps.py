@@ -14,6 +14,7 @@ from botocore.utils import parse_timestamp
 from revstore_async.driver import IfAbsent, IfMatch
 from revstore_async.errors import ConditionFailed, InvalidArgument
 from revstore_drivers.s3 import S3Driver
+from revstore_drivers.s3.http import _Connection
 from revstore_drivers.s3.times import parse_time
 from revstore_drivers.turns import Places
 from tests.parts.minio import MinIO
@@ -315,3 +316,39 @@ async def test_a_change_under_way_is_waited_for(minio: MinIO):
                 await asyncio.sleep(0.05)
                 assert (await driver.get("key")).content == b"next"
             assert connections_in_use(driver) == []
+
+
+async def test_a_cancelled_upload_leaves_no_connection_that_waits_for_the_server():
+    """aiohttp closes a connection once the server has taken what was sent; this one takes nothing."""
+    left = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reader._transport.pause_reading()
+        await left.wait()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    options = {"access_key_id": "a", "secret_access_key": "b", "region": "us-east-1"}
+    transports = []
+    async with S3Driver("bucket", endpoint_url=f"http://127.0.0.1:{port}", **options) as driver:
+        made = _Connection.connection_made
+
+        def noted(self: _Connection, transport: asyncio.BaseTransport) -> None:
+            transports.append(transport)
+            made(self, transport)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(_Connection, "connection_made", noted)
+            put = asyncio.ensure_future(
+                driver._client.once("put_object", "key", Key="key", Body=bytes(8 << 20))
+            )
+            while not (transports and transports[0].get_write_buffer_size()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            put.cancel()
+            await asyncio.wait([put])
+    await asyncio.sleep(0)
+    assert [transport.get_extra_info("socket").fileno() for transport in transports] == [-1]
+    left.set()
+    server.close()
+    await server.wait_closed()

@@ -4,11 +4,14 @@ aiohttp sends a PUT again, and says nothing, when a connection that it had kept 
 a conditional put whose answer was lost would come back as one that lost: its second self found the first.
 """
 
+import asyncio
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
+from aiohttp.client_proto import ResponseHandler
 
 from revstore_async.errors import DriverClosed
 
@@ -16,6 +19,16 @@ from .config import S3Options
 from .errors import DRIVER
 
 _READ_AHEAD: Final = 256 << 10  # bytes of an answer that are taken unasked; aiohttp has 64 KiB
+
+
+class _Connection(ResponseHandler):
+    """A connection that is gone when it is closed.
+
+    Closed while a part is on its way, by a cancelled call, it would stay open until the server took the rest.
+    """
+
+    def close(self) -> None:
+        self.abort()
 
 
 class Sessions:
@@ -39,6 +52,8 @@ class Sessions:
         async def opened_without_retries(proxy_url: str | None) -> ClientSession:
             found: ClientSession = await opened(proxy_url)
             found._retry_connection = False  # noqa: SLF001 (as above; a test holds that it works)
+            connector: Any = found.connector
+            connector._factory = partial(_Connection, loop=asyncio.get_running_loop())  # noqa: SLF001 (as above)
             return found
 
         session._get_session = opened_without_retries  # noqa: SLF001 (as above)
