@@ -19,11 +19,17 @@ from .scenarios import SCENARIOS
 from .servers.registries import DOORS
 
 
+def _bare(argument: str) -> str:
+    """Return an argument; of a path of this machine only the name."""
+    return Path(argument).name if argument.startswith("/") else argument
+
+
 def about(options: Options) -> dict[str, Any]:
     """Return how the run is taken."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["python -m bench", *sys.argv[1:]]),
+        # Without the folders of this machine, which say nothing to a reader.
+        "command": " ".join(["python -m bench", *(_bare(each) for each in sys.argv[1:])]),
         "seed": options.seed,
         "store": options.store.partition("?")[0],
         "machine": machine(),
