@@ -108,12 +108,16 @@ class MinIO:
         self.process = None
 
     def _ready(self) -> bool:
+        # On a busy machine it says so before it is: what is not signed gets 503 then, and 403 later.
+        return self._status("/minio/health/ready") == 200 and self._status("/") == 403
+
+    def _status(self, path: str) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=1)
         try:
-            connection.request("GET", "/minio/health/ready")
-            return connection.getresponse().status == 200
+            connection.request("GET", path)
+            return connection.getresponse().status
         except OSError:
-            return False
+            return 0
         finally:
             connection.close()
 
