@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from revstore_async.driver import IfAbsent
-from revstore_async.errors import ConditionFailed, WriterBusy, WriterNotFound
+from revstore_async.driver import IfAbsent, Writer
+from revstore_async.errors import ConditionFailed, KeyNotFound, WriterBusy, WriterNotFound
 from revstore_drivers.s3 import S3Driver, unfinished
 from tests.parts.minio import MinIO
 from tests.parts.s3 import Wire, connections_in_use
@@ -149,6 +149,7 @@ async def test_who_was_taken_for_dead_does_no_harm(driver: S3Driver, minio: MinI
     state = await suspended(driver, "key", pattern(PART + 1000))
     async with driver.open_writer("key", resume=state) as slow:
         await slow.write(b"s" * PART)
+        await sent(slow)
         with monkeypatch.context() as patch:
             patch.setattr(unfinished, "LEASE", timedelta(seconds=-1))
             async with driver.open_writer("key", resume=state) as other:
@@ -158,6 +159,28 @@ async def test_who_was_taken_for_dead_does_no_harm(driver: S3Driver, minio: MinI
             await slow.suspend()
     assert await read_all(driver, "key") == pattern(PART + 1000) + b"o" * PART
     assert minio.names(driver.options.bucket) == ["prefix/key"]
+
+
+async def test_a_late_part_of_who_was_taken_for_dead_is_never_content(driver: S3Driver, monkeypatch):
+    """Its part took the place of the other's: then the other can't complete, rather than complete wrongly."""
+    state = await suspended(driver, "key", pattern(PART + 1000))
+    with pytest.raises(WriterNotFound):
+        async with driver.open_writer("key", resume=state) as slow:
+            monkeypatch.setattr(unfinished, "LEASE", timedelta(seconds=-1))
+            async with driver.open_writer("key", resume=state) as other:
+                await other.write(b"o" * PART)
+                await sent(other)
+                await slow.write(b"s" * PART)
+                await sent(slow)
+                await other.commit()
+    with pytest.raises(KeyNotFound):
+        await driver.stat("key")
+
+
+async def sent(writer: Writer) -> None:
+    """Wait until all parts that a writer began to send have arrived."""
+    while under_way := vars(writer)["_sending"]:
+        await asyncio.wait(under_way)
 
 
 async def test_an_upload_that_was_aborted_meanwhile(driver: S3Driver, minio: MinIO):
