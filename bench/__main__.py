@@ -1,6 +1,5 @@
 """`python -m bench [scenario...]`: measure, and write JSON, tables and plots. `docs/performance.md` says how."""
 
-import asyncio
 import sys
 import tempfile
 from contextlib import AsyncExitStack
@@ -10,6 +9,7 @@ from typing import Any
 
 from . import link, stores
 from .context import Bench
+from .loops import run
 from .machine import machine, versions
 from .options import Options, parse
 from .progress import Progress
@@ -65,7 +65,7 @@ def main() -> int:
     progress = Progress()
     results = Results(about(options))
     try:
-        asyncio.run(measure(options, results, progress))
+        run(measure(options, results, progress))
     finally:
         progress.end()
     print(write_report(results))

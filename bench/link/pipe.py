@@ -30,6 +30,7 @@ class Pipe:
         self._source: asyncio.Transport | None = None
         self._sink: asyncio.Transport | None = None
         self._sink_full = False
+        self._paused = False
         self._ending = False
 
     def join(self, source: asyncio.Transport, sink: asyncio.Transport) -> None:
@@ -65,10 +66,11 @@ class Pipe:
         self._look()
 
     def _look(self) -> None:
-        source = self._source
-        if source is None or source.is_closing():
+        source, paused = self._source, self._sink_full or self._held > _HELD
+        if paused == self._paused or source is None or source.is_closing():
             return
-        if self._sink_full or self._held > _HELD:
+        self._paused = paused
+        if paused:
             source.pause_reading()
         else:
             source.resume_reading()

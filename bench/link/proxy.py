@@ -10,6 +10,7 @@ import sys
 from functools import partial
 from typing import cast
 
+from ..loops import run
 from .counting import ConnectionCount, DoorCount
 from .pipe import Pipe
 
@@ -126,4 +127,4 @@ async def serve(host: str, port: int, doors: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], int(sys.argv[2]), sys.argv[3:]))
+    run(serve(sys.argv[1], int(sys.argv[2]), sys.argv[3:]))
