@@ -49,6 +49,10 @@ class Operations:
         tag = f"t{(number + self.spread // 2) % self.spread}"
         await client.ask("GET", f"{self._path}/manifests/{tag}", headers=_ACCEPT)
 
+    async def manifest_by_tag_again(self, client: Client, number: int) -> None:  # noqa: ARG002 (as all operations)
+        """Pull a manifest by a tag that was pulled before."""
+        await client.ask("GET", f"{self._path}/manifests/t0", headers=_ACCEPT)
+
     async def head_layer(self, client: Client, number: int) -> None:  # noqa: ARG002 (as all operations)
         """Ask whether a layer is there."""
         await client.ask("HEAD", f"{self._path}/blobs/{self.images.layer}")
@@ -102,6 +106,7 @@ Operation = Callable[[Operations, Client, int], Awaitable[None]]
 OPERATIONS: Mapping[str, Operation] = {
     "manifest by digest": Operations.manifest_by_digest,
     "manifest by tag": Operations.manifest_by_tag,
+    "manifest by tag, again": Operations.manifest_by_tag_again,
     "HEAD layer": Operations.head_layer,
     "GET layer 100 kB": Operations.get_layer,
     "put manifest by tag": Operations.put_manifest,
