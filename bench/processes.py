@@ -1,14 +1,18 @@
 """Programs that the benchmark and the tests run: found, started, waited for, looked at through `/proc`."""
 
+import asyncio
+import json
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _PATIENCE = 30.0
 CACHE = Path("~/.cache/revstore-async/bin")
@@ -137,3 +141,33 @@ def answers(port: int, path: str) -> bool:
             return connection.recv(64).split(b" ", 2)[1:2] == [b"200"]
     except OSError:
         return False
+
+
+async def told_by(
+    module: str, *arguments: str, told: str = "", environment: Mapping[str, str] | None = None
+) -> Any:  # noqa: ANN401 (it is JSON)
+    """Run a module of Python in a process of its own; return the JSON that it prints.
+
+    Args:
+        module: Its name.
+        *arguments: Of its command line.
+        told: What it reads on standard input.
+        environment: Added to this process's.
+
+    Raises:
+        ChildProcessError: It failed; the end of what it said is told.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        env={**os.environ, **(environment or {})},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate(told.encode())
+    if process.returncode:
+        raise ChildProcessError(f"{module} ended with {process.returncode}: {errors.decode()[-200:]}")
+    return json.loads(output)

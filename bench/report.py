@@ -13,6 +13,7 @@ _TITLES = {
     "revisions": "A revision with N signatures, in the engine",
     "operations": "Single operations over HTTP, one client",
     "pages": "A page of 100 tags, in the engine",
+    "requests": "Single requests to the store, by client",
     "ceiling": "What the load itself can do, against a server that does nothing",
     "clients": "Many clients, no latency",
     "layers": "Large layers",

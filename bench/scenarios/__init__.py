@@ -9,6 +9,7 @@ from .layers import run as run_layers
 from .mixed import run as run_mixed
 from .operations import run as run_operations
 from .pages import run as run_pages
+from .requests import run as run_requests
 from .revisions import run as run_revisions
 
 Scenario = Callable[[Bench], Awaitable[None]]
@@ -17,6 +18,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "revisions": run_revisions,
     "operations": run_operations,
     "pages": run_pages,
+    "requests": run_requests,
     "ceiling": run_ceiling,
     "clients": run_clients,
     "layers": run_layers,

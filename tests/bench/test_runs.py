@@ -15,6 +15,7 @@ from bench.operations import OPERATIONS, Operations
 from bench.options import parse
 from bench.processes import ProgramMissing, answers, built, free_port, running, without_aws
 from bench.progress import Progress
+from bench.requests import REQUESTS
 from bench.results import Results
 from bench.scenarios import SCENARIOS
 from bench.servers.registries import DISTRIBUTION, OURS, PARTIES, serving
@@ -146,19 +147,36 @@ async def test_every_operation_is_done_by_each_party(party, tmp_path):
                     await operation(operations, parties[party].client, number)
 
 
-async def test_operations_are_measured_and_counted_behind_the_link_of_an_s3_server(minio, monkeypatch):
+@pytest.fixture
+def bucket(minio, monkeypatch):
+    """A bucket of a server that isn't the benchmark's own, in which a run must leave nothing."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", minio.user)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", minio.password)
     bucket = minio.new_bucket()
+    yield f"s3://{bucket}/a?endpoint_url={minio.url}"
+    assert minio.names(bucket) == []
+
+
+async def test_operations_are_measured_and_counted_behind_the_link_of_an_s3_server(bucket):
     results = await results_of(
-        "operations",
-        *("--store", f"s3://{bucket}/a?endpoint_url={minio.url}"),
-        *("--latency", "1", "--turns", "1", "--parties", "ours"),
+        "operations", "--store", bucket, "--latency", "1", "--turns", "1", "--parties", "ours"
     )
     assert not [each.failed for each in results.measurements if each.failed]
     counted = {each.case["operation"]: each.facts for each in results.measurements if each.way == OURS}
     assert counted.keys() == OPERATIONS.keys()
     assert counted["HEAD layer"]["requests"] == 2
     assert counted["HEAD layer"]["round_trips"] == 1
+    assert counted["manifest by tag"]["round_trips"] == 2
+    assert counted["manifest by tag, again"]["round_trips"] == 1
     assert any(each.way == "aioboto3" for each in results.measurements)
-    assert minio.names(bucket) == []  # it leaves nothing in a store that isn't its own
+
+
+async def test_requests_are_measured_by_client(bucket):
+    results = await results_of(
+        "requests", "--store", bucket, "--clients", "2", "--duration", "0.05", "--runs", "1"
+    )
+    assert not [each.failed for each in results.measurements if each.failed]
+    taken = {(each.case["request"], each.way, each.measure) for each in results.measurements}
+    assert taken >= {(request, "driver s3", "cpu") for request in REQUESTS}
+    assert {way for _, way, _ in taken} >= {"driver s3", "aioboto3"}
+    assert all(each.samples[0] > 0 for each in results.measurements)
