@@ -34,13 +34,14 @@ class Pipe:
         self._ending = False
 
     def join(self, source: asyncio.Transport, sink: asyncio.Transport) -> None:
-        """Say where bytes come from and go to."""
+        """Say where bytes come from and go to; what came before waits until then."""
         self._source, self._sink = source, sink
+        self._release()
 
     def feed(self, data: bytes) -> None:
         """Take bytes."""
         delay = self._delay()
-        if delay <= 0 and not self._queue:
+        if delay <= 0 and not self._queue and self._sink is not None:
             self._hand_on(data)
             return
         self._queue.append((self._loop.time() + delay, data))
@@ -76,7 +77,7 @@ class Pipe:
             source.resume_reading()
 
     def _wait(self) -> None:
-        if self._timer is None and self._queue:
+        if self._timer is None and self._queue and self._sink is not None:
             self._timer = self._loop.call_at(self._queue[0][0], self._release)
 
     def _release(self) -> None:

@@ -55,7 +55,6 @@ class _Near(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.pause_reading()
         task = asyncio.get_running_loop().create_task(self._connect())
         self._proxy.tasks.add(task)
         task.add_done_callback(self._proxy.tasks.discard)
@@ -71,8 +70,6 @@ class _Near(asyncio.Protocol):
         self.back.join(far, self.transport)
         if self.transport.is_closing():
             far.close()
-        else:
-            self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         self._count.sent(data)
