@@ -13,19 +13,20 @@ from hypothesis import strategies as st
 from revstore_async import Digest, Driver, Manifest, Registry
 from revstore_async.driver import DriverWrapper, File, FileInfo
 from revstore_async.errors import KeyNotFound, ObjectTooLarge, Unavailable
-from revstore_async.shared_reads import WIDTH, SharedReads, SharedReadsDriver
+from revstore_async.shared_reads import PATIENCE, WIDTH, SharedReads, SharedReadsDriver
 from revstore_async.testing import run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver
 from revstore_drivers.wrappers import LatencyDriver, TracingDriver
 from tests.parts.documents import image
 
 KEY = "docker/an-object"
+STEP = PATIENCE / 8
 
 
 class SlowDriver(DriverWrapper):
-    """A read takes a second to the store and one back; it counts those under way, and what became of them."""
+    """A read takes a step to the store and one back; it counts those under way, and what became of them."""
 
-    def __init__(self, inner: Driver, *, there: float = 1.0, back: float = 1.0) -> None:
+    def __init__(self, inner: Driver, *, there: float = STEP, back: float = STEP) -> None:
         super().__init__(inner)
         self.there, self.back = there, back
         self.under_way: Counter[object] = Counter()
@@ -64,7 +65,8 @@ def all_readers(shared: SharedReadsDriver, number: int) -> list[asyncio.Task[Fil
 
 
 def now() -> float:
-    return asyncio.get_running_loop().time()
+    """The steps so far."""
+    return round(asyncio.get_running_loop().time() / STEP, 6)
 
 
 # ---- what it costs
@@ -75,7 +77,7 @@ def test_a_reader_alone_asks_at_once_and_in_its_own_task():
         slow, shared = await opened()
         before = asyncio.all_tasks()
         reader = asyncio.ensure_future(shared.get(KEY))
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5 * STEP)
         assert asyncio.all_tasks() - before == {reader}
         assert (await reader).content == b"0"
         assert (now(), slow.asked) == (2, 1)
@@ -83,19 +85,43 @@ def test_a_reader_alone_asks_at_once_and_in_its_own_task():
     run_on_virtual_clock(read())
 
 
-def test_a_crowd_costs_one_request_more_than_those_who_came_first():
+def test_a_crowd_costs_one_request_more_than_who_came_first():
     async def read() -> None:
         slow, shared = await opened()
         files = await asyncio.gather(*all_readers(shared, 64))
         assert {file.content for file in files} == {b"0"}
-        assert (now(), slow.asked, slow.most) == (4, WIDTH + 1, WIDTH)
+        assert (now(), slow.asked, slow.most) == (4, 2, 1)
+
+    run_on_virtual_clock(read())
+
+
+def test_an_answer_that_the_store_holds_back_does_not_hold_up_everybody():
+    """Those who wait for the first request ask beside it after a while; no third request is made beside both."""
+
+    async def read() -> None:
+        slow, shared = await opened()
+        slow.there = 100 * STEP
+        first = all_readers(shared, 1)
+        await asyncio.sleep(0)
+        slow.there = STEP
+        others = all_readers(shared, 64)
+        assert {file.content for file in await asyncio.gather(*others)} == {b"0"}
+        assert (now(), slow.asked, slow.most) == (PATIENCE / STEP + 2, 2, 2)
+        slow.there = 100 * STEP
+        second = all_readers(shared, 1)
+        await asyncio.sleep(2 * PATIENCE)
+        late = all_readers(shared, 64)
+        await asyncio.sleep(2 * PATIENCE)
+        assert (slow.asked, slow.most) == (3, WIDTH)
+        await asyncio.gather(*first, *second, *late)
+        assert shared.idle
 
     run_on_virtual_clock(read())
 
 
 def test_who_looks_whether_an_object_is_there_shares_too():
     async def look() -> tuple[int, int]:
-        tracing = TracingDriver(LatencyDriver(MemoryDriver(), 1.0))
+        tracing = TracingDriver(LatencyDriver(MemoryDriver(), 2 * STEP))
         async with SharedReadsDriver(tracing) as shared:
             info = await shared.put(KEY, b"0")
             tracing.reset()
@@ -103,12 +129,12 @@ def test_who_looks_whether_an_object_is_there_shares_too():
             assert set(found) == {info}
             return tracing.round_trips, tracing.counts["stat"]
 
-    assert run_on_virtual_clock(look()) == (2, WIDTH + 1)
+    assert run_on_virtual_clock(look()) == (2, 2)
 
 
 def test_pulls_of_a_hot_tag_at_once_cost_the_store_a_few_requests():
     async def pull() -> tuple[float, int]:
-        tracing = TracingDriver(LatencyDriver(MemoryDriver(), 1.0))
+        tracing = TracingDriver(LatencyDriver(MemoryDriver(), 2 * STEP))
         async with Registry(tracing) as registry:
             repository = registry.repository("library/hello")
             await repository.blobs.put(b"{}")
@@ -123,9 +149,9 @@ def test_pulls_of_a_hot_tag_at_once_cost_the_store_a_few_requests():
             assert {manifest.content for manifest in await asyncio.gather(*pulls)} == {image(b"{}")}
             return now() - begun, len(tracing.requests)
 
-    # The tag, which the first have after one second and the others after two. The link: of the first; then of the
-    # others, of whom some are alone again.
-    assert run_on_virtual_clock(pull()) == (2 + 2, (WIDTH + 1) + WIDTH + (WIDTH + 1))
+    # The tag: of the first, then of the others. The link: of the first; then of the others, of whom one is alone
+    # again before the rest.
+    assert run_on_virtual_clock(pull()) == (2 + 2 + 2 + 2, 2 + 3)
 
 
 # ---- what is read
@@ -172,8 +198,8 @@ readers = st.lists(
 @given(
     pauses=st.lists(st.sampled_from([0.25, 0.5, 1.0]), min_size=3, max_size=12),
     readers=readers,
-    there=st.sampled_from([0.0, 0.25, 1.0]),
-    back=st.sampled_from([0.0, 0.5, 2.0]),
+    there=st.sampled_from([0.0, STEP, 0.25, 1.0]),
+    back=st.sampled_from([0.0, STEP, 0.5, 2.0]),
 )
 def test_no_reader_sees_an_older_value_than_was_acknowledged(pauses, readers, there, back):
     """Readers come at any time, and some are cancelled; a writer writes one version after another."""
@@ -215,14 +241,14 @@ def test_no_reader_sees_an_older_value_than_was_acknowledged(pauses, readers, th
 
 
 def test_who_comes_when_a_shared_request_is_on_its_way_back_asks_anew():
-    """The first ask at 0, those who share at 2; the store answers these at 3, and then something is written."""
+    """The first asks at 0, those who share at 2; the store answers these at 3, and then something is written."""
 
     async def read() -> None:
         _, shared = await opened()
-        all_readers(shared, WIDTH)
+        all_readers(shared, 1)
         await asyncio.sleep(0)
         early = all_readers(shared, 4)
-        await asyncio.sleep(3.5)
+        await asyncio.sleep(3.5 * STEP)
         await shared.put(KEY, b"1")
         late = all_readers(shared, 4)
         assert {file.content for file in await asyncio.gather(*early)} == {b"0"}
@@ -254,7 +280,7 @@ def test_an_error_is_told_to_all_who_share_it_each_its_own():
         slow.wrong = Unavailable("the store", "it is away")
         slow.wrong.__cause__ = OSError("no route")
         errors = await asyncio.gather(*all_readers(shared, 8), return_exceptions=True)
-        shared_ones = errors[WIDTH:]
+        shared_ones = errors[1:]
         assert len({id(error) for error in shared_ones}) == len(shared_ones)
         for error in shared_ones:
             assert isinstance(error, Unavailable)
@@ -288,19 +314,19 @@ def test_a_defect_is_told_to_all_too():
 
 @pytest.mark.parametrize("after", [0.0, 1.0, 2.0, 2.5, 3.5])
 def test_one_who_gives_up_does_not_take_the_request_from_the_others(after):
-    """The first ask at 0, those who share at 2, and have their answer at 4."""
+    """The first asks at 0, those who share at 2, and have their answer at 4."""
 
     async def read() -> None:
         slow, shared = await opened()
-        first = all_readers(shared, WIDTH)
+        first = all_readers(shared, 1)
         await asyncio.sleep(0)
         impatient, *others = all_readers(shared, 4)
-        await asyncio.sleep(after)
+        await asyncio.sleep(after * STEP)
         impatient.cancel()
         files = await asyncio.gather(*first, *others)
         assert impatient.cancelled()
-        assert [file.content for file in files] == [b"0"] * (WIDTH + 3)
-        assert (now(), slow.asked, slow.cancelled) == (4, WIDTH + 1, 0)
+        assert [file.content for file in files] == [b"0"] * 4
+        assert (now(), slow.asked, slow.cancelled) == (4, 2, 0)
 
     run_on_virtual_clock(read())
 
@@ -310,10 +336,10 @@ def test_when_all_give_up_the_request_ends_and_is_awaited(after):
     async def read() -> None:
         slow, shared = await opened()
         before = asyncio.all_tasks()
-        first = all_readers(shared, WIDTH)
+        first = all_readers(shared, 1)
         await asyncio.sleep(0)
         late = all_readers(shared, 4)
-        await asyncio.sleep(after)
+        await asyncio.sleep(after * STEP)
         for reader in late:
             reader.cancel()
         await asyncio.wait(late)
@@ -330,13 +356,13 @@ def test_when_all_give_up_the_request_ends_and_is_awaited(after):
 def test_who_asks_first_and_gives_up_makes_room_for_those_who_wait():
     async def read() -> None:
         slow, shared = await opened()
-        first = all_readers(shared, WIDTH)
+        first = all_readers(shared, 1)
         await asyncio.sleep(0)
         late = all_readers(shared, 4)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5 * STEP)
         first[0].cancel()
         await asyncio.gather(*late)
-        assert (now(), slow.asked, slow.cancelled) == (2.5, WIDTH + 1, 1)
+        assert (now(), slow.asked, slow.cancelled) == (2.5, 2, 1)
 
     run_on_virtual_clock(read())
 
@@ -348,14 +374,14 @@ def test_a_request_that_is_cancelled_from_below_cancels_those_who_wait_for_it():
 
         async def ask() -> int:
             asked.append(asyncio.current_task())
-            await asyncio.sleep(1)
+            await asyncio.sleep(2 * STEP)
             return 0
 
-        tasks = [asyncio.ensure_future(reads.share("?", ask)) for _ in range(WIDTH + 2)]
-        await asyncio.sleep(1.5)
+        tasks = [asyncio.ensure_future(reads.share("?", ask)) for _ in range(4)]
+        await asyncio.sleep(3 * STEP)
         asked[-1].cancel()
         await asyncio.wait(tasks)
-        assert [task.cancelled() for task in tasks] == [False] * WIDTH + [True] * 2
+        assert [task.cancelled() for task in tasks] == [False, True, True, True]
         assert reads.idle
 
     run_on_virtual_clock(read())
@@ -372,16 +398,16 @@ def test_a_shared_request_runs_in_the_context_of_its_first_reader():
         reads: SharedReads[str] = SharedReads()
 
         async def ask() -> str:
-            await asyncio.sleep(1)
+            await asyncio.sleep(STEP)
             return name.get()
 
         async def reader(own: str) -> str:
             name.set(own)
             return await reads.share("?", ask)
 
-        names = [str(number) for number in range(WIDTH + 3)]
+        names = [str(number) for number in range(4)]
         answers = await asyncio.gather(*(reader(own) for own in names))
-        assert answers == [*names[:WIDTH], *[names[WIDTH]] * 3]
+        assert answers == ["0", "1", "1", "1"]
 
     run_on_virtual_clock(read())
 
