@@ -27,14 +27,14 @@ class BlobReader(Reader):
     """A reader of a blob that holds back the last piece until the whole is known to be right.
 
     Only a read from the first byte to the last can be verified; one of a range passes on what the store has,
-    and so does one of a legacy tarsum, which can't be computed.
+    and so does one of a legacy tarsum, which can't be computed, and one that is not to be verified.
     """
 
-    def __init__(self, inner: Reader, digest: Digest, *, whole: bool) -> None:
+    def __init__(self, inner: Reader, digest: Digest, *, verify: bool) -> None:
         self.info = inner.info
         self._inner = inner
         self._digest = digest
-        self._hashing = StreamHasher(new_hasher(digest.algorithm)) if whole else None
+        self._hashing = StreamHasher(new_hasher(digest.algorithm)) if verify else None
         self._left = inner.info.size
 
     async def read(self, size: int = 1 << 16, /) -> bytes:
@@ -151,7 +151,7 @@ class BlobStore:
 
     @asynccontextmanager
     async def open(
-        self, digest: Digest, *, offset: int = 0, length: int | None = None
+        self, digest: Digest, *, offset: int = 0, length: int | None = None, verify: bool = True
     ) -> AsyncIterator[BlobReader]:
         """Open a blob's content from `offset` on. One request to the first byte.
 
@@ -159,6 +159,8 @@ class BlobStore:
             digest: Its digest.
             offset: Where to begin, in bytes.
             length: Bytes to read at most; None for all.
+            verify: Compare the whole with its digest. Hashing takes most of the CPU of a large read; False is for
+                whoever hands the bytes to somebody who verifies them, as every client of a registry does.
 
         Raises:
             BlobUnknown: It is not stored.
@@ -171,7 +173,7 @@ class BlobStore:
             except KeyNotFound as error:
                 raise BlobUnknown(digest) from error
             whole = offset == 0 and (length is None or length >= reader.info.size)
-            blob = BlobReader(reader, digest, whole=whole and digest.tarsum is None)
+            blob = BlobReader(reader, digest, verify=verify and whole and digest.tarsum is None)
             stack.push_async_callback(blob.stop)
             yield blob
 

@@ -174,7 +174,7 @@ class LayerStore:
 
     @asynccontextmanager
     async def open(
-        self, digest: Digest, *, offset: int = 0, length: int | None = None
+        self, digest: Digest, *, offset: int = 0, length: int | None = None, verify: bool = True
     ) -> AsyncIterator[BlobReader]:
         """Open a blob's content from `offset` on. One round trip to the first byte.
 
@@ -182,6 +182,7 @@ class LayerStore:
             digest: Its digest.
             offset: Where to begin, in bytes.
             length: Bytes to read at most; None for all.
+            verify: Compare the whole with its digest, as `BlobStore.open` says.
 
         Raises:
             BlobUnknown: The repository has no link to it.
@@ -193,7 +194,7 @@ class LayerStore:
             async with alongside(self._links.find(key)) as link:
                 try:
                     reader = await stack.enter_async_context(
-                        self._blobs.open(digest, offset=offset, length=length)
+                        self._blobs.open(digest, offset=offset, length=length, verify=verify)
                     )
                 except (BlobUnknown, InvalidOffset) as error:
                     self._judge(await link, digest)  # without a link, nothing is told of the content

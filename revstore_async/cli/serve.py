@@ -34,6 +34,7 @@ class Serving:
         tls_cert: The file of the certificate; None for plain HTTP.
         tls_key: The file of its key, where that is another.
         trusted_proxy: Whose word about a client's address is taken.
+        verify_blobs: Whether blobs that are pulled whole are compared with their digests.
         delegate: Bytes of the blobs from which on clients are sent to the storage; None for never.
         limit: Requests under way at once.
         grace: Seconds that requests may take to end after a signal.
@@ -56,6 +57,7 @@ class Serving:
     tls_cert: Path | None
     tls_key: Path | None
     trusted_proxy: tuple[str, ...]
+    verify_blobs: bool
     delegate: int | None
     limit: int
     grace: float
@@ -123,6 +125,9 @@ def default_store() -> str:
     "--allow-anonymous-writes", is_flag=True, help="Everybody may write, whoever reaches the address."
 )
 @click.option("--no-check-layers", is_flag=True, help="Take manifests whose layers are not in the store.")
+@click.option(
+    "--no-verify-blobs", is_flag=True, help="Leave it to clients to compare what they pull with its digest."
+)
 @click.option("--tls-cert", type=_FILE, help="The certificate, and those it depends on, in PEM.")
 @click.option("--tls-key", type=_FILE, help="Its private key, where it is in another file.")
 @click.option(
@@ -156,7 +161,7 @@ def default_store() -> str:
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
 @shared_options
 @click.pass_obj
-def serve(session: Session, /, *, no_check_layers: bool, **options: object) -> None:
+def serve(session: Session, /, *, no_check_layers: bool, no_verify_blobs: bool, **options: object) -> None:
     """Serve a registry to docker, podman, skopeo and the like, until SIGTERM.
 
     Without --store and $REVSTORE_STORE, the store is a folder of yours, ~/.local/share/revstore. By default only
@@ -165,6 +170,7 @@ def serve(session: Session, /, *, no_check_layers: bool, **options: object) -> N
     serving = Serving(
         store=session.url or default_store(),
         check_layers=not no_check_layers,
+        verify_blobs=not no_verify_blobs,
         **options,  # type: ignore[arg-type] # click has judged them
     )
     serving.check()

@@ -56,7 +56,7 @@ def serve_until_told(serving: Serving, session: Session) -> None:
         driver = tracing.around_driver(driver)
     registry = Registry(driver, policy=Policy(check_layers=serving.check_layers))
     delegation = None if serving.delegate is None else Delegation(minimum_size=serving.delegate)
-    options = ServerOptions(delegation=delegation)
+    options = ServerOptions(delegation=delegation, verify_blobs=serving.verify_blobs)
     in_flight = InFlight(CutOff(RegistryApp(registry, access=access, options=options)), serving.limit)
     app: ASGIApp = in_flight
     if tracing:

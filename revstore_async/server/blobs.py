@@ -90,7 +90,7 @@ async def _content(call: Call, wanted: ByteRange | None) -> Response:
             begin, end = _satisfied(call, wanted, size)
             status, headers["Content-Range"] = 206, f"bytes {begin}-{end - 1}/{size}"
         length = end - begin
-        first = await reader.read(min(PIECE, length) or 1)  # of nothing, too: only so is it verified
+        first = await reader.read(min(PIECE, length) or 1)  # of nothing, too: only so can it be verified
         await _tell_pulled(call, size, redirected=False)
         if len(first) < length:
             return Streamed(
@@ -114,7 +114,8 @@ async def _open(call: Call, wanted: ByteRange | None, stack: AsyncExitStack) -> 
         offset = wanted.begin
         length = None if wanted.end is None else wanted.end - offset
     try:
-        return await stack.enter_async_context(blobs.open(call.digest, offset=offset, length=length))
+        opening = blobs.open(call.digest, offset=offset, length=length, verify=call.options.verify_blobs)
+        return await stack.enter_async_context(opening)
     except InvalidOffset as error:
         raise InvalidRange(call.request.headers["range"], error.size) from error
 

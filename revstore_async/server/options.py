@@ -23,6 +23,8 @@ class ServerOptions:
         mount_search: Repositories that are searched for a layer which a client wants mounted without saying
             from where; 0 to have it uploaded.
         delegation: Which reads of blobs are delegated to the storage; None for none.
+        verify_blobs: Compare each blob that is pulled whole with its digest, and break off before its last bytes
+            where it is damaged. Clients compare it again; False leaves it to them, for a third of the CPU.
         retry_after: How long a client is told to wait when the storage is busy and names no time itself.
     """
 
@@ -31,6 +33,7 @@ class ServerOptions:
     page_limit: int = PAGE
     mount_search: int = 100
     delegation: Delegation | None = None
+    verify_blobs: bool = True
     retry_after: timedelta = timedelta(seconds=5)
 
     def __post_init__(self) -> None:

@@ -402,6 +402,17 @@ def test_large_blobs_come_from_the_storage_where_that_is_asked_for(tmp_path: Pat
     assert gets == {307}
 
 
+def test_pulls_are_not_verified_where_that_is_left_to_clients(tmp_path: Path):
+    with serving(tmp_path, "--no-verify-blobs") as server:
+        assert push(server).returncode == 0
+        data = tmp_path / "data"
+        layer = next(data.rglob("_layers/sha256/*/link")).read_text()
+        damaged = next(data.rglob(f"blobs/sha256/*/{layer.removeprefix('sha256:')}/data"))
+        damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+        with urlopen(f"{server.url}/v2/hello/blobs/{layer}") as answer:
+            assert answer.read() == damaged.read_bytes()
+
+
 def test_a_request_that_takes_too_long_is_cancelled_and_the_upload_goes_on(tmp_path: Path):
     with serving(tmp_path, "--grace", "1") as server, uploading(server) as connection:
         server.process.send_signal(signal.SIGTERM)

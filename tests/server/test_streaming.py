@@ -170,6 +170,15 @@ async def test_a_large_blob_that_is_damaged_is_never_handed_out_whole(
     assert sum(len(message.get("body", b"")) for message in request.sent) < len(CONTENT)
 
 
+async def test_a_server_that_leaves_verifying_to_clients_hands_out_what_the_storage_has(
+    registry: Registry, readers: Readers, path: str
+) -> None:
+    damaged = CONTENT[:-1] + b"?"
+    await readers.put(registry.blobs.path(Digest.of(CONTENT)), damaged)
+    async with client_of(RegistryApp(registry, options=ServerOptions(verify_blobs=False))) as client:
+        assert (await client.get(path)).content == damaged
+
+
 async def test_a_client_that_reads_slowly_makes_the_server_read_slowly(
     app: RegistryApp, registry: Registry, readers: Readers
 ) -> None:

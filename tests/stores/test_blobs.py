@@ -150,6 +150,17 @@ async def test_a_damaged_stream_holds_back_its_last_piece(registry: Registry, dr
     assert len(read) < len(LARGE)
 
 
+async def test_who_does_not_want_it_verified_gets_what_the_store_has(
+    registry: Registry, driver: Driver
+) -> None:
+    hello = registry.repository("library/hello").blobs
+    digest = (await hello.put(b"content")).digest
+    await driver.put(registry.blobs.path(digest), b"contenT")
+    for blobs in (registry.blobs, hello):
+        async with blobs.open(digest, verify=False) as reader:
+            assert [piece async for piece in reader] == [b"contenT"]
+
+
 async def test_a_limit_bounds_what_is_held(registry: Registry) -> None:
     digest = (await registry.blobs.put(b"content")).digest
     assert await registry.blobs.get(digest, limit=7) == b"content"
