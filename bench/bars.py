@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from .memory import UNVERIFIED, UPLOAD, VERIFIED
 from .options import size
 from .results import Case, Measurement, Part, Results
 from .spread import ratio
@@ -87,14 +88,16 @@ def _cpu(results: Results, pull: str) -> Found:
     return ratio(ours.samples, theirs.samples) if ours and theirs else None
 
 
-def _stream(results: Results, direction: str) -> Found:
+def _stream(results: Results, direction: str, raw_direction: str | None = None) -> Found:
     """The engine's speed against the fastest raw client's; of all sizes, the worst."""
     worst = None
     for engine in results.find("layers", "speed", "engine", transfer=direction):
         raw = [
             found.spread.median
             for way in ("aioboto3", "obstore")
-            for found in results.find("layers", "speed", way, **engine.case)
+            for found in results.find(
+                "layers", "speed", way, **{**engine.case, "transfer": raw_direction or direction}
+            )
         ]
         if raw:
             share = engine.spread.median / max(raw)
@@ -185,14 +188,24 @@ BARS: Sequence[Bar] = (
         False,
         partial(_cpu, pull="GET layer 100 kB"),
     ),
+    Bar("upload stream, engine: of the fastest raw client's", 0.9, True, partial(_stream, direction=UPLOAD)),
     Bar(
-        "upload stream, engine: of the fastest raw client's", 0.9, True, partial(_stream, direction="upload")
-    ),
-    Bar(
-        "download stream, engine: of the fastest raw client's",
+        "download stream, neither verified: of the fastest raw client's",
         0.9,
         True,
-        partial(_stream, direction="download"),
+        partial(_stream, direction=UNVERIFIED),
+    ),
+    Bar(
+        "download stream, both verified: of the fastest raw client's",
+        0.9,
+        True,
+        partial(_stream, direction=VERIFIED),
+    ),
+    Bar(
+        "download stream, engine verified: of the fastest raw client's, not verified",
+        0.9,
+        True,
+        partial(_stream, direction=VERIFIED, raw_direction=UNVERIFIED),
     ),
     Bar("peak memory, engine: growth by the layer's growth", 0.02, False, partial(_flat, way="engine")),
     Bar("peak memory, server: growth by the layer's growth", 0.02, False, partial(_flat, way="ours")),

@@ -1,6 +1,6 @@
 """The floor: what raw clients take for single requests and streams, on the same store."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,12 +13,14 @@ from .stores import S3Store
 
 _PIECE = 1 << 20
 
+See = Callable[[bytes], Awaitable[None]]
+
 
 class Raw(Protocol):
     """A raw client. Keys are the engine's, without the store's prefix."""
 
-    async def get(self, key: str) -> int:
-        """Read an object to its end; return its bytes."""
+    async def get(self, key: str, see: See | None = None) -> int:
+        """Read an object to its end, piece by piece, each of which is seen; return its bytes."""
 
     async def head(self, key: str) -> None:
         """Ask for an object's size."""
@@ -40,13 +42,15 @@ class Aioboto3:
     def _named(self, key: str) -> dict[str, str]:
         return {"Bucket": self._store.bucket, "Key": f"{self._store.prefix}/{key}"}
 
-    async def get(self, key: str) -> int:
-        """Read an object to its end; return its bytes."""
+    async def get(self, key: str, see: See | None = None) -> int:
+        """Read an object to its end, piece by piece, each of which is seen; return its bytes."""
         answer = await self._client.get_object(**self._named(key))
         size = 0
         async with answer["Body"] as body:
             while piece := await body.content.read(_PIECE):
                 size += len(piece)
+                if see is not None:
+                    await see(piece)
         return size
 
     async def head(self, key: str) -> None:
@@ -90,12 +94,14 @@ class Obstore:
         self._client = client
         self._module = module
 
-    async def get(self, key: str) -> int:
-        """Read an object to its end; return its bytes."""
+    async def get(self, key: str, see: See | None = None) -> int:
+        """Read an object to its end, piece by piece, each of which is seen; return its bytes."""
         answer = await self._module.get_async(self._client, f"{self._prefix}/{key}")
         size = 0
         async for piece in answer.stream(min_chunk_size=_PIECE):
             size += len(piece)
+            if see is not None:
+                await see(piece)
         return size
 
     async def head(self, key: str) -> None:

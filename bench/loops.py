@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Coroutine
 from importlib import import_module
 from importlib.util import find_spec
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-def run(work: Coroutine[object, object, None]) -> None:
-    """Run work to its end, on uvloop where it is installed."""
+def run(work: Coroutine[object, object, T]) -> T:
+    """Run work to its end, on uvloop where it is installed; return what it returns."""
     factory = import_module("uvloop").new_event_loop if find_spec("uvloop") else None
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(work)
+        return runner.run(work)

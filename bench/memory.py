@@ -1,13 +1,13 @@
 """What does a large blob take? `python -m bench.memory --store URL --size 2GiB`.
 
-A blob goes through the engine as a stream, up and down again; speed and the process's memory are told. The
-process does nothing else. Its memory is the kernel's own high-water mark, so no peak between two samples is
-missed; it is told above what the process held when all was imported and the store was not opened yet. Content is
-made as it is sent, from a seed: no two of its pieces are equal, and its digest is computed before the clock runs.
+A blob goes through the engine as a stream, up and down again, once compared with its digest and once not; speed
+and the process's memory are told. The process does nothing else. Its memory is the kernel's own high-water mark, so
+no peak between two samples is missed; it is told above what the process held when all was imported and the store
+was not opened yet. Content is made as it is sent, from a seed: no two of its pieces are equal, and its digest is
+computed before the clock runs.
 """
 
 import argparse
-import asyncio
 import hashlib
 import json
 import os
@@ -20,11 +20,15 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from bench.loops import run
 from bench.machine import machine, versions
 from bench.processes import Process
 from revstore_async import Digest, Registry
 
 MIB = 1 << 20
+UPLOAD = "upload"
+VERIFIED = "download, verified"
+UNVERIFIED = "download"
 _UNITS = {"MiB": MIB, "GiB": 1 << 30}
 _TOOK_PART = ("python", "revstore-async", "aioboto3", "aiobotocore", "botocore", "aiohttp", "minio")
 
@@ -34,7 +38,7 @@ class Transfer:
     """One way of a blob.
 
     Attributes:
-        direction: `upload` or `download`.
+        direction: `UPLOAD`, `VERIFIED` or `UNVERIFIED`.
         seconds: What it took, hashing on the way included.
         mib_per_second: Its speed.
         peak_mib: The process's memory at its peak, above its start, in MiB.
@@ -77,7 +81,7 @@ async def measure(store: str, size: int, seed: int) -> dict[str, Any]:
         seed: Of its content.
 
     Returns:
-        The process's memory at the start, in MiB, and the two transfers.
+        The process's memory at the start, in MiB, and the transfers.
 
     Raises:
         AssertionError: Something else came out than went in.
@@ -96,20 +100,21 @@ async def measure(store: str, size: int, seed: int) -> dict[str, Any]:
         process.forget_peak()
         since = time.perf_counter()
         await blobs.put(streamed(size, seed), digest=digest)
-        upload = transfer("upload", since)
+        transfers = [transfer(UPLOAD, since)]
         try:
-            process.forget_peak()
-            since = time.perf_counter()
-            read = 0
-            async with blobs.open(digest) as reader:  # it compares with the digest
-                while piece := await reader.read(MIB):
-                    read += len(piece)
-            download = transfer("download", since)
+            for direction in (VERIFIED, UNVERIFIED):
+                process.forget_peak()
+                since = time.perf_counter()
+                read = 0
+                async with blobs.open(digest, verify=direction == VERIFIED) as reader:
+                    while piece := await reader.read(MIB):
+                        read += len(piece)
+                transfers.append(transfer(direction, since))
+                if read != size:
+                    raise AssertionError(f"{read} of {size} bytes were read")
         finally:
             await registry.driver.delete(blobs.path(digest))
-    if read != size:
-        raise AssertionError(f"{read} of {size} bytes were read")
-    return {"start_mib": round(begun / MIB, 1), "transfers": [asdict(upload), asdict(download)]}
+    return {"start_mib": round(begun / MIB, 1), "transfers": [asdict(each) for each in transfers]}
 
 
 def size_of(text: str) -> int:
@@ -133,7 +138,7 @@ def main() -> None:
         "command": " ".join(["python -m bench.memory", *sys.argv[1:]]),
         "machine": machine(),
         "versions": versions(),
-        **asyncio.run(measure(options.store, options.size, options.seed)),
+        **run(measure(options.store, options.size, options.seed)),
     }
     print(json.dumps(result) if options.json else table(result))
 

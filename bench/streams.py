@@ -1,9 +1,9 @@
 """A raw client's stream of a large object, in a process of its own: `python -m bench.streams CLIENT SIZE SEED`.
 
-The store comes as JSON on standard input; what it took goes out as JSON: MiB/s each way, and peak memory.
+The store comes as JSON on standard input; what it took goes out as JSON: MiB/s each way, and peak memory. A
+verified download is hashed as the engine hashes it.
 """
 
-import asyncio
 import json
 import os
 import sys
@@ -11,8 +11,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from .floor import installed
-from .memory import MIB, streamed
+from revstore_async import Digest
+from revstore_async.digest import new_hasher
+from revstore_async.threads import StreamHasher
+
+from .floor import Raw, installed
+from .loops import run
+from .memory import MIB, UNVERIFIED, UPLOAD, VERIFIED, digest_of, streamed
 from .processes import Process
 from .stores import FLOOR, S3Store
 
@@ -30,13 +35,16 @@ async def measure(name: str, store: S3Store, size: int, seed: int) -> Mapping[st
     """
     process = Process(os.getpid())
     begun = process.memory
+    digest = digest_of(size, seed)
     transfers = []
     async with installed()[name](store, None) as raw:
-        for direction in ("upload", "download"):
+        for direction in (UPLOAD, VERIFIED, UNVERIFIED):
             process.forget_peak()
             start = time.perf_counter()
-            if direction == "upload":
+            if direction == UPLOAD:
                 await raw.upload(_KEY, streamed(size, seed))
+            elif direction == VERIFIED:
+                await _verified(raw, digest)
             elif await raw.get(_KEY) != size:
                 raise AssertionError("the object has another size")
             speed = size / MIB / (time.perf_counter() - start)
@@ -45,11 +53,18 @@ async def measure(name: str, store: S3Store, size: int, seed: int) -> Mapping[st
     return {"transfers": transfers}
 
 
+async def _verified(raw: Raw, digest: Digest) -> None:
+    async with StreamHasher.beside(new_hasher(digest.algorithm)) as hashing:
+        await raw.get(_KEY, hashing.update)
+        if f"{digest.algorithm}:{await hashing.hexdigest()}" != digest:
+            raise AssertionError("the object has another digest")
+
+
 def main() -> None:
     """Measure."""
     name, size, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     store = S3Store(**json.loads(sys.stdin.read()))
-    print(json.dumps(asyncio.run(measure(name, store, size, seed))), flush=True)
+    print(json.dumps(run(measure(name, store, size, seed))), flush=True)
     # obstore's own threads may still want the interpreter while it ends, and abort the process.
     os._exit(0)
 

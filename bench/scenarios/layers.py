@@ -20,7 +20,7 @@ from revstore_async.layout import BlobData
 from ..context import Bench
 from ..floor import installed
 from ..http import Body
-from ..memory import MIB, digest_of, pieces, streamed
+from ..memory import MIB, UNVERIFIED, UPLOAD, VERIFIED, digest_of, pieces, streamed
 from ..operations import push, push_chunked
 from ..options import size_text
 from ..results import Case
@@ -192,7 +192,7 @@ async def _streams(bench: Bench, size: int, runs: int) -> None:
             f"layers: {size_text(size)}, streams, run {turn}", passing=turn > 0
         ),
     )
-    for number, direction in enumerate(("upload", "download")):
+    for number, direction in enumerate((UPLOAD, VERIFIED, UNVERIFIED)):
         case: Case = {"transfer": direction, "size": size_text(size)}
         for measure, unit, told_as in (("speed", "MiB/s", "mib_per_second"), ("memory", "MiB", "peak_mib")):
             taken = {
