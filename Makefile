@@ -25,7 +25,7 @@ serve: $(READY)  ## A registry for docker, podman and skopeo, on a store in your
 	@$(BIN)/revstore serve
 
 test: $(READY)  ## All tests
-	$(BIN)/python -m pytest -n $(JOBS) -q
+	$(BIN)/python -m pytest -n $(JOBS) -q -rs
 
 bench: $(READY) minio registry  ## Measure against the peers, a few minutes; make bench BENCH="--help" for more
 	@mkdir -p build
