@@ -1,10 +1,12 @@
 """How the S3 driver makes parts of objects, within what S3 takes for a part."""
 
+import asyncio
 from hashlib import sha256
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from revstore_async.concurrency import alongside
 from revstore_drivers.s3 import S3Driver, composing
 from revstore_drivers.s3.composing import parts_of
 from tests.parts.minio import MinIO
@@ -74,3 +76,19 @@ async def test_too_many_objects_for_a_part_each_are_read(minio: MinIO, monkeypat
     async with S3Driver(minio.new_bucket(), **minio.options(), part_size=5 * MIB) as driver:
         wire = await composed(driver, *[5 * MIB] * 4)
         assert wire.operations.count("UploadPart") + wire.operations.count("UploadPartCopy") == 2
+
+
+async def test_many_small_objects_are_not_read_by_a_task_each(minio: MinIO) -> None:
+    most = 0
+
+    async def look() -> None:
+        nonlocal most
+        while True:
+            most = max(most, len(asyncio.all_tasks()))
+            await asyncio.sleep(0)
+
+    async with S3Driver(minio.new_bucket(), **minio.options()) as driver:
+        before = len(asyncio.all_tasks())
+        async with alongside(look()):
+            await composed(driver, *[1] * 100)
+    assert most < before + 50

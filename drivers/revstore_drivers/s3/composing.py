@@ -124,12 +124,18 @@ async def _read(client: Client, spans: Sequence[Span]) -> bytes:
     places = asyncio.Semaphore(client.options.parallel_parts)
 
     async def one(span: Span) -> bytes:
-        async with places, open_reader(client, span.key, span.first, span.size) as reader:
-            return b"".join([piece async for piece in reader])
+        try:
+            async with open_reader(client, span.key, span.first, span.size) as reader:
+                return b"".join([piece async for piece in reader])
+        finally:
+            places.release()
 
+    tasks: list[asyncio.Task[bytes]] = []
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(span)) for span in spans]
+            for span in spans:
+                await places.acquire()
+                tasks.append(group.create_task(one(span)))
     except ExceptionGroup as several:
         failed = several.exceptions[0]
         raise failed from failed.__cause__
