@@ -7,7 +7,7 @@ from email.utils import format_datetime
 import pytest
 
 from revstore_async.driver import IfAbsent
-from revstore_async.errors import AccessDenied, KeyNotFound, Throttled, Unsupported
+from revstore_async.errors import AccessDenied, InvalidStoreURL, KeyNotFound, Throttled, Unsupported
 from revstore_drivers.s3 import S3Driver
 from tests.parts.buckets import CALLS, S3, Kind
 from tests.parts.minio import MinIO
@@ -136,3 +136,27 @@ async def test_a_clock_that_is_off(spoilt: S3Driver, proxy: Proxy, call: str):
     assert "this machine's clock is" in caught.value.reason
     assert "s ahead of the store's" in caught.value.reason
     assert not caught.value.retryable
+
+
+async def test_a_session_of_single_sign_on_that_is_not_there(minio: MinIO, monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))  # where sessions are kept
+    config = tmp_path / "config"
+    start = "https://example.org/start"
+    config.write_text(
+        f"[profile team]\nsso_start_url = {start}\nsso_region = us-east-1\n"
+        "sso_account_id = 123456789012\nsso_role_name = reader\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    async with S3Driver("bucket", endpoint_url=minio.url, profile="team") as driver:
+        with pytest.raises(AccessDenied) as caught:
+            await driver.get("key")
+    assert "sign in anew" in caught.value.reason
+
+
+async def test_a_file_of_certificates_that_is_not_there(minio: MinIO, tmp_path):
+    with pytest.raises(InvalidStoreURL) as caught:
+        async with S3Driver("bucket", endpoint_url=minio.url, verify=str(tmp_path / "none.pem")):
+            pytest.fail("it was opened")
+    assert "none.pem" in str(caught.value)

@@ -10,7 +10,9 @@ import pytest
 
 from revstore_async.driver import IfAbsent, Writer
 from revstore_async.errors import ConditionFailed, KeyNotFound, WriterBusy, WriterNotFound
+from revstore_drivers.refusals import Refused
 from revstore_drivers.s3 import S3Driver, unfinished
+from revstore_drivers.s3.uploads import Upload
 from tests.parts.minio import MinIO
 from tests.parts.s3 import Wire, connections_in_use
 from tests.parts.suite import pattern, read_all, suspended, write_all
@@ -82,6 +84,7 @@ async def test_a_part_size_stays_that_of_the_beginning(driver: S3Driver, minio: 
 
 GO_ON = """
 import asyncio, json, os, signal, sys
+from revstore_drivers.refusals import Refused
 from revstore_drivers.s3 import S3Driver, unfinished
 from datetime import timedelta
 
@@ -175,6 +178,35 @@ async def test_a_late_part_of_who_was_taken_for_dead_is_never_content(driver: S3
                 await other.commit()
     with pytest.raises(KeyNotFound):
         await driver.stat("key")
+
+
+async def test_who_was_taken_for_dead_does_not_end_what_another_writes(driver: S3Driver, monkeypatch):
+    state = await suspended(driver, "key", pattern(PART + 1000))
+    async with driver.open_writer("key", resume=state) as slow:
+        with monkeypatch.context() as patch:
+            patch.setattr(unfinished, "LEASE", timedelta(seconds=-1))
+            async with driver.open_writer("key", resume=state) as other:
+                await other.write(b"o" * 2 * PART)
+                await sent(other)
+                await slow.write(b"s")
+                with pytest.raises(WriterNotFound):
+                    await slow.commit()
+                await other.commit()
+    assert await read_all(driver, "key") == pattern(PART + 1000) + b"o" * 2 * PART
+
+
+async def test_what_another_ended_is_not_taken_for_ones_own(driver: S3Driver):
+    """Two hold one upload and so one mark; what is there has another size than what this one wrote."""
+    client = driver._client
+    assert client is not None
+    slow, other = Upload(client, "key"), Upload(client, "key")
+    await slow.begin()
+    other.id, other.mark = slow.id, slow.mark
+    etags = [await slow.put_part(number, pattern(PART)) for number in (1, 2)]
+    await other.complete(etags[:1], PART, None)
+    with pytest.raises(Refused):
+        await slow.complete(etags, 2 * PART, None)
+    assert await slow.complete(etags[:1], PART, None) == await driver.stat("key")
 
 
 async def sent(writer: Writer) -> None:

@@ -84,7 +84,7 @@ def error_of(operation: str, response: ClientResponse, content: bytes) -> Client
             if (name := _bare(child.tag)) in told and child.text:
                 told[name] = child.text
     except ParseError as error:
-        if content and response.status < 500:
+        if content and response.status < 500 and response.status != 429:
             # Of a proxy's page the status is not S3's: its 404 does not mean that there is no such object.
             raise ResponseParserError(f"an answer {response.status} that is not S3's") from error
     meta = {"HTTPStatusCode": response.status, "HTTPHeaders": response.headers}

@@ -13,16 +13,19 @@ from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final
 
 import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from anyio import to_thread
 from botocore.handlers import add_expect_header
 from botocore.loaders import Loader, create_loader
+from botocore.parsers import ResponseParserError
 
 from revstore_async.driver import FileInfo
-from revstore_async.errors import AccessDenied, DriverClosed, Unavailable
+from revstore_async.errors import AccessDenied, DriverClosed, InvalidStoreURL, Unavailable
 
 from ..turns import Places, Tries, settled
 from .answers import Answer
@@ -33,7 +36,20 @@ from .http import Sessions
 from .signed import SignedWay, WentElsewhere
 from .times import parse_http_date, parse_time
 
-_SLOWEST: Final = 64 << 10  # bytes of a body a second, below which it is given up
+_NEEDED: Final = {
+    "get_object": ("ContentLength", "LastModified", "ETag"),
+    "head_object": ("ContentLength", "LastModified", "ETag"),
+    "put_object": ("ETag",),
+    "upload_part": ("ETag",),
+    "create_multipart_upload": ("UploadId",),
+    "complete_multipart_upload": ("ETag",),
+    "copy_object": ("CopyObjectResult",),
+    "upload_part_copy": ("CopyPartResult",),
+}
+"""What answers must tell, by the client's methods."""
+
+SLOWEST: Final = 64 << 10
+"""Bytes of a body a second, below which it is given up; of what is read piece by piece, its reader is the judge."""
 
 
 class Client:
@@ -62,8 +78,14 @@ class Client:
     # ---- its life
 
     async def open(self) -> None:
-        """Make the session and the client; the server is not asked anything yet."""
+        """Make the session and the client; the server is not asked anything yet.
+
+        Raises:
+            InvalidStoreURL: A file or profile that the options name is not there.
+        """
         options = self.options
+        if isinstance(options.verify, str) and not await to_thread.run_sync(Path(options.verify).is_file):
+            raise InvalidStoreURL(options.shown, f"verify: there is no file {options.verify!r}")
         with translated("", options.shown):
             async with AsyncExitStack() as stack:
                 within = _botocore(options)
@@ -137,10 +159,11 @@ class Client:
         limit = None
         if isinstance(body, Body):
             # aiohttp's timeouts begin when all is sent: a server that takes nothing would hold it for ever.
-            limit = self.options.connect_timeout + self.options.read_timeout + size_of(body) / _SLOWEST
+            limit = self.options.connect_timeout + self.options.read_timeout + size_of(body) / SLOWEST
         with translated(key, self.options.shown):
             async with asyncio.timeout(limit):
                 answer = await self._send(client, operation, parameters)
+            _check_whole(operation, answer)
         self._bucket_seen = True
         self.server = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
         return answer
@@ -218,8 +241,25 @@ def whole_second(time: datetime) -> datetime:
 
 
 def time_of(answer: Answer) -> datetime:
-    """Return when an answer was made, by the store's clock."""
-    return parse_http_date(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    """Return when an answer was made, by the store's clock.
+
+    Raises:
+        Unavailable: It does not say.
+    """
+    told = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+    try:
+        return parse_http_date(told)
+    except (ValueError, KeyError) as error:
+        raise Unavailable("", f"an answer that was made at {told!r}") from error
+
+
+def _check_whole(operation: str, answer: Answer) -> None:
+    """Check that an answer tells what it must: one of somebody between us and the server may look like success."""
+    missing = [name for name in _NEEDED.get(operation, ()) if name not in answer]
+    if missing:
+        if (body := answer.get("Body")) is not None:
+            body.close()
+        raise ResponseParserError(f"an answer without {' and '.join(missing)}")
 
 
 @cache

@@ -21,6 +21,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
     SSLError,
+    SSOError,
     TokenRetrievalError,
 )
 from botocore.parsers import ResponseParserError
@@ -183,6 +184,10 @@ def _of_no_answer(error: Exception, key: str, store: str) -> RevstoreError:
         error, NoCredentialsError | PartialCredentialsError | NoAuthTokenError | TokenRetrievalError
     ):
         return AccessDenied(key, "no credentials were found in AWS's chain, or not whole ones")
+    if isinstance(error, SSOError):
+        return AccessDenied(
+            key, "there is no session of AWS's single sign-on, or it has expired: sign in anew"
+        )
     if isinstance(error, ProfileNotFound | InvalidRegionError):
         return InvalidStoreURL(store, str(error))
     if isinstance(error, ParamValidationError):

@@ -1,10 +1,11 @@
 """Listings: pages in the order of bytes, from any text on."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from revstore_async.driver import FileInfo, Folder, Page
+from revstore_async.errors import Unavailable
 
 from ..arguments import check_listing
 from ..places import SIDE, Level, is_key, levels, place_of, start_of
@@ -14,6 +15,7 @@ from .client import Client, time_of
 from .errors import of_missing
 
 _WITHOUT_GAPS: Final = frozenset({"AmazonS3"})
+_TOKEN: Final = {"ContinuationToken": "NextContinuationToken"}
 
 
 async def list_children(
@@ -73,7 +75,7 @@ async def _ask(
         if entries or not more:
             return entries, more
         # A page of nothing but other people's names: its end is no key to go on from, but the server's token.
-        parameters["ContinuationToken"] = answer["NextContinuationToken"]
+        go_on(parameters, answer, _TOKEN)
 
 
 async def _asked(client: Client, begin: str, parameters: dict[str, Any]) -> Answer:
@@ -103,7 +105,27 @@ async def side_names(client: Client) -> AsyncIterator[tuple[Answer, datetime]]:
             yield content, time_of(answer)
         if not answer.get("IsTruncated"):
             return
-        parameters["ContinuationToken"] = answer["NextContinuationToken"]
+        go_on(parameters, answer, _TOKEN)
+
+
+def go_on(parameters: dict[str, Any], answer: Answer, places: Mapping[str, str]) -> None:
+    """Have the parameters of a listing ask for what follows an answer.
+
+    Args:
+        parameters: Those of the request.
+        answer: It, which says that there is more.
+        places: The parameters that say where to go on, and what the answer calls each.
+
+    Raises:
+        Unavailable: The answer does not say where, or says what was asked: nobody would come to an end.
+    """
+    following = {asked: answer.get(told) for asked, told in places.items()}
+    if None in following.values() or following.items() <= parameters.items():
+        raise Unavailable(
+            str(parameters.get("Prefix") or parameters.get("Key", "")),
+            "a listing has more, and does not say where to go on",
+        )
+    parameters |= following
 
 
 def batches(names: Iterable[str], size: int) -> Iterator[list[str]]:

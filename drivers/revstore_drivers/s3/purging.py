@@ -16,7 +16,7 @@ from ..refusals import Refused
 from .answers import Answer
 from .client import Client, time_of, whole_second
 from .errors import of_missing
-from .listing import side_names
+from .listing import go_on, side_names
 from .unfinished import LEASE, Held, Record, forget, hold, read
 from .uploads import Upload
 
@@ -92,7 +92,7 @@ async def _uploads(client: Client) -> AsyncIterator[tuple[Answer, datetime]]:
             yield entry, time_of(answer)
         if not answer.get("IsTruncated"):
             return
-        parameters |= {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+        go_on(parameters, answer, {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"})
 
 
 async def _last_part(client: Client, key: str, upload: str) -> datetime | None:
@@ -108,4 +108,4 @@ async def _last_part(client: Client, key: str, upload: str) -> datetime | None:
             last = part["LastModified"] if last is None else max(last, part["LastModified"])
         if not answer.get("IsTruncated"):
             return last
-        parameters["PartNumberMarker"] = answer["NextPartNumberMarker"]
+        go_on(parameters, answer, {"PartNumberMarker": "NextPartNumberMarker"})

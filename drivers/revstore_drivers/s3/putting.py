@@ -2,16 +2,25 @@
 
 Each write that has a condition, and each multipart upload, carries a mark of its own as metadata. When an
 answer was lost, or tells that the condition does not hold, the object is read back: it has the mark, or it does
-not. Neither its content nor its etag could tell: another writer may have written the same bytes.
+not. Neither its content nor its etag could tell: another writer may have written the same bytes. Its size is
+compared too: two writers that hold one upload, since one was slow and the other took it over, share its mark.
 """
 
 import re
 import secrets
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Final
 
 from revstore_async.driver import Condition, FileInfo, IfAbsent
-from revstore_async.errors import AccessDenied, ConditionFailed, KeyNotFound, Unavailable, Unsupported
+from revstore_async.errors import (
+    AccessDenied,
+    ConditionFailed,
+    KeyNotFound,
+    RevstoreError,
+    Unavailable,
+    Unsupported,
+)
 
 from ..refusals import Refused
 from ..turns import Tries, settled
@@ -79,23 +88,51 @@ async def put(client: Client, key: str, content: bytes, condition: Condition | N
         )
         return client.written(key, answer, len(content))
 
-    return await write_once(client, key, condition, mark, send)
+    return await write_once(Written(client, key, mark, len(content)), condition, send)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write leaves, and by what it is known again.
+
+    Attributes:
+        client: The way to the server.
+        key: What is written.
+        mark: The mark that the object is given.
+        size: Its bytes.
+    """
+
+    client: Client
+    key: str
+    mark: str
+    size: int
+
+    async def found(self) -> FileInfo | None:
+        """Read back: return what is there if it is this write's.
+
+        Raises:
+            Unavailable: That can't be told; whatever the reason, the write may have been done.
+        """
+        try:
+            answer: Answer = await head(self.client, self.key)
+        except KeyNotFound:
+            return None
+        except Unavailable:
+            raise
+        except RevstoreError as error:
+            raise Unavailable(self.key, f"what became of a write can't be read: {error}") from error
+        info = self.client.info_of(self.key, answer)
+        return info if answer.get("Metadata", {}).get(MARK) == self.mark and info.size == self.size else None
 
 
 async def write_once(
-    client: Client,
-    key: str,
-    condition: Condition | None,
-    mark: str,
-    send: Callable[[], Coroutine[Any, Any, FileInfo]],
+    written: Written, condition: Condition | None, send: Callable[[], Coroutine[Any, Any, FileInfo]]
 ) -> FileInfo:
     """Send a write until it is known what became of it.
 
     Args:
-        client: The way to the server.
-        key: What is written.
+        written: What it leaves, which `send` sees to.
         condition: Its condition, which `send` says to the server.
-        mark: Its mark, which `send` gives to the object.
         send: Sends it once.
 
     Raises:
@@ -103,6 +140,7 @@ async def write_once(
         Refused: The server refused it for another reason.
         Unavailable: It is not known whether it had its effect, or it had none.
     """
+    client, key = written.client, written.key
     tries = Tries(client.options.retries)
     lost: Unavailable | None = None  # an answer that never came: the write may have had its effect
     while True:
@@ -112,19 +150,22 @@ async def write_once(
         except Refused as refused:
             # Also without a lost answer: a proxy may send a request twice, and the second loses to the first.
             twice = lost is not None or refused.code in _LOST_TO_ITSELF
-            if twice and (info := await _found(client, key, mark)) is not None:
+            if twice and (info := await written.found()) is not None:
                 return info
             await tries.again(_refusal(key, condition, refused, lost))
         except Unavailable as error:
             if not was_never_sent(error):
                 lost = error
-                if (info := await _found(client, key, mark)) is not None:
+                if (info := await written.found()) is not None:
                     return info
             await tries.again(error)
-        except AccessDenied as error:
-            if not may_pass(error):
+        except RevstoreError as error:
+            if isinstance(error, AccessDenied) and may_pass(error):
+                await tries.again(error)
+            elif lost is None:
                 raise
-            await tries.again(error)
+            else:  # this try was refused; the one before may still have its effect
+                raise Unavailable(key, f"an answer was lost, and then: {error}") from error
 
 
 def _refusal(
@@ -148,12 +189,3 @@ def _refusal(
     if condition is not None and refused.code in {"PreconditionFailed", "NoSuchKey"}:
         raise ConditionFailed(key, str(condition)) from refused
     raise refused
-
-
-async def _found(client: Client, key: str, mark: str) -> FileInfo | None:
-    """Read back: return what is there if it is this write's."""
-    try:
-        answer: Answer = await head(client, key)
-    except KeyNotFound:
-        return None
-    return client.info_of(key, answer) if answer.get("Metadata", {}).get(MARK) == mark else None

@@ -1,5 +1,6 @@
 """Reading: one object whole, what is known of it, and streams that outlive their connections."""
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from functools import partial
@@ -14,7 +15,7 @@ from ..refusals import Refused
 from ..resuming import DELETED, REPLACED, NoRange, Source, Stream, VersionGone, resuming
 from ..turns import Tries
 from .answers import Answer, Download
-from .client import Client, time_of
+from .client import SLOWEST, Client, time_of
 from .errors import DRIVER, of_missing, translated
 
 
@@ -71,7 +72,8 @@ async def _get(client: Client, key: str, limit: int | None) -> tuple[File, datet
         if limit is not None and info.size > limit:
             raise ObjectTooLarge(key, info.size, limit)
         with translated(key, client.options.shown):
-            content: bytes = await body.read()
+            async with asyncio.timeout(client.options.read_timeout + info.size / SLOWEST):
+                content: bytes = await body.read()
     finally:
         body.close()  # of one that was read to its end, the connection is in the pool already
     if len(content) != info.size:
@@ -154,6 +156,6 @@ def _whole_size(answer: Answer, first: int) -> int:
             raise Unsupported(DRIVER, "ranges: the server answered one with the whole object")
         return int(answer["ContentLength"])
     begin, _, size = str(told).removeprefix("bytes ").partition("/")
-    if int(begin.partition("-")[0]) != first:
-        raise Unsupported(DRIVER, f"ranges: the server answered one from {first} on with {told}")
+    if begin.partition("-")[0] != str(first) or not size.isdecimal():
+        raise Unsupported(DRIVER, f"ranges: the server answered one from {first} on with {told!r}")
     return int(size)

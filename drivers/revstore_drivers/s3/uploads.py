@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from revstore_async.driver import Condition, FileInfo
-from revstore_async.errors import KeyNotFound, Unavailable, Unsupported
+from revstore_async.errors import RevstoreError, Unavailable, Unsupported
 
 from ..refusals import Refused
-from ..turns import settled
+from ..turns import Tries, settled
 from .bodies import Body, size_of
 from .client import Client
 from .errors import DRIVER
-from .putting import MARK, headers_of, new_mark, write_once
+from .putting import MARK, Written, headers_of, new_mark, write_once
 from .reading import head
 
 Part = TypeVar("Part")
@@ -97,7 +97,7 @@ class Upload:
             self.id = ""
             return self.client.written(self.key, answer, size)
 
-        info = await write_once(self.client, self.key, condition, self.mark, send)
+        info = await write_once(Written(self.client, self.key, self.mark, size), condition, send)
         self.id = ""
         return await self._told(info)
 
@@ -105,7 +105,7 @@ class Upload:
         # The time of the object may be that of the upload's beginning, which no answer has told so far.
         try:
             answer = await head(self.client, self.key)
-        except (KeyNotFound, Unavailable):
+        except RevstoreError:
             return info  # deleted since, or not to be had: it was written all the same
         found = self.client.info_of(self.key, answer)
         return found if answer.get("Metadata", {}).get(MARK) == self.mark else info
@@ -116,11 +116,16 @@ class Upload:
         Args:
             thorough: Whether parts may still have been on their way: one that arrives late can outlive the
                 upload, so it is looked for.
+
+        Raises:
+            Unavailable: After several tries there are still parts of it.
         """
+        tries = Tries(self.client.options.retries)
         while self.id:
             try:
                 await self.client.ask("abort_multipart_upload", self.key, changes=True, **self._named())
                 if thorough and (await self.client.ask("list_parts", self.key, **self._named())).get("Parts"):
+                    await tries.again(Unavailable(self.key, "parts of an upload outlive it"))
                     continue
             except Refused:
                 pass  # it is gone, as it should be

@@ -141,9 +141,10 @@ class S3Writer(Writer):
             await asyncio.wait(self._sending)
         self._check()
 
-    async def _renew(self) -> None:
-        """Show that somebody is at work, now and then."""
-        if self._held is None or time.monotonic() - self._renewed < RENEWAL.total_seconds():
+    async def _renew(self, *, always: bool = False) -> None:
+        """Show that somebody is at work, now and then; and before the end, which only one may make."""
+        young = time.monotonic() - self._renewed < RENEWAL.total_seconds()
+        if self._held is None or (young and not always):
             return
         try:
             self._held = await save(self._client, self._held)
@@ -195,6 +196,7 @@ class S3Writer(Writer):
         self._check()
         if condition is not None and not self._client.options.honours("conditional_commit"):
             raise Unsupported(DRIVER, "conditional completion of an upload on this server")
+        await self._renew(always=True)  # before the last part goes out: it could take the place of another's
         await self._gather()
         if self._upload.id:
             if self._gathered.tell():
