@@ -97,6 +97,14 @@ class AccessPolicy(ABC):
         first = needs[0]
         return Forbidden(first.action, first.repository or "")
 
+    def rejection(
+        self,
+        error: Unauthenticated,
+        needs: Sequence[Need],  # noqa: ARG002 (a policy whose challenge names them says so)
+    ) -> Unauthenticated:
+        """Return what a caller whose credentials do not count is told, who wanted to do all of this."""
+        return error
+
     async def check(self, principal: Principal, needs: Sequence[Need]) -> None:
         """Let pass a caller who may do all of this.
 

@@ -166,7 +166,10 @@ def _entry(error: RevstoreError, answer: Answer) -> dict[str, object]:
 
 def _log(error: Exception) -> str:
     reference = secrets.token_hex(4)
-    _LOG.error("request failed, reference %s", reference, exc_info=error)
+    if isinstance(error, RevstoreError) and error.retryable:  # it comes in floods, and tracebacks all alike
+        _LOG.warning("request failed, reference %s: %s: %s", reference, type(error).__name__, error)
+    else:
+        _LOG.error("request failed, reference %s", reference, exc_info=error)
     return reference
 
 

@@ -5,8 +5,9 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
-from ..errors import InvalidName, RevstoreError
+from ..errors import InvalidName, RevstoreError, Unauthenticated
 from ..names import RepositoryName
 from ..repository import Registry
 from . import answers, routes
@@ -15,7 +16,13 @@ from .call import Call
 from .events import Listener
 from .options import ServerOptions
 
-_VERSION = (b"docker-distribution-api-version", b"registry/2.0")
+_ON_EACH_ANSWER: Final = (
+    (b"docker-distribution-api-version", b"registry/2.0"),
+    # A manifest is served as the type that it was pushed as. A browser must neither guess another, nor run a page
+    # or picture that somebody pushed as if it were of this site.
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; sandbox"),
+)
 
 
 class RegistryApp:
@@ -53,6 +60,8 @@ class RegistryApp:
         elif scope["type"] == "http":
             response = await self._answer(scope, receive)
             await response(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await WebSocketClose()(scope, receive, send)
         else:
             raise RuntimeError(f"a registry does not speak {scope['type']}")
 
@@ -63,7 +72,7 @@ class RegistryApp:
             response = answers.respond(error, self.options)
         except Exception as error:  # noqa: BLE001 (it is logged, and told without its text)
             response = answers.unexpected(error)
-        response.raw_headers.append(_VERSION)
+        response.raw_headers.extend(_ON_EACH_ANSWER)
         return response
 
     async def _call(self, scope: Scope, receive: Receive) -> Response:
@@ -74,9 +83,13 @@ class RegistryApp:
         scope["revstore.route"] = found.route
         name = None if found.name is None else _name(found.name, scope)
         scope["revstore.repository"] = name or ""
-        principal = await self.access.authenticate(request)
+        needs = [Need(found.endpoint.action, name)]
+        try:
+            principal = await self.access.authenticate(request)
+        except Unauthenticated as error:
+            raise self.access.rejection(error, needs) from error
         scope["revstore.principal"] = principal.name
-        await self.access.check(principal, [Need(found.endpoint.action, name)])
+        await self.access.check(principal, needs)
         call = Call(
             request,
             self.registry,

@@ -13,6 +13,9 @@ from starlette.datastructures import Headers
 
 from ..errors import InvalidHeader, PreconditionFailed
 
+_LONGEST: Final = 8192
+"""Characters of a condition: some 80 digests."""
+
 _ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 
 
@@ -114,6 +117,8 @@ def _read(headers: Headers, name: str) -> EntityTags | None:
     if not values:
         return None
     text = ", ".join(values)
+    if len(text) > _LONGEST:
+        raise InvalidHeader(name, f"{text[:100]}...", f"it has more than {_LONGEST} characters")
     if text.strip(" \t") == "*":
         return EntityTags(text, any=True)
     strong, weak = set[str](), set[str]()

@@ -123,6 +123,7 @@ async def delete(call: Call) -> Response:
             conditions.check(target)
         await manifests.delete(target)
         await call.tell(ManifestDeleted(*about, target))
+        return Response(status_code=202, headers={"Docker-Content-Digest": target})
     return Response(status_code=202)
 
 

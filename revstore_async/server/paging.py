@@ -56,4 +56,6 @@ def next_page(call: Call, **parameters: object) -> dict[str, str]:
         **parameters: The next request's query; those that are None are left out.
     """
     query = urlencode({name: value for name, value in parameters.items() if value is not None})
-    return {"Link": f'<{quote(call.request.scope["path"])}?{query}>; rel="next"'}
+    # The server before us may give the path with what it stands below, or without.
+    path = call.base + call.request.scope["path"].removeprefix(call.base)
+    return {"Link": f'<{quote(path)}?{query}>; rel="next"'}

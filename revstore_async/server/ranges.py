@@ -48,6 +48,9 @@ class Tail:
 
 ByteRange = Span | Tail
 
+_LONGEST: Final = 16384
+"""Characters of a `Range` that is looked at; what is longer asks for many."""
+
 NOTHING: Final = Tail(0)
 """What a malformed range is taken for: one that no content satisfies (RFC 9110, 15.5.17, allows the refusal)."""
 
@@ -59,7 +62,7 @@ def parse_range(header: str) -> ByteRange | None:
     may ignore them, and the clients of registries send none).
     """
     unit, _, ranges = header.partition("=")
-    if unit.strip().lower() != "bytes":
+    if unit.strip().lower() != "bytes" or len(header) > _LONGEST:
         return None
     found = [_one(text) for each in ranges.split(",") if (text := each.strip())]
     if not found or NOTHING in found:

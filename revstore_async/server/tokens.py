@@ -9,6 +9,7 @@ Sources: RFC 7515, 7519 and 8725; RFC 6750; distribution, `docs/content/spec/aut
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -135,12 +136,19 @@ class BearerTokens(AccessPolicy):
         """Return the error: a client is told the scope of the token that would do."""
         if principal is not ANONYMOUS and principal.grants.issuperset(needs):
             return super().refusal(principal, needs)  # the rule said no, and no token will change that
-        scope = scope_of(needs)
-        challenge = self._start + (f",scope={quoted('scope', scope)}" if scope else "")
+        challenge = self._challenge(needs)
         if principal is ANONYMOUS:
             return Unauthenticated(challenge)
         # Docker's clients look for a challenge at 401 only, though RFC 6750 would have 403.
         return Unauthenticated(f'{challenge},error="insufficient_scope"', "the token does not grant it")
+
+    def rejection(self, error: Unauthenticated, needs: Sequence[Need]) -> Unauthenticated:
+        """Return the error with the scope of the token that would do: clients take it from any challenge."""
+        return replace(error, challenge=self._challenge(needs) + error.challenge.removeprefix(self._start))
+
+    def _challenge(self, needs: Sequence[Need]) -> str:
+        scope = scope_of(needs)
+        return self._start + (f",scope={quoted('scope', scope)}" if scope else "")
 
     async def _verify(self, token: str, keys: KeySet) -> tuple[Principal, float]:
         parts = token.split(".")

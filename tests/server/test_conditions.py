@@ -98,6 +98,7 @@ def test_a_failed_condition_says_what_there_is():
         '"a"; q=1',
         '"a\x00"',
         '"a\\"b"',
+        '"a",' * 3000,
     ],
 )
 @pytest.mark.parametrize("header", ["if-match", "if-none-match"])

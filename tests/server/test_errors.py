@@ -7,9 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from revstore_async import Digest, errors
+from revstore_async import Digest, Registry, errors
 from revstore_async.server import RegistryApp, answers
 from revstore_async.server.routes import ROUTES
+from revstore_drivers.wrappers import FaultsDriver
 from tests.parts.documents import NAME, image
 from tests.parts.manifests_over_http import CODES, ask, at, codes, pushed
 
@@ -52,6 +53,14 @@ async def test_what_is_damaged_in_the_store_is_not_told_with_its_keys(
         assert codes(answer) == ["UNKNOWN"]
         assert "docker/registry" not in answer.text
     assert "docker/registry" in caplog.text
+
+
+async def test_a_storage_that_does_not_answer_is_logged_without_a_traceback_each_time(
+    silent: FaultsDriver, caplog: pytest.LogCaptureFixture
+):
+    assert (await ask(RegistryApp(Registry(silent)), "GET", at("manifests/v1"))).status_code == 503
+    (record,) = caplog.records
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
 
 
 def error_classes() -> list[type[errors.RevstoreError]]:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.types import Message
 
 from revstore_async import Digest, Policy, Registry, Repository, Tag, merge
 from revstore_async.manifests import (
@@ -64,7 +65,8 @@ async def test_a_tag_is_deleted_alone_and_a_digest_with_its_tags(
     assert (await client.delete(at("manifests/v1"))).status_code == 202
     assert (await client.get(at("manifests/v1"))).status_code == 404
     assert (await client.get(at(f"manifests/{digest}"))).status_code == 200
-    assert (await client.delete(at(f"manifests/{digest}"))).status_code == 202
+    deleted = await client.delete(at(f"manifests/{digest}"))
+    assert (deleted.status_code, deleted.headers["docker-content-digest"]) == (202, digest)
     for reference in ("v2", digest):
         answer = await client.get(at(f"manifests/{reference}"))
         assert answer.status_code == 404
@@ -281,6 +283,38 @@ async def test_locations_begin_with_the_path_where_the_application_is_mounted(in
         assert listed.status_code == 201
         page = await client.get("/images%20f%C3%BCr%20alle" + at("tags/list?n=1"))
         assert (await client.get(page.links["next"]["url"])).json()["tags"] == ["v2"]
+
+
+async def test_links_begin_with_what_a_proxy_has_taken_off_the_path(in_memory: Registry):
+    registry = Registry(in_memory.driver, policy=Policy(check_layers=False))
+    for tag in ("v1", "v2"):
+        await registry.repository(NAME).manifests.put(ONE, tag=tag)
+    behind = httpx.ASGITransport(RegistryApp(registry), root_path="/api")
+    async with httpx.AsyncClient(transport=behind, base_url="http://registry") as client:
+        page = await client.get(at("tags/list?n=1"))
+        assert page.links["next"]["url"].startswith("/api" + at("tags/list?"))
+
+
+async def test_a_browser_neither_guesses_a_type_nor_runs_what_was_pushed(lenient: httpx.AsyncClient):
+    page = b'{"a": "<script>alert(1)</script>"}'
+    put = await lenient.put(at("manifests/v1"), content=page, headers={"content-type": "text/html"})
+    assert put.status_code == 201
+    answer = await lenient.get(at("manifests/v1"))
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
+async def test_a_websocket_is_closed(in_memory: Registry):
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await RegistryApp(in_memory)({"type": "websocket", "path": "/v2/", "headers": []}, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.close"]
 
 
 async def test_a_head_sends_no_body_itself(in_memory: Registry):

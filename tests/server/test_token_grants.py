@@ -85,9 +85,14 @@ async def test_a_token_that_does_not_reach_is_told_the_scope_that_would(in_memor
 
 
 async def test_a_token_that_does_not_count_is_told_so(in_memory: Registry):
-    answer = await ask(in_memory, "/v2/", token(claims(exp=NOW - 100)))
+    expired = token(claims(exp=NOW - 100))
+    answer = await ask(in_memory, "/v2/", expired)
     assert answer.status_code == 401
-    assert answer.headers["WWW-Authenticate"].endswith(',error="invalid_token"')
+    start = f'Bearer realm="{REALM}",service="{SERVICE}"'
+    assert answer.headers["WWW-Authenticate"] == f'{start},error="invalid_token"'
+    answer = await ask(in_memory, "/v2/library/other/tags/list", expired)
+    scope = 'scope="repository:library/other:pull"'
+    assert answer.headers["WWW-Authenticate"] == f'{start},{scope},error="invalid_token"'
 
 
 def test_a_scope_names_each_repository_once():
