@@ -1,0 +1,69 @@
+"""The examination: every check in turn, then the clean-up."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from ..driver import Capabilities, Driver
+from .checks import Probe
+from .findings import Finding, Report, Verdict
+from .judging import judged
+
+
+async def examine(driver: Driver, *, on_finding: Callable[[Finding], None] = lambda _finding: None) -> Report:
+    """Try out a store and report. Some 600 requests.
+
+    An error in a check, or in the clean-up, is a finding.
+
+    Args:
+        driver: The driver, open.
+        on_finding: Called with each finding as soon as it is made: progress.
+
+    Raises:
+        StorageFailure: The store can't be written to at all.
+    """
+    probe = Probe(driver, f"revstore-doctor/{secrets.token_hex(8)}")
+    await driver.put(f"{probe.root}/first", b"")  # a store that refuses this is not examined
+    findings: list[Finding] = []
+    try:
+        for check, capability, attempt in probe.checks():
+            findings.append(await _made(driver, check, capability, attempt))
+            on_finding(findings[-1])
+    finally:
+        left = await _cleaned_up(driver, probe.root)
+    if left is not None:
+        findings.append(left)
+        on_finding(left)
+    report = Report(tuple(findings), driver.capabilities)
+    return replace(report, capabilities=_honoured(driver.capabilities, report.options))
+
+
+async def _made(
+    driver: Driver, check: str, capability: str, attempt: Callable[[], Awaitable[str]]
+) -> Finding:
+    if capability and not getattr(driver.capabilities, capability):
+        return Finding(check, Verdict.NOT_OFFERED, "the driver does not offer it", capability)
+    verdict, detail = await judged(attempt)
+    return Finding(check, verdict, detail, capability)
+
+
+async def _cleaned_up(driver: Driver, root: str) -> Finding | None:
+    """Delete what the checks wrote; return a finding where that failed."""
+
+    async def delete() -> str:
+        await driver.delete_prefix(root)
+        return ""
+
+    verdict, detail = await judged(delete)
+    if verdict is Verdict.HONOURED:
+        return None
+    return Finding("clean-up", verdict, f"what is left lies below {root}: {detail}")
+
+
+def _honoured(offered: Capabilities, options: dict[str, bool]) -> Capabilities:
+    lacking: dict[str, Any] = {**options}
+    if "conditional_put" in options:
+        # Who goes on with a write takes it over by compare-and-swap; a driver opened with the options says so.
+        lacking["resumable_writes"] = False
+    return replace(offered, **lacking)

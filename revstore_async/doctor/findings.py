@@ -1,0 +1,76 @@
+"""What an examination found, in values."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ..driver import Capabilities
+
+
+class Verdict(StrEnum):
+    """What came of a check."""
+
+    HONOURED = "honoured"
+    """The store does what the contract says."""
+
+    BROKEN = "broken"
+    """It does something else."""
+
+    UNDECIDED = "undecided"
+    """It could not be tried: something failed that may go well later."""
+
+    NOT_OFFERED = "not offered"
+    """The driver says itself that it can't; it was not tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check, and what came of it.
+
+    Attributes:
+        check: What was asked, in a few words.
+        verdict: What came of it.
+        detail: What was seen; for a broken one, what is wrong; for an undecided one, what stood in the way.
+        capability: The field of `Capabilities` that it is about; empty for what every store must do.
+    """
+
+    check: str
+    verdict: Verdict
+    detail: str = ""
+    capability: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All findings about a store.
+
+    Attributes:
+        findings: In the order in which they were made. A clean-up is among them only if it failed.
+        capabilities: What the driver says, less what was found broken, and less `resumable_writes` where
+            `conditional_put` was: what is undecided is as the driver says.
+    """
+
+    findings: tuple[Finding, ...]
+    capabilities: Capabilities
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the store was seen to do all that its driver says."""
+        return all(finding.verdict in {Verdict.HONOURED, Verdict.NOT_OFFERED} for finding in self.findings)
+
+    @property
+    def decided(self) -> bool:
+        """Whether no check is undecided; else it is worth while to examine the store again."""
+        return all(finding.verdict is not Verdict.UNDECIDED for finding in self.findings)
+
+    @property
+    def options(self) -> dict[str, bool]:
+        """The capabilities that were found broken, each as False, by name; empty where none was.
+
+        A driver that takes its capabilities as options, as `s3` does, is opened with these to offer no more than
+        the store honours; then what needs more raises `Unsupported`.
+        """
+        return {
+            finding.capability: False
+            for finding in self.findings
+            if finding.capability and finding.verdict is Verdict.BROKEN
+        }
