@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Self, TypeAlias
 
 from cryptography import x509
@@ -51,6 +52,9 @@ CURVES: Final = {
 _CURVES_BY_GROUP = {curve.group.name: curve for curve in CURVES.values()}
 RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512")
 """What an RSA key may have signed with; the engine itself signs with the first, as libtrust does."""
+
+_REMEMBERED: Final = 1024
+"""Keys of each kind that are kept: hosts sign again and again, and a key is a third of reading a signature."""
 
 _CryptoPublicKey: TypeAlias = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
@@ -194,8 +198,9 @@ def load_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
         raise KeyUnreadable("it is not a certificate in PEM") from error
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def build_ec(curve: Curve, x: int, y: int) -> PublicKey:
-    """Make an EC key of its coordinates.
+    """Make an EC key of its coordinates, or return it again.
 
     Raises:
         KeyUnsupported: They are not a point of the curve.
@@ -206,8 +211,9 @@ def build_ec(curve: Curve, x: int, y: int) -> PublicKey:
         raise KeyUnsupported(f"it is not a point of {curve.name}") from error
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def build_rsa(modulus: int, exponent: int) -> PublicKey:
-    """Make an RSA key of its numbers.
+    """Make an RSA key of its numbers, or return it again.
 
     Raises:
         KeyUnsupported: They are outside the bounds, or can't be a key.
