@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from .cache import Cache
@@ -89,7 +90,7 @@ class ManifestService:
 
     # ---- reading
 
-    async def get(self, reference: str, *, signatures: bool = True) -> Manifest:
+    async def get(self, reference: str, *, signatures: bool = True, likely_signed: bool = True) -> Manifest:
         """Return a manifest by tag or digest.
 
         By digest one round trip, two if it is signed; by tag one more; one more for a manifest that does not
@@ -101,6 +102,8 @@ class ManifestService:
             signatures: False where only what is served matters: `Manifest.signatures` are then those of Docker
                 schema 1, whose document holds them, and none of any other manifest. For one that was read before
                 it saves the listing of them, and for one that has some a round trip.
+            likely_signed: False where, besides, schema 1 is not expected: it saves that listing for one that was
+                not read before, too. If it is schema 1 all the same, that is one round trip more.
 
         Raises:
             InvalidTag: It is neither a tag nor a digest.
@@ -111,7 +114,7 @@ class ManifestService:
         """
         if signatures:
             return await self._get(await self._resolve(reference), signatures=True)
-        return await self._at(reference, self._get)
+        return await self._at(reference, partial(self._get, likely_signed=likely_signed))
 
     async def stat(self, reference: str) -> Descriptor:
         """Return what `get` would serve, without the bytes: the media type, the digest, the size in bytes.
@@ -139,8 +142,11 @@ class ManifestService:
         """
         return await self._at(reference, self._head)
 
-    async def _get(self, digest: Digest, *, signatures: bool = False) -> Manifest:
-        revision = await (self._revisions.get(digest) if signatures else self._revisions.served(digest))
+    async def _get(self, digest: Digest, *, signatures: bool = False, likely_signed: bool = True) -> Manifest:
+        if signatures:
+            revision = await self._revisions.get(digest)
+        else:
+            revision = await self._revisions.served(digest, likely_signed=likely_signed)
         kind = await self._revisions.kind(digest, revision.payload)
         media_type = await self._media_type(digest, kind)
         if media_type not in _SCHEMA1:

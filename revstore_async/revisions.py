@@ -108,18 +108,28 @@ class RevisionStore:
         payload, signed = await self._read(digest, listed=signatures)
         return Revision(digest, payload, await self._signatures.read(signed))
 
-    async def served(self, digest: Digest) -> Revision:
+    async def served(self, digest: Digest, *, likely_signed: bool = True) -> Revision:
         """Return a revision with the signatures that its document holds: all of Docker schema 1, none of another.
 
         As `get`; but where it is known not to be schema 1, because it was read before, signatures are not listed.
+
+        Args:
+            digest: The revision's digest.
+            likely_signed: False where schema 1 is not expected: of one that was not read before, signatures are
+                not listed together with the payload. If it is schema 1 all the same, that is one round trip more.
 
         Raises:
             As `get`.
         """
         known = self._known(digest)
-        payload, signed = await self._read(digest, listed=known is None or known.schema1)
+        listed = likely_signed if known is None else known.schema1
+        payload, signed = await self._read(digest, listed=listed)
         kind = known or await self.kind(digest, payload)
-        return Revision(digest, payload, await self._signatures.read(signed) if kind.schema1 else ())
+        if not kind.schema1:
+            return Revision(digest, payload, ())
+        if not listed:
+            signed = await self._signatures.linked(digest)
+        return Revision(digest, payload, await self._signatures.read(signed))
 
     async def kind(self, digest: Digest, payload: bytes) -> StoredKind:
         """Return what is known for ever of a revision that was read. No request; it is read but once."""

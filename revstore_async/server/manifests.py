@@ -143,12 +143,21 @@ async def _find(call: Call, reference: str) -> tuple[Descriptor, str, bytes]:
             return looked_at, looked_at.digest, b""
         manifest = looked_at
     else:
-        manifest = await manifests.get(reference, signatures=False)
+        manifest = await manifests.get(reference, signatures=False, likely_signed=_likely_signed(call))
     found = manifest.descriptor
     etag = str(found.digest)
     if found.media_type == DOCKER_SCHEMA1_SIGNED:
         etag = f"{etag};{(await digest_of(manifest.content)).hex}"
     return found, etag, manifest.content
+
+
+def _likely_signed(call: Call) -> bool:
+    """Say whether the client may have come for schema 1: it names that type, or no other type of a manifest.
+
+    It is served whatever is there all the same; most clients name what they know, and `*/*` besides.
+    """
+    accepted = ",".join(call.request.headers.getlist("accept"))
+    return "manifest.v1+" in accepted or not ("manifest" in accepted or "index" in accepted)
 
 
 # ---- writing

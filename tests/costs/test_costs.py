@@ -43,6 +43,11 @@ class Row:
     requests: int
 
 
+def unread(repository: Repository) -> Repository:
+    """Return the repository to somebody who has read nothing of it yet."""
+    return Registry(repository._driver).repository(repository.name)
+
+
 async def read_first_byte(repository: Repository) -> None:
     async with repository.blobs.open(Digest.of(LAYER)) as reader:
         assert await reader.read(1)
@@ -79,6 +84,18 @@ ROWS = [
     Row("manifest by tag, nothing to merge", lambda r: r.manifests.get("image"), 2, 4),
     Row("manifest by digest, 64 signatures", lambda r: r.manifests.get(Digest.of(PAYLOAD)), 2, 3 + 64),
     Row("manifest by tag, 64 signatures", lambda r: r.manifests.get("latest"), 3, 4 + 64),
+    Row(
+        "manifest by digest, not likely to be signed",
+        lambda r: unread(r).manifests.get(Digest.of(IMAGE), signatures=False, likely_signed=False),
+        1,
+        2,
+    ),
+    Row(
+        "manifest by digest, 64 signatures that were not likely",
+        lambda r: unread(r).manifests.get(Digest.of(PAYLOAD), signatures=False, likely_signed=False),
+        3,
+        3 + 64,
+    ),
     Row("HEAD of a manifest by digest", lambda r: r.manifests.stat(Digest.of(IMAGE)), 1, 2),
     Row("HEAD of a manifest by tag", lambda r: r.manifests.stat("image"), 2, 3),
     Row("HEAD of an OCI manifest with signatures", lambda r: r.manifests.stat(Digest.of(SIGNED)), 1, 2),

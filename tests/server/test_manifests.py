@@ -24,6 +24,7 @@ from revstore_async.server.events import (
     ManifestPushed,
     TagDeleted,
 )
+from revstore_drivers.wrappers import TracingDriver
 from tests.parts.documents import NAME, image, index, schema1, signed
 from tests.parts.manifests_over_http import LAYER, ask_raw, at, codes, image_in, push, pushed
 from tests.parts.serving import client_of
@@ -110,6 +111,32 @@ async def test_signatures_of_several_hosts_are_merged_and_the_merged_document_is
 
 
 # ---- what can't differ
+
+
+@pytest.mark.parametrize(
+    ("accept", "listed"),
+    [
+        (None, True),
+        ("*/*", True),
+        ("application/json", True),
+        (f"{OCI_INDEX}, {DOCKER_SCHEMA1_SIGNED}", True),
+        (f"{OCI_INDEX}, application/vnd.docker.distribution.manifest.v1+json", True),
+        (DOCKER_SCHEMA2, False),
+        (f"{OCI_INDEX};q=0.1, */*", False),
+    ],
+)
+async def test_signatures_are_asked_for_where_the_client_may_have_come_for_them(
+    in_memory: Registry, accept: str | None, listed: bool
+):
+    tracing = TracingDriver(in_memory.driver)
+    registry = Registry(tracing, policy=Policy(check_layers=False))
+    digest = (await registry.repository(NAME).manifests.put(ONE)).digest
+    fresh = Registry(tracing)
+    tracing.reset()
+    accepted = {} if accept is None else {b"accept": accept.encode()}
+    answer = await ask_raw(RegistryApp(fresh), "GET", at(f"manifests/{digest}"), headers=accepted)
+    assert answer.body == ONE
+    assert (tracing.counts["list_all"] > 0) == listed
 
 
 @pytest.mark.parametrize("accept", [None, "*/*", "application/json", DOCKER_SCHEMA2, f"{OCI_INDEX};q=0.1"])

@@ -260,8 +260,8 @@ async def test_what_is_served_is_the_same_with_all_signatures_and_without():
         for digest in digests:
             fresh = Registry(registry.driver).repository(NAME).manifests
             whole = await registry.repository(NAME).manifests.get(digest)
-            for _ in range(2):
-                served = await fresh.get(digest, signatures=False)
+            for likely_signed in (False, True, False):
+                served = await fresh.get(digest, signatures=False, likely_signed=likely_signed)
                 merged = served.media_type == DOCKER_SCHEMA1_SIGNED
                 assert served == (whole if merged else replace(whole, signatures=()))
                 described = await fresh.stat(digest)
