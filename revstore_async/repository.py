@@ -203,19 +203,28 @@ class Registry:
         """
         return await find_layer(digest, candidates, self.blobs, self._reads, self.layout, limit=limit)
 
-    async def purge_uploads(self, older_than: timedelta) -> int:
+    async def purge_uploads(self, older_than: timedelta, *, at_once: int | None = None) -> int:
         """Forget the uploads of all repositories that nobody went on with for that long; return how many.
 
         One request for each 1,000 objects of uploads, and four for each that is forgotten. What killed calls
         left is forgotten with them, and what finished ones left, which is not counted, and the driver's unfinished
         writes. What a newer engine wrote is left alone. Bytes count from the end of the call that
-        sends them: the time must be longer than any call may take.
+        sends them: the time must be longer than any call may take. Any number of processes may do it at once;
+        then an upload may be counted by several.
+
+        Args:
+            older_than: The time.
+            at_once: Uploads at most that are being forgotten at once; None for as many as the driver has
+                connections, which leaves none for others.
 
         Raises:
-            InvalidArgument: The time is negative.
+            InvalidArgument: The time is negative, or none may be forgotten at once.
         """
         if older_than < timedelta(0):
             raise InvalidArgument("older_than", older_than, "it is in the future")
+        limit = self.driver.capabilities.connections if at_once is None else at_once
+        if limit < 1:
+            raise InvalidArgument("at_once", at_once, "nothing would be forgotten")
         before = datetime.now(UTC) - older_than
 
         async def purged(upload: inventory.UploadInfo) -> bool:
@@ -223,6 +232,6 @@ class Registry:
             return upload.modified <= before and await uploads.purge(upload.id, before=before)
 
         found = await inventory.uploads(self.driver, self.layout)
-        forgotten = await gather_map(purged, found, limit=self.driver.capabilities.connections)
+        forgotten = await gather_map(purged, found, limit=limit)
         await self.driver.purge_writers(older_than)
         return sum(forgotten)

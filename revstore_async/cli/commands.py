@@ -2,7 +2,7 @@
 
 import click
 
-from . import keys, manifests, serve, stores, tags
+from . import keys, manifests, serve, stores, tags, uploads
 from .session import exit_code, shared_options
 
 
@@ -18,8 +18,10 @@ def revstore() -> None:
     """
 
 
-for command in (*manifests.COMMANDS, *tags.COMMANDS, *stores.COMMANDS, *serve.COMMANDS, keys.key):
-    revstore.add_command(command)
+for part in (manifests, tags, uploads, stores, serve):
+    for command in part.COMMANDS:
+        revstore.add_command(command)
+revstore.add_command(keys.key)
 
 
 def run(arguments: list[str]) -> int:

@@ -1,8 +1,11 @@
-"""What stands on the command line: files, references, keys, times."""
+"""What stands on the command line: files, references, keys, times, sizes, networks."""
 
+import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -11,6 +14,12 @@ from ..errors import RevstoreError, UnusableKey
 from ..names import Reference, RepositoryName, Tag
 from ..signatures import PublicKey, SigningKey
 from ..trust import AnyOf, TrustedCertificates, TrustedKeys, TrustPolicy
+
+# The digits are few enough that every number becomes a time, and Python reads it at once.
+_DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])")
+_SIZE: Final = re.compile(r"([0-9]{1,15})(|KiB|MiB|GiB|TiB)")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_BYTES: Final = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
 class ReferenceType(click.ParamType[Reference]):
@@ -70,6 +79,96 @@ class TimeType(click.ParamType[datetime]):
         except ValueError as error:
             self.fail(f"{error}; write it like 2026-11-23T12:00:00Z", parameter, context)
         return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+class DurationType(click.ParamType[timedelta]):
+    """A length of time, such as 90m, 12h or 2d.
+
+    Args:
+        least: What is shorter is a usage error, as written on the command line.
+        most: What is longer is one.
+        never: Whether `never`, or 0, is taken too: it is a time of 0.
+    """
+
+    name = "duration"
+
+    def __init__(self, least: str, most: str, *, never: bool = False) -> None:
+        self._least = least
+        self._most = most
+        self._never = never
+
+    def convert(
+        self, value: str | timedelta, parameter: click.Parameter | None, context: click.Context | None
+    ) -> timedelta:
+        """Read the time, or fail as a usage error."""
+        if isinstance(value, timedelta):
+            return value
+        if self._never and value in {"never", "0"}:
+            return timedelta(0)
+        try:
+            duration = _duration(value)
+        except ValueError:
+            other = ", or never" if self._never else ""
+            self.fail(
+                f"{value!r} is no length of time; write it like 90m, 12h or 2d{other}", parameter, context
+            )
+        if duration < _duration(self._least):
+            self.fail(f"{value!r} is too short: {self._least} at least", parameter, context)
+        if duration > _duration(self._most):
+            self.fail(f"{value!r} is too long: {self._most} at most", parameter, context)
+        return duration
+
+
+def _duration(text: str) -> timedelta:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+
+
+class SizeType(click.ParamType[int]):
+    """A number of bytes, such as 1048576, 512KiB or 10GiB.
+
+    Args:
+        least: What is less is a usage error.
+    """
+
+    name = "size"
+
+    def __init__(self, least: int = 0) -> None:
+        self._least = least
+
+    def convert(
+        self, value: str | int, parameter: click.Parameter | None, context: click.Context | None
+    ) -> int:
+        """Read the size, or fail as a usage error."""
+        if isinstance(value, int):
+            return value
+        found = _SIZE.fullmatch(value)
+        if found is None:
+            self.fail(f"{value!r} is no size; write it like 1048576, 512KiB or 10GiB", parameter, context)
+        size = int(found[1]) * _BYTES[found[2]]
+        if size < self._least:
+            self.fail(f"{value!r} is too small: {self._least} at least", parameter, context)
+        return size
+
+
+class NetworkType(click.ParamType[IPv4Network | IPv6Network]):
+    """A network, such as 10.0.0.0/8; an address is a network of one."""
+
+    name = "network"
+
+    def convert(
+        self,
+        value: str | IPv4Network | IPv6Network,
+        parameter: click.Parameter | None,
+        context: click.Context | None,
+    ) -> IPv4Network | IPv6Network:
+        """Read the network, or fail as a usage error."""
+        try:
+            return ip_network(value)
+        except ValueError as error:
+            self.fail(f"{error}; write it like 10.0.0.0/8", parameter, context)
 
 
 def document_or_reference(text: str) -> bytes | Reference:

@@ -4,13 +4,21 @@ import importlib
 import ipaddress
 import os
 from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Final
 
 import click
 
+from .inputs import DurationType, NetworkType, SizeType
 from .session import Session, shared_options
+from .uploads import LEAST, MOST
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+
+PURGE_AFTER: Final = timedelta(days=7)
+"""The age at which uploads are purged where nothing else is said: that of Docker Distribution."""
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -36,6 +44,12 @@ class Serving:
         trusted_proxy: Whose word about a client's address is taken.
         verify_blobs: Whether blobs that are pulled whole are compared with their digests.
         delegate: Bytes of the blobs from which on clients are sent to the storage; None for never.
+        delegate_network: The networks whose clients are sent there; none for all.
+        delegate_expires: How long the URLs are good that they get; None for the server's own time.
+        blob_limit: Bytes of a blob at most; None for any number.
+        body_timeout: Seconds that a client may leave a body standing still.
+        purge_after: How long nobody went on with the uploads that are purged; 0 to purge none, None where nothing
+            is said.
         limit: Requests under way at once.
         grace: Seconds that requests may take to end after a signal.
         metrics: Whether `/metrics` is there.
@@ -59,6 +73,11 @@ class Serving:
     trusted_proxy: tuple[str, ...]
     verify_blobs: bool
     delegate: int | None
+    delegate_network: tuple[IPv4Network | IPv6Network, ...]
+    delegate_expires: timedelta | None
+    blob_limit: int | None
+    body_timeout: int
+    purge_after: timedelta | None
     limit: int
     grace: float
     metrics: bool
@@ -69,6 +88,15 @@ class Serving:
     def open_to_writes(self) -> bool:
         """Whether nothing is asked of those who write."""
         return not (self.htpasswd or self.token_issuer or self.read_only)
+
+    @property
+    def purges_after(self) -> timedelta | None:
+        """How long nobody went on with the uploads that are purged; None to purge none."""
+        if (
+            self.purge_after is None
+        ):  # who may not write to the registry may have no right to the storage either
+            return None if self.read_only else PURGE_AFTER
+        return self.purge_after or None
 
     def check(self) -> None:
         """Check that the options fit together, and that writes are not open to the world by accident.
@@ -88,6 +116,8 @@ class Serving:
             )
         if self.tls_key and not self.tls_cert:
             raise click.UsageError("--tls-key needs --tls-cert")
+        if self.delegate is None and (self.delegate_network or self.delegate_expires):
+            raise click.UsageError("--delegate-network and --delegate-expires need --delegate")
         if self.open_to_writes and not self.allow_anonymous_writes and not is_loopback(self.host):
             raise click.UsageError(
                 f"{self.host!r} is not a loopback address, and everybody who reaches it could write: "
@@ -138,9 +168,39 @@ def default_store() -> str:
 )
 @click.option(
     "--delegate",
-    metavar="BYTES",
-    type=click.IntRange(0),
-    help="Send clients to the storage for blobs from this size on, if it can.",
+    metavar="SIZE",
+    type=SizeType(),
+    help="Send clients to the storage for blobs from this size on, such as 10MiB, if it can.",
+)
+@click.option(
+    "--delegate-network",
+    metavar="NETWORK",
+    type=NetworkType(),
+    multiple=True,
+    help="Send only clients of this network there, such as 10.0.0.0/8. May be given several times.",
+)
+@click.option(
+    "--delegate-expires",
+    metavar="DURATION",
+    type=DurationType("1s", "7d"),
+    help="How long the URLs for it are good. Default: 20m.",
+)
+@click.option(
+    "--blob-limit", metavar="SIZE", type=SizeType(1), help="The largest blob that is taken, such as 10GiB."
+)
+@click.option(
+    "--body-timeout",
+    metavar="SECONDS",
+    type=click.IntRange(1, 86_400),
+    default=60,
+    show_default=True,
+    help="How long a client may leave a body standing still.",
+)
+@click.option(
+    "--purge-after",
+    metavar="DURATION",
+    type=DurationType(LEAST, MOST, never=True),
+    help="Forget uploads that nobody went on with for so long; or never. Default: 7d, never with --read-only.",
 )
 @click.option(
     "--limit",

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from dataclasses import replace
 from datetime import timedelta
 
 from starlette.types import ASGIApp
@@ -24,6 +25,7 @@ from ..server import (
 )
 from ..server.access_log import LOGGER
 from ..server.serve import CutOff, Place, run
+from .purging import purging
 from .serve import Serving, is_loopback
 from .session import Session
 
@@ -55,9 +57,8 @@ def serve_until_told(serving: Serving, session: Session) -> None:
         tracing = Tracing()
         driver = tracing.around_driver(driver)
     registry = Registry(driver, policy=Policy(check_layers=serving.check_layers))
-    delegation = None if serving.delegate is None else Delegation(minimum_size=serving.delegate)
-    options = ServerOptions(delegation=delegation, verify_blobs=serving.verify_blobs)
-    in_flight = InFlight(CutOff(RegistryApp(registry, access=access, options=options)), serving.limit)
+    server = RegistryApp(registry, access=access, options=_options(serving))
+    in_flight = InFlight(CutOff(server), serving.limit)
     app: ASGIApp = in_flight
     if tracing:
         app = tracing.around_app(app)
@@ -73,7 +74,8 @@ def serve_until_told(serving: Serving, session: Session) -> None:
         proxies=serving.trusted_proxy,
         grace=timedelta(seconds=serving.grace),
     )
-    run(app, registry, in_flight, place, lambda url: _welcome(session, serving, url))
+    opened = purging(registry, serving.purges_after)
+    run(app, opened, in_flight, place, lambda url: _welcome(session, serving, url))
 
 
 def _access(serving: Serving) -> AccessPolicy:
@@ -84,6 +86,22 @@ def _access(serving: Serving) -> AccessPolicy:
             serving.token_issuer, serving.token_service, serving.token_keys, serving.token_realm
         )
     return ReadOnly() if serving.read_only else Everybody()
+
+
+def _options(serving: Serving) -> ServerOptions:
+    return ServerOptions(
+        body_timeout=timedelta(seconds=serving.body_timeout),
+        blob_limit=serving.blob_limit,
+        delegation=_delegation(serving),
+        verify_blobs=serving.verify_blobs,
+    )
+
+
+def _delegation(serving: Serving) -> Delegation | None:
+    if serving.delegate is None:
+        return None
+    rule = Delegation(minimum_size=serving.delegate, networks=serving.delegate_network or None)
+    return replace(rule, expires=serving.delegate_expires) if serving.delegate_expires else rule
 
 
 def _log(level: str) -> None:

@@ -9,15 +9,19 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from http.client import HTTPConnection
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
 
 import bcrypt
@@ -29,6 +33,7 @@ from cryptography.x509.oid import NameOID
 from jwcrypto.jwk import JWK
 
 from revstore_async.cli.commands import run
+from revstore_async.cli.serve import Serving as Said
 from revstore_async.cli.serve import default_store, is_loopback
 from tests.parts.minio import MinIO
 from tests.parts.programs import program, without_aws
@@ -62,8 +67,17 @@ class Serving:
         return [json.loads(line) for line in self.process.stdout]
 
 
-def command(*options: str) -> list[str]:
-    return [sys.executable, "-W", "error", "-m", "revstore_async.cli", "--json", "serve", *options]
+COMMAND = ("-m", "revstore_async.cli")
+PURGES_AT_ONCE = """
+from datetime import timedelta
+from revstore_async.cli import main, purging
+purging.FIRST = timedelta(0)
+main()
+"""
+
+
+def command(*options: str, program: Sequence[str] = COMMAND) -> list[str]:
+    return [sys.executable, "-W", "error", *program, "--json", "serve", *options]
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -73,12 +87,15 @@ def environment(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    folder: Path, *options: str, variables: Mapping[str, str] = MappingProxyType({})
+    folder: Path,
+    *options: str,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    program: Sequence[str] = COMMAND,
 ) -> Iterator[Serving]:
     log = folder / "stderr"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            command("--port", "0", *options),
+            command("--port", "0", *options, program=program),
             cwd=folder,
             env=environment(folder) | dict(variables),
             stdout=subprocess.PIPE,
@@ -118,9 +135,11 @@ def status_of(
     method: str = "GET",
     context: ssl.SSLContext | None = None,
     headers: Mapping[str, str] = MappingProxyType({}),
+    content: bytes | None = None,
 ) -> int:
     try:
-        with urlopen(Request(url, method=method, headers=dict(headers)), context=context) as answer:
+        request = Request(url, content, dict(headers), method=method)
+        with urlopen(request, context=context) as answer:
             return int(answer.status)
     except HTTPError as error:
         with error:
@@ -262,6 +281,19 @@ def test_tokens_are_demanded_where_an_issuer_is_named(tmp_path: Path):
         (["--htpasswd", "none"], "does not exist"),
         (["--tls-key", __file__], "--tls-cert"),
         (["--port", "65536"], "65536"),
+        (["--delegate-network", "10.0.0.0/8"], "need --delegate"),
+        (["--delegate-expires", "5m"], "need --delegate"),
+        (["--delegate", "0", "--delegate-expires", "8d"], "'8d' is too long: 7d at most"),
+        (
+            ["--delegate", "0", "--delegate-network", "10.0.0.1/8"],
+            "has host bits set; write it like 10.0.0.0/8",
+        ),
+        (["--delegate", "10MB"], "'10MB' is no size; write it like 1048576, 512KiB or 10GiB"),
+        (["--blob-limit", "0"], "'0' is too small: 1 at least"),
+        (["--blob-limit", "-1"], "'-1' is no size"),
+        (["--body-timeout", "0"], "0 is not in the range"),
+        (["--purge-after", "10m"], "'10m' is too short: 1h at least"),
+        (["--purge-after", "soon"], "write it like 90m, 12h or 2d, or never"),
     ],
 )
 def test_options_that_do_not_fit_together_are_told(
@@ -349,6 +381,70 @@ def test_a_proxys_word_counts_only_where_it_is_trusted(tmp_path: Path, trusted: 
     assert line["client"] == client
 
 
+# ---- purges
+
+
+def begun(server: Serving) -> str:
+    """Begin an upload, and return its URL."""
+    with urlopen(Request(f"{server.url}/v2/a/blobs/uploads/", method="POST")) as answer:
+        return f"{server.url}{urlsplit(answer.headers['Location']).path}"
+
+
+def wait_for(server: Serving, line: str) -> None:
+    """Wait until the log has a line with these words."""
+    while line not in server.log.read_text():
+        assert server.process.poll() is None, server.log.read_text()
+        time.sleep(0.02)
+
+
+def test_uploads_that_nobody_went_on_with_are_purged_by_the_server(tmp_path: Path):
+    with serving(tmp_path, "--purge-after", "never") as server:
+        old = urlsplit(begun(server)).path
+        assert server.end() == 0
+    (state,) = (tmp_path / "data").rglob("state")
+    then = state.stat().st_mtime - timedelta(days=8).total_seconds()
+    os.utime(state, (then, then))
+    with serving(tmp_path, program=("-c", PURGES_AT_ONCE)) as server:
+        young = begun(server)
+        wait_for(server, "purged abandoned uploads: 1")
+        assert (status_of(server.url + old), status_of(young)) == (404, 204)
+        assert server.end() == 0
+    assert not state.exists()
+
+
+def test_a_purge_that_fails_is_a_line_in_the_log_and_the_server_goes_on(tmp_path: Path):
+    damaged = "import revstore_async.inventory as i; from revstore_async.errors import Unavailable as U\n"
+    damaged += "async def uploads(*_): raise U('a/key', 'no\\nanswer')\ni.uploads = uploads\n"
+    with serving(tmp_path, program=("-c", damaged + PURGES_AT_ONCE)) as server:
+        wait_for(server, "could not be purged")
+        assert status_of(f"{server.url}/v2/") == 200
+        assert server.end() == 0
+    (line,) = server.log.read_text().splitlines()
+    assert "WARNING revstore_async.server: uploads could not be purged, which is tried again later: " in line
+
+
+@pytest.mark.parametrize(
+    ("options", "after"),
+    [
+        ([], timedelta(days=7)),
+        (["--purge-after", "12h"], timedelta(hours=12)),
+        (["--purge-after", "0"], None),
+        (["--purge-after", "never"], None),
+        (["--read-only"], None),
+        (["--read-only", "--purge-after", "7d"], timedelta(days=7)),
+    ],
+)
+def test_uploads_are_purged_after_a_week_unless_another_word_is_said(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], after: timedelta | None
+):
+    said: list[Said] = []
+    monkeypatch.setattr(
+        "revstore_async.cli.serving.serve_until_told", lambda serving, _: said.append(serving)
+    )
+    assert run(["serve", "--store", "memory:", *options]) == 0
+    assert [serving.purges_after for serving in said] == [after]
+
+
 # ---- the end
 
 
@@ -400,6 +496,50 @@ def test_large_blobs_come_from_the_storage_where_that_is_asked_for(tmp_path: Pat
             if (line["method"], "blobs" in line["path"]) == ("GET", True)
         }
     assert gets == {307}
+
+
+def redirected(url: str, client: str) -> Mapping[str, list[str]]:
+    """Ask as a client of this address; return the query of where it is sent, empty where it is answered here."""
+    host, _, path = url.partition("://")[2].partition("/")
+    connection = HTTPConnection(host)
+    try:
+        connection.request("GET", f"/{path}", headers={"X-Forwarded-For": client})
+        answer = connection.getresponse()
+        assert answer.status in {200, 307}
+        return parse_qs(urlsplit(answer.headers.get("Location", "")).query)
+    finally:
+        connection.close()
+
+
+def test_only_clients_of_the_named_networks_are_sent_to_the_storage_and_for_the_named_time(
+    tmp_path: Path, minio: MinIO
+):
+    networks = [word for each in ("10.0.0.0/8", "fd00::/8") for word in ("--delegate-network", each)]
+    options = ["--delegate", "144", *networks, "--delegate-expires", "5m", "--trusted-proxy", "127.0.0.1"]
+    store = minio.new_store_url()
+    with serving(tmp_path, *options, "--store", store, variables=minio.environment()) as server:
+        assert push(server).returncode == 0
+        with urlopen(f"{server.url}/v2/hello/manifests/latest") as answer:
+            manifest = json.load(answer)
+        blob = f"{server.url}/v2/hello/blobs/{manifest['layers'][0]['digest']}"
+        for client in ("10.1.2.3", "fd00::1"):
+            assert redirected(blob, client)["X-Amz-Expires"] == ["300"]
+        for client in ("11.1.2.3", "fe80::1"):
+            assert redirected(blob, client) == {}
+
+
+def test_blobs_above_the_limit_are_refused(tmp_path: Path):
+    with serving(tmp_path, "--blob-limit", "1KiB") as server:
+        for size, status in ((1024, 201), (1025, 413)):
+            content = b"x" * size
+            digest = f"sha256:{sha256(content).hexdigest()}"
+            url = f"{server.url}/v2/a/blobs/uploads/?digest={digest}"
+            assert status_of(url, "POST", content=content) == status
+
+
+def test_a_client_that_stands_still_is_given_up_after_the_named_time(tmp_path: Path):
+    with serving(tmp_path, "--body-timeout", "1") as server, uploading(server) as connection:
+        assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
 def test_pulls_are_not_verified_where_that_is_left_to_clients(tmp_path: Path):
