@@ -22,6 +22,7 @@ from .errors import (
     ConditionFailed,
     InvalidDigest,
     KeyNotFound,
+    ObjectTooLarge,
     RecordDamaged,
     RecordOfNewerEngine,
     Unsupported,
@@ -206,6 +207,8 @@ class UploadStates:
             file = await self._driver.get(self.key(id), limit=_STATE_LIMIT)
         except KeyNotFound as error:
             raise UploadUnknown(self._name, id) from error
+        except ObjectTooLarge as error:
+            raise RecordDamaged(self.key(id), str(error)) from error
         try:
             state = await in_thread_if_large(len(file.content), State.decode, file.content)
         except OtherVersion as error:

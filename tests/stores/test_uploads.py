@@ -234,7 +234,7 @@ async def test_a_digest_that_can_not_be_computed(repository: Repository) -> None
 async def test_a_state_that_is_damaged_is_named(registry: Registry, repository: Repository) -> None:
     upload = await repository.uploads.start()
     (key,) = await left_of_uploads(registry)
-    for damage in (b"", b"[]", b"null", b"{}", b'{"version":2}', b"\xff"):
+    for damage in (b"", b"[]", b"null", b"{}", b'{"version":2}', b"\xff", bytes(17 << 20)):
         await registry.driver.put(key, damage)
         with pytest.raises(RecordDamaged) as damaged:
             await repository.uploads.status(upload.id)
