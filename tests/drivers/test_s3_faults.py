@@ -3,15 +3,23 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 
 from revstore_async.driver import IfAbsent
-from revstore_async.errors import AccessDenied, InvalidStoreURL, KeyNotFound, Throttled, Unsupported
+from revstore_async.errors import (
+    AccessDenied,
+    InvalidStoreURL,
+    KeyNotFound,
+    Throttled,
+    Unavailable,
+    Unsupported,
+)
 from revstore_drivers.s3 import S3Driver
 from tests.parts.buckets import CALLS, S3, Kind
 from tests.parts.minio import MinIO
-from tests.parts.proxy import Answer, LoseAnswer, Proxy
+from tests.parts.proxy import Answer, Drip, LoseAnswer, Proxy
 from tests.parts.suite import pattern, read_all
 
 
@@ -29,6 +37,18 @@ async def test_who_is_throttled_for_long_is_told_when(spoilt: S3Driver, proxy: P
         with pytest.raises(Throttled) as caught:
             await call(spoilt)
     assert caught.value.retry_after == 77
+
+
+async def test_a_body_that_comes_byte_by_byte_is_given_up(
+    minio: MinIO, proxy: Proxy, spoilt_options: dict[str, Any]
+):
+    """Each byte ends a silence, so no timeout of one would ever end it."""
+    async with S3Driver(minio.new_bucket(), **spoilt_options, retries=0) as driver:
+        await driver.put("key", bytes(1000))
+        proxy.spoil(Drip(0.2), method="GET")
+        with pytest.raises(Unavailable):
+            await driver.get("key")
+        assert (await driver.get("key")).content == bytes(1000)
 
 
 async def test_a_server_that_ignores_ranges(spoilt: S3Driver, proxy: Proxy):

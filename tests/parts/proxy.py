@@ -68,6 +68,13 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
+class Drip:
+    """The answer's body comes byte by byte, one in so many seconds."""
+
+    pause: float
+
+
+@dataclass(frozen=True, slots=True)
 class Corrupt:
     """A byte of the body is another one when it comes to the server."""
 
@@ -77,7 +84,7 @@ class Silence:
     """Nothing comes at all."""
 
 
-Fault = Answer | Reset | LoseAnswer | Truncate | Stall | Silence | Corrupt
+Fault = Answer | Reset | LoseAnswer | Truncate | Stall | Drip | Silence | Corrupt
 
 
 class Proxy:
@@ -154,21 +161,32 @@ class Proxy:
             request = replace(request, body=bytes([request.body[0] ^ 1]) + request.body[1:])
         head, body = await self._ask(request)
         if isinstance(fault, LoseAnswer):
-            if fault.then is not None:
-                await asyncio.to_thread(fault.then)
-            if fault.answer is not None:
-                await self._answer(writer, fault.answer, request)
-                return True
-            writer.transport.abort()
-            return False
+            return await self._lost(request, writer, fault)
+        return await self._handed_on(head, body, writer, fault)
+
+    async def _lost(self, request: Request, writer: asyncio.StreamWriter, fault: LoseAnswer) -> bool:
+        if fault.then is not None:
+            await asyncio.to_thread(fault.then)
+        if fault.answer is not None:
+            await self._answer(writer, fault.answer, request)
+            return True
+        writer.transport.abort()
+        return False
+
+    @staticmethod
+    async def _handed_on(head: bytes, body: bytes, writer: asyncio.StreamWriter, fault: Fault | None) -> bool:
         if isinstance(fault, Truncate | Stall):
             writer.write(head + body[: fault.after])
             await writer.drain()
-            if isinstance(fault, Stall):
-                await asyncio.sleep(3600)
-            await asyncio.sleep(0.02)  # so that what was sent arrives
+            await asyncio.sleep(3600 if isinstance(fault, Stall) else 0.02)  # so that what was sent arrives
             writer.transport.abort()
             return False
+        if isinstance(fault, Drip):
+            writer.write(head)
+            for byte in body:
+                writer.write(bytes([byte]))
+                await asyncio.sleep(fault.pause)
+            return True
         writer.write(head + body)
         await writer.drain()
         return True

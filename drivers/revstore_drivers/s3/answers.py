@@ -30,6 +30,11 @@ class Download:
     def __init__(self, response: ClientResponse) -> None:
         self._response = response
 
+    @property
+    def arrived(self) -> bool:
+        """Whether all of it is here, as it mostly is of small ones when the head is read."""
+        return self._response.content.is_eof()
+
     async def read(self, size: int = -1) -> bytes:
         """Return the next bytes, or all; none at the end."""
         return await (self._response.read() if size < 0 else self._response.content.read(size))

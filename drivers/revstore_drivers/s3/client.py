@@ -156,12 +156,13 @@ class Client:
         if client is None:
             raise DriverClosed(DRIVER)
         body = parameters.get("Body")
-        limit = None
-        if isinstance(body, Body):
-            # aiohttp's timeouts begin when all is sent: a server that takes nothing would hold it for ever.
-            limit = self.options.connect_timeout + self.options.read_timeout + size_of(body) / SLOWEST
         with translated(key, self.options.shown):
-            async with asyncio.timeout(limit):
+            if isinstance(body, Body):
+                # aiohttp's timeouts begin when all is sent: a server that takes nothing would hold it for ever.
+                limit = self.options.connect_timeout + self.options.read_timeout + size_of(body) / SLOWEST
+                async with asyncio.timeout(limit):
+                    answer = await self._send(client, operation, parameters)
+            else:
                 answer = await self._send(client, operation, parameters)
             _check_whole(operation, answer)
         self._bucket_seen = True
@@ -237,7 +238,7 @@ class Client:
 
 def whole_second(time: datetime) -> datetime:
     """Return a time as every request tells it: MinIO's listings give thousandths, its headers seconds."""
-    return time.replace(microsecond=0)
+    return time.replace(microsecond=0) if time.microsecond else time
 
 
 def time_of(answer: Answer) -> datetime:
