@@ -157,7 +157,9 @@ def _likely_signed(call: Call) -> bool:
     It is served whatever is there all the same; most clients name what they know, and `*/*` besides.
     """
     accepted = ",".join(call.request.headers.getlist("accept"))
-    return "manifest.v1+" in accepted or not ("manifest" in accepted or "index" in accepted)
+    return DOCKER_SCHEMA1.removesuffix("json") in accepted or not (
+        ".manifest." in accepted or ".index." in accepted
+    )
 
 
 # ---- writing

@@ -122,6 +122,7 @@ async def test_signatures_of_several_hosts_are_merged_and_the_merged_document_is
         (f"{OCI_INDEX}, {DOCKER_SCHEMA1_SIGNED}", True),
         (f"{OCI_INDEX}, application/vnd.docker.distribution.manifest.v1+json", True),
         (DOCKER_SCHEMA2, False),
+        (OCI_MANIFEST, False),
         (f"{OCI_INDEX};q=0.1, */*", False),
     ],
 )
