@@ -57,7 +57,8 @@ def serve_until_told(serving: Serving, session: Session) -> None:
         tracing = Tracing()
         driver = tracing.around_driver(driver)
     registry = Registry(driver, policy=Policy(check_layers=serving.check_layers))
-    server = RegistryApp(registry, access=access, options=_options(serving))
+    options = _options(serving)
+    server = RegistryApp(registry, access=access, options=options)
     in_flight = InFlight(CutOff(server), serving.limit)
     app: ASGIApp = in_flight
     if tracing:
@@ -73,6 +74,7 @@ def serve_until_told(serving: Serving, session: Session) -> None:
         key=serving.tls_key,
         proxies=serving.trusted_proxy,
         grace=timedelta(seconds=serving.grace),
+        patience=options.body_timeout,
     )
     opened = purging(registry, serving.purges_after)
     run(app, opened, in_flight, place, lambda url: _welcome(session, serving, url))

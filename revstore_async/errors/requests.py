@@ -96,12 +96,14 @@ class BodyTooLarge(InvalidInput):
 
 @dataclass(eq=False)
 class BodyTimeout(RevstoreError):
-    """A client left its body standing still for too long."""
+    """A client left its body standing still for too long, or sent it too slowly."""
 
     received: int
     seconds: float
     retryable: ClassVar[bool] = True
-    says: ClassVar[str] = "no byte of the body came for {seconds} seconds, after {received} bytes"
+    says: ClassVar[str] = (
+        "nothing, or too little, of the body came for {seconds} seconds, after {received} bytes"
+    )
 
 
 @dataclass(eq=False)
@@ -115,9 +117,9 @@ class ClientGone(RevstoreError):
 
 @dataclass(eq=False)
 class AnswerTimeout(RevstoreError):
-    """A client took nothing of its answer for too long."""
+    """A client took nothing of its answer for too long, or too little."""
 
     sent: int
     seconds: float
     retryable: ClassVar[bool] = True
-    says: ClassVar[str] = "the client took nothing for {seconds} seconds, after {sent} bytes"
+    says: ClassVar[str] = "the client took nothing, or too little, for {seconds} seconds, after {sent} bytes"

@@ -15,6 +15,7 @@ from .access import AccessPolicy, Everybody, Need
 from .call import Call
 from .events import Listener
 from .options import ServerOptions
+from .streaming import patient
 
 _ON_EACH_ANSWER: Final = (
     (b"docker-distribution-api-version", b"registry/2.0"),
@@ -59,7 +60,7 @@ class RegistryApp:
             await self._live(receive, send)
         elif scope["type"] == "http":
             response = await self._answer(scope, receive)
-            await response(scope, receive, send)
+            await response(scope, receive, patient(scope, send, self.options.body_timeout))
         elif scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
         else:

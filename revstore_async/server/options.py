@@ -17,7 +17,8 @@ class ServerOptions:
 
     Attributes:
         body_timeout: How long a client may leave a body standing still, its own or an answer's, before it is
-            given up.
+            given up. So is one that sends less than 4 KiB a second while it is waited for, or takes less than
+            512 KiB in this time. An upload waits as long for memory that others hold.
         blob_limit: Bytes of a blob at most; None for any.
         page_limit: Entries of a page at most, whatever the client asks for.
         mount_search: Repositories that are searched for a layer which a client wants mounted without saying

@@ -6,8 +6,9 @@ import logging
 import signal
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import InvalidArgument, MissingExtra
+from ..errors import AnswerTimeout, InvalidArgument, MissingExtra
 from . import answers
 from .in_flight import InFlight
 
@@ -28,6 +29,14 @@ except ImportError as error:
 _LOG = logging.getLogger("revstore_async.server")
 
 _THRESHOLDS: Final = (10_000, 20, 20)  # those of Python are (700, 10, 10)
+
+_UNSENT: Final = 1 << 17
+"""Bytes that the kernel takes of an answer ahead of its client. By itself it takes up to 4 MiB of memory for each,
+and room shows only when a third of that is free: a slow client would seem to stand still.
+"""
+
+_KERNEL_LATER: Final = 5.0  # seconds: who gives a client up first is we, who tell the log of it
+_LONGEST: Final = 2_000_000  # seconds that the kernel can wait, in milliseconds and 31 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +50,7 @@ class Place:
         key: The file of its private key, where it is another.
         proxies: Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
         grace: How long requests under way may take to end after a signal, before they are cancelled.
+        patience: How long clients are waited for, as `ServerOptions.body_timeout` says.
     """
 
     host: str = "127.0.0.1"
@@ -49,6 +59,7 @@ class Place:
     key: Path | None = None
     proxies: Sequence[str] = ()
     grace: timedelta = timedelta(seconds=30)
+    patience: timedelta = timedelta(minutes=1)
 
 
 def run(
@@ -73,7 +84,7 @@ def run(
         InvalidArgument: The files of TLS hold no certificate with its key.
         RevstoreError: The resource can't be opened.
     """
-    config = _config(app, place)
+    config = _config(GivenUp(app), place)
     try:
         config.load()
     except ssl.SSLError as error:
@@ -136,7 +147,52 @@ def _listen(place: Place) -> socket.socket:
     family, *_, address = socket.getaddrinfo(
         place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    return socket.create_server(address[:2], family=family, backlog=2048)
+    listener = socket.create_server(address[:2], family=family, backlog=2048)
+    # What follows, connections inherit; Linux has both.
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # For what no request waits for any more: a small answer, or the rest of one that we broke off. Without it
+        # a connection is closed only when the client has taken all of that.
+        seconds = min(place.patience.total_seconds() + _KERNEL_LATER, _LONGEST)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
+    return listener
+
+
+class GivenUp:
+    """An ASGI application around all others, right inside of uvicorn: who is given up loses the connection at once.
+
+    By itself uvicorn logs a traceback, and closes the connection when the client has taken what it was sent, which
+    is never. `run` puts it around what it serves. Where the server is not uvicorn, or another application stands
+    between, it changes nothing.
+
+    Args:
+        app: The application within.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the application within, to the client's end."""
+        try:
+            await self._app(scope, receive, send)
+        except AnswerTimeout as error:
+            # `send` is a method of what uvicorn has for each request; ASGI has no message for this.
+            request: Any = getattr(send, "__self__", None)
+            if not hasattr(request, "transport") or not hasattr(request, "disconnected"):
+                raise
+            _LOG.warning("a client was given up: %s: %r", error, scope.get("path", ""))
+            request.disconnected = True  # else it misses the end of the answer
+            _drop(request.transport)
+
+
+def _drop(transport: asyncio.WriteTransport) -> None:
+    """Close a connection at once, and have the kernel forget what it has for the client."""
+    connection = transport.get_extra_info("socket")
+    with suppress(OSError):  # it may be closed by now
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 class CutOff:

@@ -1,20 +1,78 @@
-"""A blob on its way out: read from the storage only as fast as the client takes it."""
+"""Answers on their way out: only as fast as the client takes them, and a blob is read only so fast."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Final
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from ..concurrency import alongside
 from ..driver import Reader
 from ..errors import AnswerTimeout, Unavailable
+from .patience import within
 
 PIECE: Final = 1 << 19
 """Bytes that are read from the storage and handed to the server at once; two such pieces exist at a time."""
+
+LARGE: Final = 1 << 16
+"""Bytes that uvicorn, as others, holds for one client before it has an application wait."""
+
+_PATIENT: Final = "revstore.patient"  # of a scope
+
+
+def patient(scope: Scope, send: Send, patience: timedelta) -> Send:
+    """Return what an answer is sent with, so that the client is waited for to its end, and not for ever.
+
+    uvicorn waits for a client before it takes a message, never after: of an answer in one message it would hold
+    whatever the client does not take, while the request counts as done. So large content is followed by an empty
+    last message, which uvicorn takes when most of the content is gone; what is larger than a piece goes out in
+    several. An answer without large content, or to HEAD, goes out as it is.
+
+    Where `send` does that already, it is returned. What is sent with it raises `AnswerTimeout` where the client
+    does not make room for the next message in time.
+
+    Args:
+        scope: Of the request.
+        send: Of the server.
+        patience: How long the client may take for that.
+    """
+    if _PATIENT in scope:
+        return send
+    scope[_PATIENT] = True
+    return _Patient(scope, send, patience)
+
+
+class _Patient:
+    """A `send` around another; `patient` says what it does."""
+
+    __slots__ = ("_bare", "_patience", "_send", "_sent")
+
+    def __init__(self, scope: Scope, send: Send, patience: timedelta) -> None:
+        self._send = send
+        self._bare = scope["method"] == "HEAD"
+        self._patience = patience.total_seconds()
+        self._sent = 0
+
+    def __call__(self, message: Message) -> Awaitable[None]:
+        if len(message.get("body", b"")) <= LARGE or self._bare:
+            return within(self._patience, self._send(message), self._late)
+        return self._large(message)
+
+    async def _large(self, message: Message) -> None:
+        body = message["body"]
+        for begin in range(0, len(body), PIECE):
+            piece = body[begin : begin + PIECE]
+            sending = self._send({**message, "body": piece, "more_body": True})
+            await within(self._patience, sending, self._late)
+            self._sent += len(piece)
+        if not message.get("more_body", False):
+            await within(self._patience, self._send({**message, "body": b""}), self._late)
+
+    def _late(self) -> AnswerTimeout:
+        return AnswerTimeout(self._sent, self._patience)
 
 
 class Streamed(Response):
@@ -30,7 +88,7 @@ class Streamed(Response):
         length: How many there are, all told; more than the first ones.
         status: The HTTP status.
         headers: The headers but the length.
-        patience: How long the client may take nothing.
+        patience: How long the client may take to make room for a piece.
         closing: What is closed after them.
     """
 
@@ -52,16 +110,17 @@ class Streamed(Response):
         self._piece = first
         self._length = length
         self._sent = 0
-        self._patience = patience.total_seconds()
+        self._patience = patience
         self._closing = closing
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it. A client that leaves ends it, quietly.
 
         Raises:
-            AnswerTimeout: The client takes no more.
+            AnswerTimeout: The client takes no more, or too little.
             RevstoreError: The storage broke off, or the content is damaged; the server closes the connection.
         """
+        send = patient(scope, send, self._patience)
         async with self._closing:
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
@@ -86,11 +145,7 @@ class Streamed(Response):
                 raise Unavailable(self._reader.info.key, f"its last {rest} bytes did not come")
 
     async def _send(self, send: Send, *, last: bool = False) -> None:
-        try:
-            async with asyncio.timeout(self._patience):
-                await send({"type": "http.response.body", "body": self._piece, "more_body": not last})
-        except TimeoutError as error:
-            raise AnswerTimeout(self._sent, self._patience) from error
+        await send({"type": "http.response.body", "body": self._piece, "more_body": not last})
         self._sent += len(self._piece)
 
 
