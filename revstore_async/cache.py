@@ -20,8 +20,8 @@ ENTRY_LIMIT: Final = 1 << 20
 FACTS_SIZE: Final = 8 << 20
 """Bytes of what is known of content, which outlives the content: some 16,000 manifests."""
 
-GUESSES_SIZE: Final = 4 << 20
-"""Bytes of what tags pointed at: some 8,000 tags."""
+GUESSES_SIZE: Final = 8 << 20
+"""Bytes of what tags pointed at: some 17,000 tags."""
 
 _OVERHEAD: Final = 400  # bytes of an entry beside its content: digest, key, node and the object's own head
 

@@ -48,6 +48,14 @@ async def test_a_dead_server_is_reported_with_its_key(minio: MinIO, kind: Kind):
         assert caught.value.key == "key"
 
 
+async def test_nobody_is_asked_more_often_than_the_options_say(spoilt: Bucketed, proxy: Proxy):
+    """An SDK's own tries, on top of ours, would take seconds, and say nothing of it."""
+    proxy.spoil(Reset(), times=4, method="GET")
+    with pytest.raises(Unavailable):
+        await spoilt.get("key")
+    assert len(proxy.requests) == 1 + spoilt.options.retries == 4
+
+
 @pytest.mark.parametrize("size", [0, 2_000_000])
 async def test_a_server_that_is_silent(minio: MinIO, proxy: Proxy, kind: Kind, spoilt_options, size: int):
     """aiohttp waits for ever for a server that is to say whether it wants the body: it is not asked that."""
