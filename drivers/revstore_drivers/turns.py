@@ -2,12 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeVar
 
 from revstore_async.errors import StorageFailure, Throttled
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _FIRST_WAIT: Final = 0.1  # seconds; doubled for each try, a random part of it is waited
@@ -96,6 +97,31 @@ class Tries:
         wait = random.uniform(0, self._wait)  # noqa: S311 (it spreads clients, it hides nothing)
         self._wait = min(2 * self._wait, _LONGEST_WAIT)
         await asyncio.sleep(max(wait, asked))
+
+
+async def together(
+    work: Callable[[Item], Coroutine[Any, Any, Result]], items: Iterable[Item], *, limit: int
+) -> list[Result]:
+    """Do work on each item, so many at once at most, and return what came of it in the items' order.
+
+    No more than so many tasks exist. When one fails, the others are cancelled and over before its error leaves.
+    """
+    waiting = list(enumerate(items))
+    results: dict[int, Result] = {}
+    left = iter(waiting)
+
+    async def take_turns() -> None:
+        for number, item in left:
+            results[number] = await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(limit, len(waiting))):
+                group.create_task(take_turns())
+    except ExceptionGroup as several:
+        failed = several.exceptions[0]
+        raise failed from failed.__cause__
+    return [results[number] for number in range(len(waiting))]
 
 
 async def settled(work: Coroutine[Any, Any, Result], *, grace: float = GRACE) -> Result:

@@ -1,7 +1,7 @@
 """Copies, made by the server, and deletions."""
 
-import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import obstore
@@ -9,6 +9,7 @@ import obstore
 from revstore_async.driver import FileInfo
 
 from ..refusals import Refused
+from ..turns import together
 from .client import Client
 from .config import S3
 from .errors import MISSING, TOO_LARGE, of_refused
@@ -84,16 +85,4 @@ async def _delete_batch(client: Client, keys: Sequence[str]) -> None:
 
 
 async def _delete_each(client: Client, keys: Sequence[str]) -> None:
-    left = iter(keys)
-
-    async def take_turns() -> None:
-        for key in left:
-            await delete(client, key)
-
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(min(len(keys), client.options.pool)):
-                tasks.create_task(take_turns())
-    except ExceptionGroup as several:
-        failed = several.exceptions[0]
-        raise failed from failed.__cause__
+    await together(partial(delete, client), keys, limit=client.options.pool)

@@ -5,7 +5,6 @@ copied of an object that is larger than that; so what is smaller is read, with a
 to fill a part.
 """
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +12,7 @@ from typing import Any, Final
 from revstore_async.driver import FileInfo
 
 from ..refusals import Refused
+from ..turns import together
 from .client import Client, whole_second
 from .errors import of_missing
 from .putting import put
@@ -121,25 +121,12 @@ def parts_of(sources: Sequence[tuple[str, int]], least: int, most: int) -> Itera
 
 async def _read(client: Client, spans: Sequence[Span]) -> bytes:
     """Read spans together, in all no more than a part."""
-    places = asyncio.Semaphore(client.options.parallel_parts)
 
     async def one(span: Span) -> bytes:
-        try:
-            async with open_reader(client, span.key, span.first, span.size) as reader:
-                return b"".join([piece async for piece in reader])
-        finally:
-            places.release()
+        async with open_reader(client, span.key, span.first, span.size) as reader:
+            return b"".join([piece async for piece in reader])
 
-    tasks: list[asyncio.Task[bytes]] = []
-    try:
-        async with asyncio.TaskGroup() as group:
-            for span in spans:
-                await places.acquire()
-                tasks.append(group.create_task(one(span)))
-    except ExceptionGroup as several:
-        failed = several.exceptions[0]
-        raise failed from failed.__cause__
-    return b"".join([task.result() for task in tasks])
+    return b"".join(await together(one, spans, limit=client.options.parallel_parts))
 
 
 def _source(client: Client, key: str) -> dict[str, str]:

@@ -1,20 +1,19 @@
 """A multipart upload: what writers and large copies gather their parts in."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from revstore_async.driver import Condition, FileInfo
-from revstore_async.errors import RevstoreError, Unavailable, Unsupported
+from revstore_async.errors import Unavailable, Unsupported
 
 from ..refusals import Refused
-from ..turns import Tries, settled
+from ..turns import Tries, settled, together
 from .bodies import Body, size_of
 from .client import Client
 from .errors import DRIVER
 from .putting import MARK, Written, headers_of, new_mark, write_once
-from .reading import head
 
 Part = TypeVar("Part")
 
@@ -97,18 +96,13 @@ class Upload:
             self.id = ""
             return self.client.written(self.key, answer, size)
 
-        info = await write_once(Written(self.client, self.key, self.mark, size), condition, send)
+        written = Written(self.client, self.key, self.mark, size)
+        info = await write_once(written, condition, send)
         self.id = ""
-        return await self._told(info)
-
-    async def _told(self, info: FileInfo) -> FileInfo:
         # The time of the object may be that of the upload's beginning, which no answer has told so far.
-        try:
-            answer = await head(self.client, self.key)
-        except RevstoreError:
-            return info  # deleted since, or not to be had: it was written all the same
-        found = self.client.info_of(self.key, answer)
-        return found if answer.get("Metadata", {}).get(MARK) == self.mark else info
+        with suppress(Unavailable):  # it was written all the same
+            return await written.found() or info
+        return info
 
     async def abort(self, *, thorough: bool = False) -> None:
         """Leave nothing of it. Idempotent; after `complete` it does nothing.
@@ -155,24 +149,13 @@ async def by_parts(
         Refused: The upload is gone, or `make` was refused.
     """
     upload = Upload(client, key)
-    places = asyncio.Semaphore(client.options.parallel_parts)
 
-    async def made(number: int, part: Part) -> str:
-        try:
-            return await make(upload, number, part)
-        finally:
-            places.release()
+    async def made(numbered: tuple[int, Part]) -> str:
+        return await make(upload, *numbered)
 
     try:
         await upload.begin()
-        tasks: list[asyncio.Task[str]] = []
-        async with asyncio.TaskGroup() as group:
-            for number, part in enumerate(parts, start=1):
-                await places.acquire()
-                tasks.append(group.create_task(made(number, part)))
-        return await upload.complete([task.result() for task in tasks], size, None)
-    except ExceptionGroup as several:
-        failed = several.exceptions[0]
-        raise failed from failed.__cause__
+        etags = await together(made, enumerate(parts, start=1), limit=client.options.parallel_parts)
+        return await upload.complete(etags, size, None)
     finally:
         await settled(upload.abort(thorough=True), grace=30)
