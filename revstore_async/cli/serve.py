@@ -92,9 +92,8 @@ class Serving:
     @property
     def purges_after(self) -> timedelta | None:
         """How long nobody went on with the uploads that are purged; None to purge none."""
-        if (
-            self.purge_after is None
-        ):  # who may not write to the registry may have no right to the storage either
+        if self.purge_after is None:
+            # Where nobody may write to the registry, it may have no right to write to the storage either.
             return None if self.read_only else PURGE_AFTER
         return self.purge_after or None
 

@@ -75,7 +75,7 @@ async def _ask(
         if entries or not more:
             return entries, more
         # A page of nothing but other people's names: its end is no key to go on from, but the server's token.
-        go_on(parameters, answer, _TOKEN)
+        go_on(begin, parameters, answer, _TOKEN)
 
 
 async def _asked(client: Client, begin: str, parameters: dict[str, Any]) -> Answer:
@@ -105,13 +105,14 @@ async def side_names(client: Client) -> AsyncIterator[tuple[Answer, datetime]]:
             yield content, time_of(answer)
         if not answer.get("IsTruncated"):
             return
-        go_on(parameters, answer, _TOKEN)
+        go_on(SIDE, parameters, answer, _TOKEN)
 
 
-def go_on(parameters: dict[str, Any], answer: Answer, places: Mapping[str, str]) -> None:
+def go_on(key: str, parameters: dict[str, Any], answer: Answer, places: Mapping[str, str]) -> None:
     """Have the parameters of a listing ask for what follows an answer.
 
     Args:
+        key: What is listed, for messages.
         parameters: Those of the request.
         answer: It, which says that there is more.
         places: The parameters that say where to go on, and what the answer calls each.
@@ -121,10 +122,7 @@ def go_on(parameters: dict[str, Any], answer: Answer, places: Mapping[str, str])
     """
     following = {asked: answer.get(told) for asked, told in places.items()}
     if None in following.values() or following.items() <= parameters.items():
-        raise Unavailable(
-            str(parameters.get("Prefix") or parameters.get("Key", "")),
-            "a listing has more, and does not say where to go on",
-        )
+        raise Unavailable(key, "a listing has more, and does not say where to go on")
     parameters |= following
 
 

@@ -92,7 +92,7 @@ async def _uploads(client: Client) -> AsyncIterator[tuple[Answer, datetime]]:
             yield entry, time_of(answer)
         if not answer.get("IsTruncated"):
             return
-        go_on(parameters, answer, {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"})
+        go_on("", parameters, answer, {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"})
 
 
 async def _last_part(client: Client, key: str, upload: str) -> datetime | None:
@@ -108,4 +108,4 @@ async def _last_part(client: Client, key: str, upload: str) -> datetime | None:
             last = part["LastModified"] if last is None else max(last, part["LastModified"])
         if not answer.get("IsTruncated"):
             return last
-        go_on(parameters, answer, {"PartNumberMarker": "NextPartNumberMarker"})
+        go_on(key, parameters, answer, {"PartNumberMarker": "NextPartNumberMarker"})
