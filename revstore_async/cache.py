@@ -1,8 +1,8 @@
-"""What is kept in memory of content that never changes: by digest, bounded, the longest unused forgotten first.
+"""Keeps content that never changes in memory: by digest, bounded, the least recently used dropped first.
 
-Nothing here gives access, nor says that something is stored: a repository's link is asked for each time, and so is
-the presence of what somebody relies on. A damaged or lost object whose content is kept goes on being served, as the
-right bytes of its digest; who examines a store switches the cache off.
+The cache gives no access and proves no presence: each read asks for the repository's link, and each write that
+relies on content asks for its presence. A damaged or lost object whose content is kept goes on being served, as
+the right bytes of its digest. Switch the cache off to examine a store.
 """
 
 from collections import OrderedDict
@@ -15,13 +15,13 @@ CACHE_SIZE: Final = 64 << 20
 """Bytes that a registry keeps in memory, where no other number is given."""
 
 ENTRY_LIMIT: Final = 1 << 20
-"""Bytes of one content at most; above it are manifests that nobody writes, and layers."""
+"""Bytes of one content at most; real manifests are smaller, most layers are larger."""
 
 FACTS_SIZE: Final = 8 << 20
-"""Bytes of what is known of content, which outlives the content: some 16,000 manifests."""
+"""Bytes of facts about content, which outlive the content in the cache: some 16,000 manifests."""
 
 GUESSES_SIZE: Final = 8 << 20
-"""Bytes of what tags pointed at: some 17,000 tags."""
+"""Bytes of the digests that tags pointed at: some 17,000 tags."""
 
 _OVERHEAD: Final = 400  # bytes of an entry beside its content: digest, key, node and the object's own head
 
@@ -47,11 +47,11 @@ class Cache:
 
     @property
     def used(self) -> int:
-        """Bytes that are kept, with an estimate of what holds them."""
+        """Bytes of the kept values, with an estimate of their overhead."""
         return self._used
 
     def find(self, kind: type[Value], name: str) -> Value | None:
-        """Return what of that type is kept under a name; None where nothing is."""
+        """Return the value of a type that is kept under a name, or None."""
         place = (kind, name)
         entry = self._entries.get(place)
         if entry is None:
@@ -60,7 +60,7 @@ class Cache:
         return cast("Value", entry[0])
 
     def keep(self, name: str, value: object, size: int = 0) -> None:
-        """Keep a value that the name determines, if it is small; what was unused for longest gives way.
+        """Keep a small value that its name determines; the least recently used entries give way.
 
         Args:
             name: Its digest, verified; of a guess, what it is about.
@@ -86,13 +86,13 @@ class Cache:
 
 @dataclass(frozen=True, slots=True)
 class Caches:
-    """What one registry keeps.
+    """The caches of one registry.
 
     Attributes:
-        content: Content, and what was made of it.
-        facts: What is known of content, small and the same for ever.
-        guesses: What tags pointed at when they were last asked for. It is never an answer: it says what to ask
-            for at the same time as the tag.
+        content: Content, and values computed from it.
+        facts: Small facts about content that never change.
+        guesses: The digests that tags pointed at when they were last asked for. A guess is never an answer: it
+            tells which content to request together with the tag.
     """
 
     content: Cache

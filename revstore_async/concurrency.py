@@ -63,7 +63,7 @@ async def gather_map(function: Callable[[A], Awaitable[B]], items: Iterable[A], 
 
 @asynccontextmanager
 async def alongside(coroutine: Coroutine[Any, Any, A]) -> AsyncIterator["asyncio.Task[A]"]:
-    """Run a coroutine beside the block, which may await its task; what is left of it ends with the block."""
+    """Run a coroutine beside the block, which may await its task; the end of the block cancels it."""
     task = asyncio.ensure_future(coroutine)
     try:
         yield task
@@ -72,7 +72,7 @@ async def alongside(coroutine: Coroutine[Any, Any, A]) -> AsyncIterator["asyncio
 
 
 async def settled(work: Coroutine[Any, Any, A], *, grace: float) -> A:
-    """Do work whose outcome must be known, such as a clean-up or the last step of a write.
+    """Do work that must run to its end, such as a clean-up or the last step of a write.
 
     Cancellation: the work goes on, for `grace` seconds at most; then the cancellation goes on.
     """

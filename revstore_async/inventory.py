@@ -1,4 +1,4 @@
-"""What a store holds as a whole: the only code that enumerates a root."""
+"""Lists a whole store: the only code that enumerates a root."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ async def repositories(
 
 @dataclass(frozen=True, slots=True)
 class UploadInfo:
-    """An upload, or what a killed call left of one.
+    """An upload, or the leftovers of a killed call.
 
     Attributes:
         name: The repository that it is for.

@@ -1,4 +1,4 @@
-"""What a program may decide about its repositories; every store is given the same value."""
+"""The decisions of the embedding program about its repositories; every store is given the same value."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A digest whose computation another process can go on with: bytes are hashed once, as they arrive.
+"""A digest with a resumable computation: bytes are hashed once, as they arrive, by any number of processes.
 
 hashlib can't hand out the state of a computation. OpenSSL's own `SHA256_Init`, `SHA256_Update` and
 `SHA256_Final` (with their sisters for SHA-384 and SHA-512) can: they work on a plain struct that the caller
@@ -42,7 +42,7 @@ class _Context512(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """What differs between the algorithms.
+    """The parameters of one algorithm.
 
     Attributes:
         prefix: Of OpenSSL's functions.
@@ -79,9 +79,9 @@ class _Functions:
 
 
 class ResumableDigest:
-    """A computation of a digest, whose state can be taken out and gone on with elsewhere.
+    """A computation of a digest; another process can resume it from its state.
 
-    Where this Python's OpenSSL lacks the functions, it computes all the same, and `state` is None.
+    Without these functions in Python's OpenSSL it still computes the digest, and `state` is None.
 
     Args:
         algorithm: One of `digest.HEX_LENGTHS`.
@@ -100,9 +100,9 @@ class ResumableDigest:
 
     @classmethod
     def from_state(cls, algorithm: str, state: bytes) -> Self | None:
-        """Go on from a state; None where that can't be done here, so that bytes have to be read again.
+        """Go on from a state; None if this process can't resume it, so that the caller reads the bytes again.
 
-        It can't where the functions are missing, and from what is no state of the algorithm.
+        It can't without the functions, nor from bytes that are no state of the algorithm.
         """
         family = _FAMILIES[algorithm]
         resumed = cls(algorithm)
@@ -129,7 +129,7 @@ class ResumableDigest:
         return digest.raw.hex()
 
     def state(self) -> bytes | None:
-        """Return the state, for `from_state` in any process; None where it can't be taken out."""
+        """Return the state, for `from_state` in any process; None if this process can't export it."""
         if self._functions is None:
             return None
         family, context = _FAMILIES[self.algorithm], self._context
@@ -151,7 +151,7 @@ class ResumableDigest:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """Return the library in which OpenSSL's functions are found; None where hashlib is not linked with one."""
+    """Return the library in which OpenSSL's functions are found; None if hashlib is linked with no OpenSSL."""
     try:
         return ctypes.CDLL(str(import_module("_hashlib").__file__))
     except (
@@ -164,7 +164,7 @@ def _library() -> ctypes.CDLL | None:
 
 @cache
 def _functions(algorithm: str) -> _Functions | None:
-    """Return the functions, if they are there and do what is expected of them."""
+    """Return the functions, if they are there and pass a self-test."""
     library, family = _library(), _FAMILIES[algorithm]
     if library is None:
         return None

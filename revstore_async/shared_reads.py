@@ -1,8 +1,8 @@
-"""Reads of one object that overlap share their requests: a hot tag costs the store what a few readers would.
+"""Overlapping reads of one object share their requests: a hot tag costs the store a few requests.
 
 It sits right under the stores, around the whole driver of a registry. A reader never joins a request that began
-before it came, but the next one: so it sees every write that was acknowledged before it asked, as if it had asked
-alone. It shares `get` and `stat`, and keeps nothing: when nobody waits any more, nothing is left of an answer.
+before it came, but the next one. It therefore sees every write that was acknowledged before it asked. It shares
+`get` and `stat`, and keeps no answer after its last reader.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ WIDTH: Final = 2
 """Requests for one object that are under way at once, at most."""
 
 PATIENCE: Final = 0.05
-"""Seconds that readers wait for the request before theirs. Then theirs begins beside it: one answer that a store
-holds back does not hold up everybody. A second request from the start would shorten the wait by a quarter, and cost
-a hot tag twice the requests."""
+"""Seconds that readers wait for the request before theirs. Then theirs begins beside it: one slow answer does
+not hold up all readers. A second request from the start would shorten the wait by a quarter, and cost a hot tag
+twice the requests."""
 
 Answer = TypeVar("Answer")
 
@@ -47,7 +47,7 @@ class _Turn(Generic[Answer]):
 
 @dataclass(eq=False, slots=True)
 class _Line(Generic[Answer]):
-    """What goes on about one question: how many requests are under way, and who waits for the next one."""
+    """One question: how many requests are under way, and which readers wait for the next one."""
 
     ask: Callable[[], Coroutine[Any, Any, Answer]]
     under_way: int = 1
@@ -68,8 +68,8 @@ class SharedReads(Generic[Answer]):
     async def share(self, question: Hashable, ask: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
         """Return the answer to a question, of a request that begins after this call did.
 
-        Alone, it is one request and nothing else. An error is raised to all who wait for the request.
-        Cancellation: the request goes on for the others; when nobody is left it is cancelled, and awaited.
+        Alone, it is one request and nothing else. An error is raised in all readers of the request.
+        Cancellation: the request goes on for the others; the last reader cancels and awaits it.
 
         Args:
             question: What tells the question from others.
@@ -108,7 +108,7 @@ class SharedReads(Generic[Answer]):
             raise
 
     def _over(self, question: Hashable, line: _Line[Answer]) -> None:
-        """Let those who wait have the turn of a request that is over."""
+        """Give the turn of a finished request to the readers that wait."""
         line.under_way -= 1
         if line.following is not None:
             self._begin(question, line)
@@ -116,14 +116,14 @@ class SharedReads(Generic[Answer]):
             del self._lines[question]
 
     def _take(self, line: _Line[Answer]) -> _Turn[Answer] | None:
-        """Take those who wait out of the line."""
+        """Take the waiting readers out of the line."""
         turn, line.following = line.following, None
         if turn is not None and turn.timer is not None:
             turn.timer.cancel()
         return turn
 
     def _begin(self, question: Hashable, line: _Line[Answer]) -> None:
-        """Make the request of those who wait."""
+        """Make the request of the waiting readers."""
         turn = self._take(line)
         assert turn is not None  # noqa: S101 (who calls has looked)
         line.under_way += 1
@@ -149,7 +149,7 @@ class SharedReads(Generic[Answer]):
 
 
 class SharedReadsDriver(DriverWrapper):
-    """A driver whose `get` and `stat` of one object share requests where they overlap.
+    """A driver that lets overlapping `get` and `stat` calls of one object share requests.
 
     Reads with different limits are different questions.
     """
@@ -174,7 +174,7 @@ class SharedReadsDriver(DriverWrapper):
 
 
 def _own(error: BaseException) -> BaseException:
-    """Return an error for one of several who are told of it: a traceback, notes and a context are nobody else's."""
+    """Return a copy of an error for one reader, with a traceback, notes and context of its own."""
     if not isinstance(
         error, RevstoreError
     ):  # a defect, which is no driver's to raise; it may not bear a copy

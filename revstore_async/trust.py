@@ -1,8 +1,8 @@
 """Whose signatures count.
 
 The engine stores every signature that verifies; a policy says which of them mean something to the program
-that embeds it. A policy is any object with the method `trusted`; two are ready, by key and by certificate. It
-is asked only about signatures that were verified over their payload: it looks at who signed, not at what.
+that embeds it. A policy is any object with the method `trusted`; two are ready, by key and by certificate. The
+engine asks it only about verified signatures: it judges the signer, not the content.
 """
 
 from collections.abc import Callable, Iterable
@@ -47,7 +47,7 @@ class TrustPolicy(Protocol):
     """Says whether a verified signature counts."""
 
     def trusted(self, signature: Signature) -> bool:
-        """Return whether the signature, already verified, is by somebody who counts."""
+        """Return whether a verified signature is by a trusted signer."""
         ...
 
 
@@ -72,17 +72,17 @@ class TrustedKeys:
 
 
 class TrustedCertificates:
-    """Signatures count whose `x5c` leads from the signing key to one of these certificates.
+    """Trusts signatures with an `x5c` that leads from the signing key to one of these certificates.
 
     The chain is checked as RFC 5280 says: each certificate is signed by the next, issuers are CAs that may
     sign certificates, all are valid at one moment. The leaf need not name a host; if it limits what its key
     may be used for (`keyUsage`), digital signatures must be among it. Extensions that are critical and
     unknown are refused. Revocation is not looked up: nothing here does I/O.
 
-    The moment is now: a certificate that has expired no longer counts, since whoever got hold of its key
-    later could write any time into a signature. With `at_signing` it is the time that the signature claims,
-    so that what was signed while a certificate was valid stays trusted for good; choose that only where keys
-    outlive their certificates safely.
+    The moment is now: an expired certificate no longer counts, since a later thief of its key could write any
+    time into a signature. With `at_signing` it is the time that the signature claims, so that signatures made
+    while a certificate was valid stay trusted for good. Choose that only if keys outlive their certificates
+    safely.
 
     Args:
         authorities: CA certificates in PEM, one or more.

@@ -1,8 +1,8 @@
-"""Asks a store itself what it honours. A server may say yes to a condition and ignore it; here it is tried.
+"""Tests a store for the guarantees that it keeps. A server may accept a condition and ignore it.
 
-Everything is tried through the driver, on keys of its own below one prefix, which is deleted at the end. What the
-driver does not offer is not tried. What the storage fails at for a moment is undecided, and nothing is concluded
-from it.
+Everything is tried through the driver, on keys of its own below one prefix, which is deleted at the end.
+Capabilities that the driver does not offer are not tested. A check that fails for a moment is undecided, and
+the doctor concludes nothing from it.
 """
 
 from .examination import examine

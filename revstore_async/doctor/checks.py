@@ -1,4 +1,4 @@
-"""What is tried of a store, check by check."""
+"""The checks of a store, one function each."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,7 +22,7 @@ SKEW: Final = timedelta(minutes=5)
 
 
 class Probe:
-    """The checks. Each returns what was seen, or raises (see `judging`).
+    """The checks. Each returns its observation as text, or raises (see `judging`).
 
     Attributes:
         driver: What is tried.
@@ -34,7 +34,7 @@ class Probe:
         self.root = root
 
     def checks(self) -> Sequence[tuple[str, str, Callable[[], Awaitable[str]]]]:
-        """Return each check's name, the capability it is about, and what tries it."""
+        """Return each check's name, the capability that it tests, and its function."""
         # Each of these holds a part in memory.
         at_once = max(4, min(WRITERS, (64 << 20) // self.driver.capabilities.part_size))
         return (

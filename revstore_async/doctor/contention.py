@@ -1,4 +1,4 @@
-"""Many writers at once with one condition, and what follows from what they were told."""
+"""Many writers at once with one condition, judged by the answers that they got."""
 
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +12,7 @@ Write = Callable[[str, bytes, Condition], Awaitable[FileInfo]]
 
 
 async def contended(driver: Driver, write: Write, condition: Condition, key: str, writers: int) -> str:
-    """Let writers contend for a key; return what was seen.
+    """Let writers contend for a key; return the observation as text.
 
     A writer that got no answer may have won or not. What stands under the key at the end tells of one that did.
 

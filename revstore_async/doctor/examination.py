@@ -49,7 +49,7 @@ async def _made(
 
 
 async def _cleaned_up(driver: Driver, root: str) -> Finding | None:
-    """Delete what the checks wrote; return a finding where that failed."""
+    """Delete the objects of the checks; return a finding if that failed."""
 
     async def delete() -> str:
         await driver.delete_prefix(root)

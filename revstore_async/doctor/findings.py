@@ -1,4 +1,4 @@
-"""What an examination found, in values."""
+"""The findings of an examination, as values."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from ..driver import Capabilities
 
 
 class Verdict(StrEnum):
-    """What came of a check."""
+    """The outcome of a check."""
 
     HONOURED = "honoured"
     """The store does what the contract says."""
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check, and what came of it.
+    """One check and its outcome.
 
     Attributes:
         check: What was asked, in a few words.

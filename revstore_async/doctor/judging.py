@@ -1,4 +1,4 @@
-"""How a check ends, and which verdict that is. A check returns what was seen, or raises."""
+"""How a check ends, and which verdict that is. A check returns its observation, or raises."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +11,7 @@ class Broken(Exception):
 
 
 class Undecided(Exception):
-    """A check could not find out what the store does."""
+    """A check could not find out how the store behaves."""
 
 
 def must(holds: object, otherwise: str) -> None:
@@ -21,7 +21,7 @@ def must(holds: object, otherwise: str) -> None:
 
 
 def may_pass(error: Exception) -> bool:
-    """Say whether an error tells nothing of what the store honours: the same call may go well later."""
+    """Return whether an error is temporary and proves nothing about the store."""
     return isinstance(error, StorageFailure) and error.retryable
 
 

@@ -1,10 +1,10 @@
 """The common part of wrappers that do one thing around each request: they override `AroundDriver.around`.
 
-It says what a request is, for all of them alike. One call of a driver's method is one request, though a store
-may need several for `delete_prefix` or for more keys than it deletes at once. `open_reader` is one: bytes
-that flow afterwards are its answer. A writer gathers `Capabilities.part_size` bytes and sends them all, so a
-`write` that fills a part is a request and any other none; `suspend` and `commit` are one each, `cancel` is
-one where something was sent, and to go on from a state is one. `url_for` asks the store nothing.
+It defines a request for all of them alike. One call of a driver's method is one request, though a store may
+need several for `delete_prefix` or for more keys than it deletes at once. `open_reader` is one: bytes that flow
+afterwards are its answer. A writer gathers `Capabilities.part_size` bytes and sends them all, so a `write` that
+fills a part is a request and any other none; `suspend` and `commit` are one each, `cancel` is one where
+something was sent, and to go on from a state is one. `url_for` asks the store nothing.
 """
 
 from abc import abstractmethod

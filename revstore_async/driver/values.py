@@ -9,7 +9,7 @@ Entry_co = TypeVar("Entry_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """What a store knows of one object without its content.
+    """An object as the store lists it: key, size, time and etag, without its content.
 
     Attributes:
         key: Its key.
@@ -89,7 +89,7 @@ Condition = IfAbsent | IfMatch
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a driver, and the server behind it, can do. A lacking one raises `Unsupported`.
+    """The capabilities of a driver and of the server behind it. A lacking one raises `Unsupported`.
 
     Attributes:
         conditional_put: `put` takes conditions, and exactly one of many writers at once wins.

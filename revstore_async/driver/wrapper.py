@@ -11,7 +11,7 @@ from .values import Capabilities, Condition, File, FileInfo, Folder, IfMatch, Pa
 
 
 class DriverWrapper(Driver):
-    """Passes each call on to the driver within; a wrapper overrides what it is about.
+    """Passes each call on to the driver within; a wrapper overrides the methods that it changes.
 
     It opens and closes the driver within. Arguments are judged there, not here.
     """

@@ -41,20 +41,20 @@ class RevstoreError(Exception):
 
 
 class InvalidInput(RevstoreError, ValueError):
-    """What the caller passed can't be right, whatever is stored. Nothing was written."""
+    """An argument is invalid, independent of the store's content. Nothing was written."""
 
 
 class NotFound(RevstoreError, LookupError):
-    """What was asked for is not there."""
+    """The requested thing is not there."""
 
 
 class Conflict(RevstoreError):
-    """The store's present state forbids the change: somebody was first, or a policy holds."""
+    """The store's present state forbids the change: another writer was first, or a policy holds."""
 
 
 class Damaged(RevstoreError):
-    """Stored bytes are not what they must be. They are never handed out as content."""
+    """Stored bytes differ from their digest or form. They are never handed out as content."""
 
 
 class StorageFailure(RevstoreError):
-    """The storage below could not do what was asked."""
+    """The storage below failed to do the request."""

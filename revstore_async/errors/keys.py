@@ -1,4 +1,4 @@
-"""What is wrong with a key: one that a signature carries, or one that the caller gave.
+"""Errors of keys: of one that a signature carries, or one that the caller gave.
 
 InvalidSignature
     InvalidSignatureKey     the key or the certificates in a signature

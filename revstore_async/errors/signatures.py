@@ -1,4 +1,4 @@
-"""What is wrong with signatures and signed documents: one class for each thing that is refused.
+"""Errors of signatures and signed documents: one class for each reason of a refusal.
 
     InvalidSignature
         NotSigned               there are none where they are needed
@@ -170,7 +170,7 @@ class SignaturesTwice(InvalidSignatureSet):
 
 @dataclass(eq=False)
 class UnsignedMember(InvalidSignatureSet):
-    """A member of the document stands outside the payload, so nobody signed it."""
+    """A member of the document stands outside the payload, so no signature covers it."""
 
     member: str
     says: ClassVar[str] = "the document's member {member!r} is outside the signed payload"

@@ -4,7 +4,7 @@
     signature = sign(signed.payload, SigningKey.from_pem(pem))
     document = serialise(signed.payload, [*signed.signatures, signature])
 
-Everything takes and gives bytes; nothing here does I/O. `revstore_async.trust` says whose signatures count.
+Everything takes and gives bytes; nothing here does I/O. `revstore_async.trust` decides which signers count.
 """
 
 from .document import (

@@ -1,6 +1,6 @@
 """The `x5c` of a signature: its certificates, as far as the signature itself depends on them.
 
-Whether anybody should believe them is `revstore_async.trust`'s question. Source: RFC 7515, section 4.1.6.
+`revstore_async.trust` decides whether to believe them. Source: RFC 7515, section 4.1.6.
 """
 
 from typing import Final

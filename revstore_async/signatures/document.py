@@ -63,7 +63,7 @@ class SignedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Where a payload parts, and what its signatures are indented by (None: they are written in one line)."""
+    """The cut of a payload, and the indent of its signatures (None: they are written in one line)."""
 
     length: int
     tail: bytes
@@ -112,7 +112,7 @@ def parse(document: bytes) -> SignedDocument:
 
     Raises:
         InvalidJSON: The document is not strict JSON, or not an object.
-        InvalidSignature: What is wrong, each thing with its class.
+        InvalidSignature: Each fault has its own class.
     """
     array = array_of(load(document))
     signatures = tuple(Signature.from_members(entry, f"{_KEY}[{index}]") for index, entry in enumerate(array))
@@ -126,7 +126,7 @@ def parse(document: bytes) -> SignedDocument:
 
 
 def serialise(payload: bytes, signatures: Iterable[Signature]) -> bytes:
-    """Write the one document that holds a payload and these signatures, whatever their order.
+    """Write the one document of a payload and these signatures; their order does not matter.
 
     Identical signatures are written once. Without signatures, the document is the payload itself, which may
     then be any bytes. Nothing is verified here but that each signature is for a payload with this cut.
@@ -260,7 +260,7 @@ def _cut(payload: bytes) -> int:
 
 
 def _indent(payload: bytes) -> bytes:
-    """Return what stands between `{`, newline, and the first quote; nothing for any other beginning."""
+    """Return the text between `{`, newline, and the first quote; nothing for any other beginning."""
     return payload[2 : payload.index(b'"')] if payload.startswith(b"{\n") else b""
 
 

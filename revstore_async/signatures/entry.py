@@ -4,7 +4,7 @@
 
 The compact form, members in this order, is the signature blob. The header may hold `x5c` (certificates, leaf
 first) after `alg`, beside the `jwk` or instead of it; a jwk's members are sorted. `protected` holds
-`formatLength`, `formatTail` and `time`; it is kept as it came, since its text is what was signed.
+`formatLength`, `formatTail` and `time`; it is kept as it came, since the signature covers its text.
 
 Everything that can be checked without the payload is checked when a `Signature` is made. Sources: libtrust's
 `jsonsign.go`; RFC 7515; RFC 7518 for keys and widths.
@@ -51,7 +51,7 @@ _TIME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One signature, well formed, by a key that is what its `kid` says; not yet verified against a payload.
+    """One signature, well formed, with a key that fits its `kid`; not yet verified against a payload.
 
     Two are equal when their blobs are.
 
@@ -89,7 +89,7 @@ class Signature:
 
     @property
     def sort_key(self) -> tuple[str, str, bytes]:
-        """What a document's signatures are sorted by: `kid`, then `signature`.
+        """The sort key of a document's signatures: `kid`, then `signature`.
 
         The blob comes last: one signature may come with two chains.
         """
@@ -101,7 +101,7 @@ class Signature:
 
         Raises:
             InvalidJSON: It is not strict JSON, or not an object.
-            InvalidSignature: What is wrong, each thing with its class; `BlobNotCanonical` for the writing.
+            InvalidSignature: Each fault has its own class; `BlobNotCanonical` for the writing.
         """
         signature = cls.from_members(loads_object(blob), "")
         if signature.blob != blob:
@@ -117,7 +117,7 @@ class Signature:
             member: The entry's path, for errors: `signatures[2]`, or empty for one that stands alone.
 
         Raises:
-            InvalidSignature: What is wrong, each thing with its class.
+            InvalidSignature: Each fault has its own class.
         """
         prefix = f"{member}." if member else ""
         whole = _object(entry, member, required=("header", "signature", "protected"))

@@ -27,7 +27,7 @@ def read_jwk(value: JSONValue, member: str) -> PublicKey:
     """Read the `jwk` of a signature's header, `member` being its path.
 
     Raises:
-        InvalidSignature: What is wrong, each thing with its class.
+        InvalidSignature: Each fault has its own class.
     """
     if not isinstance(value, dict):
         raise EntryMemberWrong(member, "it is not an object")

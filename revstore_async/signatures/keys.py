@@ -1,4 +1,4 @@
-"""Keys that verify, and what all keys have in common: EC on P-256, P-384 and P-521, and RSA.
+"""Keys that verify, and the parts that all keys share: EC on P-256, P-384 and P-521, and RSA.
 
 A key is named by its libtrust `kid`, not by the thumbprint of RFC 7638. Sources: libtrust's `util.go`
 (keyIDEncode); RFC 7517 and 7518 for JWK; FIPS 186-5, section 5.1, for the RSA exponent.
@@ -31,7 +31,7 @@ RSA_EXPONENTS: Final = (65537, 2**31 - 1)
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A curve with what stands in a JWK and in the header: its name, its algorithm, bytes of a coordinate."""
+    """A curve as a JWK and the header name it: its name, its algorithm, bytes of a coordinate."""
 
     name: str
     algorithm: str

@@ -1,9 +1,9 @@
-"""Signatures apart from what they sign: as they are listed, and as they are sent in to be added.
+"""Signatures apart from their payload: as the server lists them, and as clients send them to be added.
 
     {"signatures": [{"header": {...}, "signature": "...", "protected": "..."}, ...]}
 
-The entries are those of a signed document. What they sign stays where it is, so any JSON object can be signed in
-this way, an OCI manifest too: its own bytes are the payload, and the rules of the cut are the same.
+The entries are those of a signed document. The payload stays where it is, so any JSON object can be signed in
+this way, an OCI manifest too. Its own bytes are the payload, and the rules of the cut are the same.
 """
 
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ def parse_signatures(document: bytes, *, limit: int = LIST_BYTES) -> tuple[Signa
     Raises:
         SignaturesTooLarge: The document has more than `limit` bytes.
         InvalidJSON: It is not strict JSON, or not an object.
-        InvalidSignature: What else is wrong, each thing with its class: `EntryMemberUnknown` for another member,
+        InvalidSignature: Each other fault has its own class: `EntryMemberUnknown` for another member,
             `NotSigned` for no array, `TooManySignatures`, `SignatureRepeated`, and all that is refused of one.
     """
     if len(document) > limit:

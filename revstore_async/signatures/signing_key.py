@@ -49,7 +49,7 @@ class SigningKey:
         """Make a new key; `bits` counts for RSA only, which takes seconds: from a coroutine, use a thread.
 
         Raises:
-            KeyUnsupported: The kind or the size is none of those that sign here.
+            KeyUnsupported: Keys of this kind or size do not sign here.
         """
         if kind == "RSA":
             check_bits(bits)
@@ -102,7 +102,7 @@ class SigningKey:
 
     @property
     def algorithm(self) -> str:
-        """What it signs with: ES256, ES384, ES512 or RS256."""
+        """The algorithm of its signatures: ES256, ES384, ES512 or RS256."""
         return self.public.algorithms[0]
 
     def with_chain(self, certificates: bytes | Sequence[x509.Certificate]) -> Self:

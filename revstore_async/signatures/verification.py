@@ -1,8 +1,8 @@
 """Verifying signatures over a payload, and merging documents that verify.
 
 jwcrypto verifies one JWS at a time, told which algorithm and which key: its own reading of headers, its
-default algorithms and its "any good signature will do" have no part in it. What it is lenient about was
-checked when the `Signature` was made.
+default algorithms and its "any good signature will do" have no part in it. The `Signature` checked the points
+that jwcrypto is lenient about when it was made.
 
 Everything here computes: about 0.3 ms for a signature by ES256, besides hashing the payload once for each.
 From a coroutine, call it in a thread.
@@ -26,7 +26,7 @@ from .entry import SIGNATURE_BYTES, Signature
 
 
 def verify(payload: bytes, signatures: Sequence[Signature]) -> None:
-    """Check that every one of the signatures was made over the payload. Of none, none is wrong.
+    """Check that every one of the signatures was made over the payload. An empty list is right.
 
     Raises:
         InvalidJSON: The payload is not strict JSON, or not an object.
@@ -39,7 +39,7 @@ def verify(payload: bytes, signatures: Sequence[Signature]) -> None:
 
 
 def check(payload: bytes, signatures: Sequence[Signature]) -> list[InvalidSignature]:
-    """Return what is wrong with each signature, as `verify` would raise it; an empty list if nothing is.
+    """Return the error of each wrong signature, as `verify` would raise it; an empty list if all verify.
 
     Raises:
         InvalidJSON: The payload is not strict JSON, or not an object.
@@ -69,7 +69,7 @@ def verify_document(document: bytes) -> SignedDocument:
 
     Raises:
         InvalidJSON: The document is not strict JSON, or not an object.
-        InvalidSignature: What is wrong, each thing with its class.
+        InvalidSignature: Each fault has its own class.
     """
     signed = parse(document)
     verify(signed.payload, signed.signatures)
@@ -82,7 +82,7 @@ def merge(documents: Iterable[bytes]) -> bytes:
     Raises:
         InvalidJSON: A document is not strict JSON, or not an object.
         PayloadsDiffer: They don't carry the same payload, byte for byte.
-        InvalidSignature: What else is wrong, each thing with its class.
+        InvalidSignature: Each other fault has its own class.
         InvalidArgument: There is no document.
     """
     parsed = [parse(document) for document in documents]

@@ -1,4 +1,4 @@
-"""A driver against a dict: any steps in any order, and after each the store holds what the dict holds.
+"""A driver against a dict: any steps in any order, and after each the two hold the same.
 
 class Machine(DriverStateMachine):
     def make_driver(self):
@@ -74,7 +74,7 @@ class DriverStateMachine(RuleBasedStateMachine):
         raise NotImplementedError
 
     def reopen(self, driver: Driver) -> Driver | None:  # noqa: ARG002 (for overriding)
-        """Return another driver, not yet open, on the same store; None where that can't be."""
+        """Return another driver, not yet open, on the same store; None if that is impossible."""
         return None
 
     def teardown(self) -> None:
@@ -237,7 +237,7 @@ class DriverStateMachine(RuleBasedStateMachine):
     @precondition(lambda self: bool(self.model))
     @rule(data=st.data(), to=_KEYS)
     def copy_something(self, data: st.DataObject, to: str) -> None:
-        """Copy what is there."""
+        """Copy an object."""
         self._copy(data.draw(st.sampled_from(sorted(self.model))), to)
 
     def _copy(self, source: str, target: str) -> None:
@@ -330,12 +330,12 @@ class DriverStateMachine(RuleBasedStateMachine):
 
     @rule()
     def purge(self) -> None:
-        """Purge what is old: nothing is."""
+        """Purge old leftovers: there are none yet."""
         assert self.run(self.driver.purge_writers(timedelta(hours=1))) == 0
 
     @rule()
     def close_and_open(self) -> None:
-        """Go on with another driver on the same store: what is stored stays."""
+        """Go on with another driver on the same store: stored objects stay."""
         other = self.reopen(self.driver)
         if other is not None:
             self.run(self.driver.__aexit__(None, None, None))
@@ -344,7 +344,7 @@ class DriverStateMachine(RuleBasedStateMachine):
 
     @invariant()
     def all_is_there(self) -> None:
-        """The store holds what the model holds, and what was not written has not changed."""
+        """The store and the model hold the same, and unwritten objects have not changed."""
         if hasattr(self, "infos"):
             found = {info.key: info for info in self.run(walk(self.driver))}
             assert [*found] == sorted(self.infos)

@@ -1,4 +1,4 @@
-"""What hypothesis draws: keys, prefixes, places in listings, contents, and names of the OCI grammar."""
+"""Strategies of hypothesis: keys, prefixes, places in listings, contents, and names of the OCI grammar."""
 
 from hypothesis import strategies as st
 
@@ -49,5 +49,5 @@ def tags() -> st.SearchStrategy[str]:
 
 
 def digests() -> st.SearchStrategy[str]:
-    """SHA-256 digests, of no content that anybody knows."""
+    """SHA-256 digests, of no known content."""
     return st.binary(min_size=32, max_size=32).map(lambda drawn: f"sha256:{drawn.hex()}")

@@ -1,12 +1,11 @@
-"""An event loop whose clock jumps: tests of time that take none, and come out the same every time.
+"""An event loop with a clock that jumps: tests of time take no time, and always come out the same.
 
-The clock stands still while anything can run. When nothing can, it jumps to the next timer. So two sleeps of
-a second at once take one second, two in turn take two, and both take no real time at all.
+The clock stands still while anything can run. When nothing can, it jumps to the next timer. Two sleeps of a
+second at once take one second, two in turn take two, and both take no real time at all.
 
-What happens outside of the loop takes real time that this clock doesn't see. While work of `run_in_executor`
-or `asyncio.to_thread` is under way, the clock waits for it instead of jumping; anyio's threads can't be seen
-from here, so with them a timer may fire before a thread is done. Wrap such a wait in `hold`, or use no timers
-there.
+Work outside of the loop takes real time that this clock doesn't see. While work of `run_in_executor` or
+`asyncio.to_thread` is under way, the clock waits for it instead of jumping; It can't see anyio's threads, so
+with them a timer may fire before a thread is done. Wrap such a wait in `hold`, or use no timers there.
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 `config` is the table of options, `stores` makes obstore's stores of them, `client` is the one way to the server
 (its turns, its tries), `errors` the one place that knows obstore's errors. Above them stand the verbs:
 `reading`, `putting` (one object, its condition), `writing` (multipart), `listing`, `changing` (copies and
-deletions); `clock` tells the times that obstore keeps for itself. `driver` is what the engine holds.
+deletions); `clock` tells the times that obstore keeps for itself. `driver` is the driver that the engine opens.
 
 A key is the object `<prefix>/<key>`, as with the driver `s3`: both may open one bucket.
 """

@@ -1,7 +1,7 @@
 """The one way to the server: obstore's stores, the turns of requests, their tries, their errors.
 
-obstore's calls run in threads of its own. A call that is cancelled is dropped there, and with it its connection;
-whether the server has heard of it nobody knows. So a change is seen to its end (see `turns.settled`).
+obstore's calls run in threads of its own. A cancelled call is dropped there with its connection, and its effect
+on the server stays unknown. The driver therefore sees each change to its end (see `turns.settled`).
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class Client:
         self._written = False
 
     def close(self) -> None:
-        """Let no more requests go; obstore closes what nobody holds any more."""
+        """Let no more requests go; obstore closes connections without a holder."""
         self._closed = True
 
     @property
@@ -79,7 +79,7 @@ class Client:
     # ---- values
 
     def info_of(self, key: str, meta: "ObjectMeta") -> FileInfo:
-        """Return what the store knows of an object, with times as every request tells them: in seconds."""
+        """Return an object's size, time and etag, with times in whole seconds, as every request tells them."""
         return FileInfo(
             key, meta["size"], meta["last_modified"].replace(microsecond=0), bare(meta["e_tag"] or "")
         )
@@ -92,7 +92,7 @@ class Client:
     # ---- requests
 
     async def once(self, key: str, send: Send[Result]) -> Result:
-        """Send one request, now: whoever calls holds a place for it.
+        """Send one request at once; the caller holds a place for it.
 
         Raises:
             Refused: The server refused it in a way that may mean something.
@@ -141,7 +141,7 @@ class Client:
         return self._written
 
     async def check_bucket(self) -> None:
-        """Make sure once that there is a bucket: the 404 of a HEAD does not say what is missing.
+        """Check once that the bucket is there: the 404 of a HEAD is the same for a missing object.
 
         Raises:
             InvalidStoreURL: There is none.

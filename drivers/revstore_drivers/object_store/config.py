@@ -98,7 +98,7 @@ class ObjectStoreOptions:
 
     @property
     def shown(self) -> str:
-        """What messages call the store."""
+        """The store's name in messages."""
         return shown_as(self.scheme, self.bucket, self.prefix)
 
 

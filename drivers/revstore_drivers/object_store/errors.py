@@ -1,4 +1,4 @@
-"""What obstore raises, told as the driver's errors. The one place where that is done.
+"""Translates obstore's errors into the driver's. The one place where that is done.
 
 obstore tells what a server answered in the text of its errors only: the status, and the body with its code. Its
 headers it does not tell; so neither the time that a throttled client is to wait, nor the store's clock.
@@ -52,7 +52,7 @@ TOO_LARGE: Final = "it is too large for one request"
 
 @contextmanager
 def translated(key: str, store: str, driver: str) -> Iterator[None]:
-    """Turn what obstore raises into `Refused` or the driver's errors.
+    """Turn obstore's errors into `Refused` or the driver's errors.
 
     Args:
         key: What the request was about.
@@ -126,7 +126,7 @@ def _of_no_answer(error: Exception, said: str, key: str, driver: str) -> Excepti
 
 
 def of_refused(refused: Refused, key: str) -> RevstoreError:
-    """Return what a refusal is for a call that has no use of its own for it."""
+    """Return the driver's error for a refusal that the call itself does not handle."""
     return KeyNotFound(key) if refused.code == MISSING else Unavailable(key, refused.code)
 
 

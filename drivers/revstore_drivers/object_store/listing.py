@@ -125,7 +125,7 @@ def _in_order(metas: "Listed", place: str) -> "Iterator[ObjectMeta]":
 
 
 def _child(client: Client, begin: str, name: str, meta: "ObjectMeta", found: list[Entry]) -> list[Entry]:
-    """Return what a name adds to the children."""
+    """Return the children that a name adds."""
     first, slash, _ = name[len(begin) :].partition("/")
     child: Entry = Folder(begin + first) if slash else client.info_of(name, meta)
     known = bool(found) and place_of(found[-1]) >= place_of(child)

@@ -67,7 +67,7 @@ async def _send(
 async def written(
     client: Client, key: str, size: int, result: "PutResult", sent: float, answered: float
 ) -> FileInfo:
-    """Return what is there after a write; where the store's clock is not known well enough, it is asked.
+    """Return the object as it is after a write; ask the store where its clock is not known well enough.
 
     Args:
         client: The way to the server.
@@ -90,7 +90,7 @@ async def written(
 
 
 async def _put_once(client: Client, key: str, content: bytes, condition: Condition) -> FileInfo:
-    """Send a conditional write until it is known what became of it."""
+    """Send a conditional write until its outcome is known."""
     if not client.options.conditional_put:
         raise Unsupported(client.options.scheme, "conditional writes on this server")
     mode = await _mode(client, key, condition)
@@ -163,7 +163,7 @@ def _after(
 
 
 async def found(client: Client, key: str, mark: str) -> FileInfo | None:
-    """Read back: return what is there if it is this write's."""
+    """Read back the object, and return it if this write stored it."""
     try:
         info, told = await attributes(client, key)
     except KeyNotFound:

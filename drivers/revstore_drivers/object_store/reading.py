@@ -1,4 +1,4 @@
-"""Reading: one object whole, what is known of it, and streams."""
+"""Reading: one object whole, its size, time and etag, and streams."""
 
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -32,7 +32,7 @@ async def stat(client: Client, key: str) -> FileInfo:
 
 
 async def head(client: Client, key: str) -> "ObjectMeta":
-    """Return what obstore tells of an object.
+    """Return an object's size, time and etag as obstore tells them.
 
     Raises:
         KeyNotFound: There is none.
@@ -49,7 +49,7 @@ async def head(client: Client, key: str) -> "ObjectMeta":
 
 
 async def attributes(client: Client, key: str) -> "tuple[FileInfo, dict[str, str]]":
-    """Return what the store knows of an object, and its attributes, which a plain HEAD of obstore leaves out.
+    """Return an object's size, time and etag, and its attributes, which a plain HEAD of obstore leaves out.
 
     Raises:
         KeyNotFound: There is none.

@@ -2,7 +2,7 @@
 
 obstore's own tries are off, but for the parts of an upload, which are the same however often they are sent: it
 can't say whether an earlier try of a conditional write may have had its effect, which decides what a failed
-condition means. So the driver tries again itself.
+condition means. The driver therefore repeats requests itself.
 """
 
 from datetime import timedelta

@@ -1,8 +1,8 @@
 """Writers: content of up to a part goes in one request, more of it by one multipart upload, which obstore runs.
 
 obstore takes the parts from an iterator, and sends several at once. It aborts the upload if the iterator fails;
-if its call were cancelled it would leave the upload behind. So a writer that is cancelled lets the iterator
-fail, and waits. What obstore does not offer: a condition of the completion, and going on in a later process.
+if its call were cancelled it would leave the upload behind. A cancelled writer therefore lets the iterator
+fail, and waits. obstore offers neither a condition for the completion nor a way to go on in a later process.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ class _Parts:
         self._came.set()
 
     def ended(self, _: object) -> None:
-        """Let go who waits for room that nobody will make any more."""
+        """Release the tasks that wait for room, since no more room will come."""
         self._room.release()
 
 

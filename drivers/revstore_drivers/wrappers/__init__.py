@@ -1,8 +1,7 @@
 """Drivers around drivers, one concern each.
 
 From the inside out, where several are used: a store's driver, `LatencyDriver` (tests), `FaultsDriver`
-(tests), `LimitsDriver`, `TracingDriver`. Each module says in its first paragraph what it counts and what it
-does not.
+(tests), `LimitsDriver`, `TracingDriver`. The first paragraph of each module tells which operations it counts.
 """
 
 from .faults import At, Fault, FaultsDriver, Plan, RandomFaults, Rule, Script, Stopped, When

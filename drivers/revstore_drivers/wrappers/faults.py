@@ -1,14 +1,14 @@
 """Makes operations fail: the world stops at a chosen one, or faults are drawn by chance or by a script.
 
-For tests. It sits right around a store's driver, below whatever is to survive the faults. It counts
+For tests. It sits right around a store's driver, below the code that is to survive the faults. It counts
 operations: each call on the driver and each step of a writer (`resume`, `write`, `suspend`, `commit`,
 `cancel`), from 0 on; it does not count single reads of a reader, nor `url_for`.
 
-A stopped world stands for a process that died: no later operation has an effect, clean-up included, so what
-an unfinished writer left stays in the store, as a process leaves it that was killed. The error is an
-`Unavailable` and not a `BaseException`, so that the very handlers run which would run for a store that
-stopped answering: one that reads back after a lost answer asks again, and gets `Stopped` again. It isn't
-`retryable`, else a wrapper that retries would try until its deadline.
+A stopped world stands for a process that died: no later operation has an effect, clean-up included. Leftovers
+of an unfinished writer stay in the store, as after a killed process. The error is an `Unavailable` and not a
+`BaseException`, so that the same handlers run as for a store that stopped answering. A handler that reads back
+after a lost answer asks again, and gets `Stopped` again. It isn't `retryable`, else a wrapper that retries
+would try until its deadline.
 
     for k in itertools.count():
         async with FaultsDriver(MemoryDriver(), stop_at=k, when=When.BEFORE) as driver:
@@ -31,7 +31,7 @@ from revstore_async.errors import RevstoreError, Throttled, Unavailable
 
 
 class When(Enum):
-    """Where in an operation the world stops."""
+    """The point of an operation at which the world stops."""
 
     BEFORE = "before it: it has no effect, and raises `Stopped`"
     AFTER = "after it: it has its effect and returns; the next one raises `Stopped`"
@@ -39,7 +39,7 @@ class When(Enum):
 
 
 class Fault(Enum):
-    """What may happen to one operation; the world goes on."""
+    """A fault of one operation; the world goes on."""
 
     BEFORE = "it has no effect, and raises `Unavailable`"
     ANSWER_LOST = "it has its effect, and raises `Unavailable`"
@@ -56,7 +56,7 @@ class Stopped(Unavailable):
 
 
 class Plan(Protocol):
-    """Says what happens to an operation."""
+    """Chooses the fault of each operation."""
 
     def __call__(self, number: int, call: Call) -> Fault | None:
         """Return the fault of the operation with this number; None where it goes well."""

@@ -1,7 +1,7 @@
 """Makes every request take a time: for tests that count round trips, and to see a program on a distant store.
 
-It sits right around a store's driver. A request waits before it is passed on, one `asyncio.sleep` each; what
-a request is, `around` says. It does not slow down the bytes of an answer, and requests made together wait
+It sits right around a store's driver. A request waits before it is passed on, one `asyncio.sleep` each;
+`around` defines a request. It does not slow down the bytes of an answer, and requests made together wait
 together.
 """
 
@@ -14,7 +14,7 @@ from revstore_async.driver.around import AroundDriver, Call
 
 
 class LatencyDriver(AroundDriver):
-    """A driver whose requests each take a time."""
+    """A driver that delays each request."""
 
     def __init__(self, inner: Driver, delay: float | Callable[[], float]) -> None:
         """Wrap a driver.

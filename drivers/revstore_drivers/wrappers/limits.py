@@ -7,7 +7,7 @@ second.
 
 Turns are given in the order of asking. One place is never given to a reader, so that requests always go on,
 however many readers wait for their caller. A task that holds a reader and opens another can still wait for
-ever, if as many tasks do so as there are places for readers: hold one reader at a time.
+ever, if as many tasks do so as there are places for readers. Hold one reader at a time.
 """
 
 import asyncio

@@ -1,10 +1,10 @@
 """Records every request: how many, how long, how many of them one after another, and how they ended.
 
-It sits outside of everything whose work is to be seen; around retries it sees one request where the store
-sees several. What a request is, `around` says: bytes that a reader hands out are counted to its
-`open_reader`, whose time ends when the first of them could be read; bytes given to a writer are counted to
-the `write` that they filled a part with, or to the `commit` or `suspend` that sends the rest. It does not see
-calls on the driver within, nor does it hold any content.
+It sits outside of all layers that it measures; around retries it sees one request where the store sees several.
+What a request is, `around` says: bytes that a reader hands out are counted to its `open_reader`, whose time
+ends when the first of them could be read; bytes given to a writer are counted to the `write` that they filled a
+part with, or to the `commit` or `suspend` that sends the rest. It does not see calls on the driver within, nor
+does it hold any content.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Request:
 
 
 class TracingDriver(AroundDriver):
-    """A driver that remembers what was asked of it."""
+    """A driver that records its requests."""
 
     def __init__(self, inner: Driver, on_request: Callable[[Request], None] | None = None) -> None:
         """Wrap a driver.
@@ -74,7 +74,7 @@ class TracingDriver(AroundDriver):
         return round_trips(self._requests.values())
 
     def reset(self) -> None:
-        """Forget what was recorded."""
+        """Delete all records."""
         self._requests.clear()
 
     @asynccontextmanager
@@ -128,8 +128,8 @@ class TracingDriver(AroundDriver):
 def round_trips(requests: Iterable[Request]) -> int:
     """Return how many of these requests were made one after another at most.
 
-    It is the largest set of requests none of which began before another one of it had ended. The answer means
-    something where requests take time: with a `LatencyDriver` below, on a virtual clock.
+    It is the size of the longest chain of requests in which each began after the one before had ended. The
+    answer means something where requests take time: with a `LatencyDriver` below, on a virtual clock.
     """
     chain, free = 0, float("-inf")
     for request in sorted(requests, key=lambda request: request.end):

@@ -1,4 +1,4 @@
-"""What an author of a driver gives to the suite, and what its tests share."""
+"""The author's side of the suite, and the parts that its tests share."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -11,7 +11,7 @@ from revstore_async.errors import KeyNotFound
 
 
 class Hooks:
-    """What the author of a driver overrides. Only `driver` has to be."""
+    """The methods that the author of a driver overrides. Only `driver` has to be."""
 
     @pytest.fixture
     async def driver(self) -> AsyncIterator[Driver]:
@@ -20,11 +20,11 @@ class Hooks:
         yield  # type: ignore[unreachable]
 
     def reopen(self, driver: Driver) -> Driver | None:  # noqa: ARG002 (for overriding)
-        """Return another driver, not yet open, on the same store; None where that can't be."""
+        """Return another driver, not yet open, on the same store; None if that is impossible."""
         return None
 
     async def leftovers(self, driver: Driver) -> Sequence[str]:  # noqa: ARG002 (for overriding)
-        """Name what is in the raw store, or open in this process, and is no stored object: rightly nothing.
+        """Name leftovers in the raw store or open in this process; a right driver leaves an empty list.
 
         Look past the driver: at temporary files, unfinished uploads, open files, connections in use.
         """
@@ -88,7 +88,7 @@ async def content_of(driver: Driver, key: str) -> bytes | None:
 
 
 async def read_all(driver: Driver, key: str, *, offset: int = 0, length: int | None = None) -> bytes:
-    """Return what a reader gives."""
+    """Return all bytes of a reader."""
     async with driver.open_reader(key, offset=offset, length=length) as reader:
         return b"".join([piece async for piece in reader])
 

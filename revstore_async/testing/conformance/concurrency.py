@@ -1,4 +1,4 @@
-"""Many at once: nobody sees half of anything, and nothing that was acknowledged is lost."""
+"""Many at once: no reader sees a half-written object, and no acknowledged write is lost."""
 
 import asyncio
 
@@ -52,7 +52,7 @@ class Concurrency(Hooks):
                 tasks.create_task(task)
 
     async def test_writing_while_deleting(self, driver: Driver) -> None:
-        """What was written is there, though neighbours and the last one of a folder are deleted meanwhile."""
+        """Written objects stay, though neighbours and the last one of a folder are deleted meanwhile."""
         rounds = 25
 
         async def write(number: int) -> None:
@@ -81,7 +81,7 @@ class Concurrency(Hooks):
         assert await keys_of(driver) == [f"shared/last/{number}" for number in range(4)]
 
     async def test_reading_while_deleting(self, driver: Driver) -> None:
-        """A read finds an object whole or finds none; a listing shows only what can be there."""
+        """A read finds a whole object or `KeyNotFound`; a listing shows only keys that can be there."""
         keys = [f"f{number % 3}/{number}" for number in range(9)]
 
         async def toggle(key: str) -> None:

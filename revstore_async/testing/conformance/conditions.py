@@ -64,7 +64,7 @@ class Conditions(Hooks):
     @by_each_way
     @pytest.mark.parametrize("etag", ["", "nonsense", "*"])
     async def test_if_match_of_no_version(self, driver: Driver, write: Write, etag: str) -> None:
-        """An etag that no version had fails, whatever is stored."""
+        """An etag that no version had always fails."""
         _need(driver, write)
         info = await driver.put("key", b"first")
         with pytest.raises(ConditionFailed):

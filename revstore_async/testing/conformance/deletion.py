@@ -29,7 +29,7 @@ class Deletion(Hooks):
             await driver.delete(key)
 
     async def test_delete_is_idempotent(self, driver: Driver) -> None:
-        """It is no error where nothing is stored under the key, nor does it touch what is below or above."""
+        """Deleting a missing key is no error, and touches no key below or above."""
         await driver.put("folder/key", b"content")
         for key in ("missing", "folder", "folder/missing", "folder/key/below", "folder/missing/below"):
             await driver.delete(key)
@@ -77,7 +77,7 @@ class Deletion(Hooks):
         assert await keys_of(driver) == ["key"]
 
     async def test_an_empty_folder_is_none(self, driver: Driver) -> None:
-        """A folder is what has keys below it: with the last one it goes, and its name is free for a key."""
+        """A folder exists while it has keys: with the last one it goes, and its name is free for a key."""
         if not self.folders_go_at_once:
             pytest.skip("folders stay for a while where their last key is gone")
         await driver.put("a/b/c/d", b"")
@@ -111,7 +111,7 @@ class Deletion(Hooks):
         assert await keys_of(driver) == ["a", "b"]
 
     async def test_delete_prefix(self, driver: Driver) -> None:
-        """All below the prefix is deleted, at any depth; what only begins like it is not below it."""
+        """All keys below the prefix are deleted, at any depth; a key that only begins like it stays."""
         stay = ["a-b/c", "a.b", "a0", "ab", "abc/d", "b/a/x"]
         await self.fill(driver, [*stay, "a/1", "a/2/3", "a/2/4/5", "a/a/a"])
         await driver.delete_prefix("a")

@@ -47,7 +47,7 @@ class Lifecycle(Hooks):
         assert driver.name
 
     async def test_outside_of_its_block(self, driver: Driver) -> None:
-        """Outside of its block every method raises `DriverClosed`; what is stored stays."""
+        """Outside of its block every method raises `DriverClosed`; stored objects stay."""
         await driver.put("key", b"content")
         other = self.reopen(driver)
         if other is None:

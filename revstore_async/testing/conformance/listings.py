@@ -104,7 +104,7 @@ class Listings(Hooks):
                     assert entry == await driver.stat(entry.key)
 
     async def test_all_below(self, driver: Driver) -> None:
-        """`list_all` gives all the objects below, at any depth, with what the store knows of them."""
+        """`list_all` gives all the objects below, at any depth, with size, time and etag."""
         await self.fill(driver, _KEYS)
         for prefix in ("", "a", "a/b", "A", "z"):
             found = await walk(driver, prefix)
@@ -152,7 +152,7 @@ class Listings(Hooks):
 
     @pytest.mark.parametrize("prefix", ["", "a", "a/b"])
     async def test_start_after(self, driver: Driver, prefix: str) -> None:
-        """Only what comes after `start_after` is listed, and any text will do."""
+        """Only keys after `start_after` are listed, and any text will do."""
         need(driver, "ordered_listing")
         await self.fill(driver, _KEYS)
         begin = prefix and prefix + "/"
@@ -198,7 +198,7 @@ class Listings(Hooks):
         assert all(isinstance(entry, Folder) for entry in folders.entries)
 
     async def test_listing_while_others_write(self, driver: Driver) -> None:
-        """What is there all the time is listed once, whatever is written and deleted between the pages."""
+        """A key that stays is listed once, though others are written and deleted between the pages."""
         need(driver, "ordered_listing")
         stay = [f"f{number // 5}/stay{number:02}" for number in range(0, 40, 2)]
         go = [f"f{number // 5}/go{number:02}" for number in range(1, 40, 2)]

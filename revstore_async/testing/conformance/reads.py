@@ -39,7 +39,7 @@ class Reads(Hooks):
 
     @pytest.mark.parametrize("key", ["missing", "folder", "folder/missing", "folder/key/below"])
     async def test_nothing_is_stored(self, driver: Driver, key: str) -> None:
-        """Where nothing is stored under the key, also where it is a folder of others, it is `KeyNotFound`."""
+        """A missing key, also one that is a folder of others, is `KeyNotFound`."""
         await driver.put("folder/key", CONTENT)
         with pytest.raises(KeyNotFound) as caught:
             await driver.get(key)
@@ -118,7 +118,7 @@ class Reads(Hooks):
             assert await reader.read(4) == CONTENT[:4]
 
     async def test_iterating(self, driver: Driver) -> None:
-        """Iterating over a reader gives the bytes that are left, in pieces none of which is empty."""
+        """Iterating over a reader gives the remaining bytes, in pieces that are never empty."""
         content = pattern(driver.capabilities.part_size * 2 + 3)
         await write_all(driver, "key", content)
         async with driver.open_reader("key", offset=5, length=len(content) - 10) as reader:

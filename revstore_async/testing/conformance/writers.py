@@ -42,7 +42,7 @@ class Writers(Hooks):
         assert await keys_of(driver) == ["folder/sub/key"]
 
     async def test_in_place_of_another(self, driver: Driver) -> None:
-        """What was there stays until `commit` puts the content in its place."""
+        """The former object stays until `commit` replaces it."""
         before = await driver.put("key", b"before, and longer than what follows")
         async with driver.open_writer("key") as writer:
             await writer.write(b"after")

@@ -13,7 +13,7 @@ class Writes(Hooks):
 
     @pytest.mark.parametrize("size", [0, 1, 1000, 3_000_001])
     async def test_put(self, driver: Driver, size: int) -> None:
-        """What was put is there, whole; what is returned is what the store knows of it."""
+        """A put stores the whole content, and returns the object as the store lists it."""
         content = pattern(size)
         info = await driver.put("some/folder/key", content)
         assert (info.key, info.size) == ("some/folder/key", size)
@@ -21,7 +21,7 @@ class Writes(Hooks):
         assert await content_of(driver, "some/folder/key") == content
 
     async def test_put_in_place_of_another(self, driver: Driver) -> None:
-        """Content is stored in place of what was there, whether that was longer or shorter."""
+        """Content replaces the former object, whether that was longer or shorter."""
         for content in (b"one", b"a longer one", b"", b"x"):
             info = await driver.put("key", content)
             assert info.size == len(content)
@@ -119,7 +119,7 @@ class Writes(Hooks):
 
     @pytest.mark.parametrize("size", [10, 6_000_000])
     async def test_compose_of_what_is_missing(self, driver: Driver, size: int) -> None:
-        """Where nothing is stored under a source it is `KeyNotFound`, and the target is as it was."""
+        """A missing source is `KeyNotFound`, and the target stays as it was."""
         before = await driver.put("target", b"target")
         await write_all(driver, "source", pattern(size))
         for sources in ([("missing", size)], [("source", size), ("missing", size)]):
