@@ -1,9 +1,8 @@
-"""Reads HTTP/1.1 answers as they come in (RFC 9112), bodies counted rather than kept."""
+"""Reads HTTP/1.1 answers as they come in, bodies counted rather than kept; httptools parses."""
 
 from dataclasses import dataclass, field
-from typing import Final
 
-_CLOSES: Final = b"\r\nconnection: close"
+import httptools
 
 
 @dataclass(slots=True)
@@ -12,33 +11,24 @@ class Answer:
 
     Attributes:
         status: Its status code.
-        head: Its status line and headers, as they came.
         size: Bytes of its body.
         content: The body, if it was to be kept.
+        closes: Whether the server closes the connection after it.
     """
 
     status: int
-    head: bytes
     size: int = 0
     content: bytearray = field(default_factory=bytearray)
+    closes: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
 
     def header(self, name: str) -> str:
         """Return a header's value, without regard to case; empty where it is absent."""
-        wanted = f"\r\n{name.lower()}:".encode()
-        start = self.head.lower().find(wanted)
-        if start < 0:
-            return ""
-        start += len(wanted)
-        return self.head[start : self.head.find(b"\r\n", start)].strip().decode("latin-1")
-
-    @property
-    def closes(self) -> bool:
-        """Whether the server closes the connection after it."""
-        return _CLOSES in self.head.lower()
+        return self.headers.get(name.lower(), "")
 
 
 class Parser:
-    """Reads one answer."""
+    """Reads one answer. The methods named `on_` are called by httptools."""
 
     def __init__(self, *, bodiless: bool, keep: bool) -> None:
         """Make one.
@@ -50,69 +40,48 @@ class Parser:
         self.answer: Answer | None = None
         self._bodiless = bodiless
         self._keep = keep
-        self._pending = bytearray()
-        self._left = 0
-        self._chunked = False
+        self._headers: dict[str, str] = {}
+        self._whole = False
+        self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> bool:
-        """Take bytes, and say whether the answer is whole now.
+        """Take bytes, and return whether the answer is whole now.
 
         Raises:
-            ConnectionError: They are no answer.
+            ConnectionError: They are no answer, or more than one.
         """
-        if self.answer is None:
-            self._pending += data
-            end = self._pending.find(b"\r\n\r\n")
-            if end < 0:
-                return False
-            head = bytes(self._pending[: end + 2])
-            data = bytes(self._pending[end + 4 :])
-            self._pending.clear()
-            if head[9:10] == b"1":  # 100 Continue: the answer is still to come
-                return self.feed(data) if data else False
-            if not head.startswith(b"HTTP/1."):
-                raise ConnectionError(f"no HTTP: {head[:40]!r}")
-            self._begin(Answer(int(head[9:12]), head))
-        return self._chunks(data) if self._chunked else self._body(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            raise ConnectionError(f"no HTTP: {data[:40]!r}") from error
+        return self._whole
 
-    def _begin(self, answer: Answer) -> None:
-        self.answer = answer
-        if self._bodiless or answer.status in {204, 304}:
+    def on_message_begin(self) -> None:
+        """Refuse a second answer: the client has asked once."""
+        if self._whole:
+            raise ConnectionError("more than the answer's length")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
+
+    def on_headers_complete(self) -> None:
+        """Begin the answer; after 100 Continue it is still to come."""
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._headers = {}
             return
-        self._chunked = answer.header("transfer-encoding").lower() == "chunked"
-        if not self._chunked:
-            self._left = int(answer.header("content-length") or 0)
+        self.answer = Answer(status, closes=not self._parser.should_keep_alive(), headers=self._headers)
+        self._whole = self._bodiless
 
-    def _take(self, data: bytes | bytearray) -> None:
-        assert self.answer is not None
+    def on_body(self, data: bytes) -> None:
+        """Count a piece of the body."""
+        if self.answer is None or self._bodiless:
+            raise ConnectionError("a body that was not announced")
         self.answer.size += len(data)
         if self._keep:
             self.answer.content += data
 
-    def _body(self, data: bytes) -> bool:
-        self._left -= len(data)
-        if self._left < 0:
-            raise ConnectionError("more than the answer's length")
-        self._take(data)
-        return self._left == 0
-
-    def _chunks(self, data: bytes) -> bool:
-        """Take chunks: `_left` is what remains of one, its line end included; 0 between two."""
-        pending = self._pending
-        pending += data
-        while pending:
-            if self._left == 0:
-                end = pending.find(b"\r\n")
-                if end < 0:
-                    return False
-                size = int(pending[:end].split(b";")[0], 16)
-                if size == 0:
-                    return pending.endswith(b"\r\n\r\n")
-                del pending[: end + 2]
-                self._left = size + 2
-            piece = pending[: self._left]
-            content = len(piece) if self._left - len(piece) >= 2 else max(0, self._left - 2)
-            self._take(piece[:content])
-            del pending[: len(piece)]
-            self._left -= len(piece)
-        return False
+    def on_message_complete(self) -> None:
+        """End the answer, unless it was 100 Continue."""
+        self._whole = self.answer is not None

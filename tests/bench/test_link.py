@@ -161,3 +161,16 @@ def test_an_answer_with_a_length_is_read_however_it_is_cut(content, places):
 def test_what_is_no_answer_is_an_error():
     with pytest.raises(ConnectionError):
         Parser(bodiless=False, keep=False).feed(b"SSH-2.0-OpenSSH\r\n\r\n")
+
+
+@pytest.mark.parametrize(("head", "closes"), [(b"Connection: close\r\n", True), (b"", False)])
+def test_an_answer_to_head_ends_with_its_headers_and_tells_whether_the_connection_stays(head, closes):
+    parser = Parser(bodiless=True, keep=False)
+    assert parser.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n" + head + b"\r\n")
+    assert parser.answer.closes is closes
+
+
+def test_bytes_after_the_answer_are_an_error():
+    parser = Parser(bodiless=False, keep=False)
+    with pytest.raises(ConnectionError):
+        parser.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\naHTTP/1.1 200 OK\r\n\r\n")
