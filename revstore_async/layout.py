@@ -1,4 +1,4 @@
-"""Where each thing lies: names to keys and keys to names, from one table.
+"""Names to keys and keys to names, from one table.
 
 The tree is Docker Distribution's (`registry/storage/paths.go`); what is marked + is ours, and is never walked
 by Distribution:

@@ -98,7 +98,7 @@ class Reference:
 
 
 def tag_or_digest(text: str) -> Tag | Digest:
-    """Read what stands for a manifest: text with a colon is a digest, any other a tag.
+    """Read a manifest's reference: text with a colon is a digest, any other a tag.
 
     Raises:
         InvalidTag: It is neither.

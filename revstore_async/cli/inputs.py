@@ -1,4 +1,4 @@
-"""What stands on the command line: files, references, keys, times, sizes, networks."""
+"""The values on the command line: files, references, keys, times, sizes, networks."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What every command shares: its store, its output, its exit code."""
+"""The parts that every command shares: its store, its output, its exit code."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ FINE, NO, FAILURE, INTERRUPTED = 0, 1, 2, 130
 
 
 class AnswerIsNo(Exception):
-    """The command did its work, and what it was asked is not so. What it had to say is printed already."""
+    """The command did its work, and the answer is no. It has printed the reason already."""
 
 
 @dataclass(slots=True)

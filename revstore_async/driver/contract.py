@@ -1,10 +1,10 @@
-"""The contract of a storage driver: what every store under the engine must do, and nothing more.
+"""The contract of a storage driver: the duties of every store under the engine, and no more.
 
 Each sentence here has one meaning on every driver, and `revstore_async.testing.DriverConformance` checks them
-one by one. Errors other than those listed do not leave a driver: it translates what its SDK raises, at one
-place, and keeps the cause (`raise ... from`).
+one by one. Errors other than those listed do not leave a driver: it translates its SDK's errors, at one place,
+and keeps the cause (`raise ... from`).
 
-What holds for every method:
+Rules for every method:
 
 * Keys fit `check_key`; any other raises `InvalidKey` before anything is asked of the store.
 * Any method may raise `Unavailable` (its subclass `Throttled` included), `AccessDenied` and `DriverClosed`.
@@ -74,7 +74,7 @@ class Writer(ABC):
         """Accept bytes. Their memory may be used again when it returns.
 
         When it fails or is cancelled, `offset` tells whether they were accepted. Memory is bounded by a small
-        multiple of `Capabilities.part_size`, whatever the object's size.
+        multiple of `Capabilities.part_size`, for objects of any size.
         """
 
     @abstractmethod
@@ -92,7 +92,7 @@ class Writer(ABC):
     async def commit(self, *, condition: Condition | None = None) -> FileInfo:
         """Make the content visible under the key, at once and durably, in place of what was there.
 
-        An empty content is content. What is stored has `offset` bytes, else it is not made visible.
+        An empty content is content. The object has exactly `offset` bytes, else it does not become visible.
 
         Raises:
             ConditionFailed: The condition does not hold; nothing is visible, and the writer is cancelled.
@@ -101,7 +101,7 @@ class Writer(ABC):
 
     @abstractmethod
     async def cancel(self) -> None:
-        """Leave nothing of what was written. Idempotent; after `commit` or `suspend` it does nothing."""
+        """Remove all written bytes. Idempotent; after `commit` or `suspend` it does nothing."""
 
 
 class Driver(ABC):
@@ -129,17 +129,17 @@ class Driver(ABC):
     @property
     @abstractmethod
     def capabilities(self) -> Capabilities:
-        """What this driver can do; the same value as long as it is open."""
+        """The driver's capabilities; the same value as long as it is open."""
 
     @abstractmethod
     async def __aenter__(self) -> Self:
-        """Open what is needed. A driver is open once at a time."""
+        """Open connections and files. A driver is open once at a time."""
 
     @abstractmethod
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it all. What is stored stays."""
+        """Close it all. Stored objects stay."""
 
     # ---- one object
 
@@ -158,13 +158,13 @@ class Driver(ABC):
 
     @abstractmethod
     async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
-        """Store content under a key, durably, in place of what was there; return what is now there.
+        """Store content under a key, durably, in place of the former object; return the new one.
 
         The condition and the write are one step: of many writers at once with `IfAbsent`, or with `IfMatch`
         of one etag, exactly one wins. `IfMatch` where nothing is stored fails.
 
-        A conditional write whose answer was lost is resolved by reading back before anybody is told: it never
-        ends in `ConditionFailed` because of itself.
+        After a lost answer the driver resolves a conditional write by reading back: a write never ends in
+        `ConditionFailed` because of itself.
 
         Raises:
             ConditionFailed: The condition does not hold; nothing was written.
@@ -173,7 +173,7 @@ class Driver(ABC):
 
     @abstractmethod
     async def stat(self, key: str) -> FileInfo:
-        """Return what the store knows of an object.
+        """Return an object's size, time and etag.
 
         Raises:
             KeyNotFound: Nothing is stored under the key; also where the key is a folder of others.
@@ -247,7 +247,7 @@ class Driver(ABC):
     async def url_for(
         self, key: str, *, method: str = "GET", expires: timedelta = timedelta(minutes=20)
     ) -> str:
-        """Return a URL with which anybody can GET or HEAD an object until it expires, ranges included.
+        """Return a URL that allows any client to GET or HEAD an object until it expires, ranges included.
 
         The store is not asked whether the object exists.
 

@@ -1,4 +1,4 @@
-"""Who is refused, and why: what a server's access policy raises."""
+"""Errors of a server's access policy: the refused caller, and the reason."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""What is wrong with a request to a server, or went wrong with its connection."""
+"""Errors of a request to a server, and of its connection."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -29,7 +29,7 @@ class MethodNotAllowed(InvalidInput):
 
 @dataclass(eq=False)
 class InvalidHeader(InvalidInput):
-    """A header whose value can't be right."""
+    """A header with an invalid value."""
 
     header: str
     value: str
@@ -39,7 +39,7 @@ class InvalidHeader(InvalidInput):
 
 @dataclass(eq=False)
 class InvalidQuery(InvalidInput):
-    """A query parameter that is missing, or whose value can't be right."""
+    """A query parameter that is missing or has an invalid value."""
 
     parameter: str
     value: str

@@ -1,4 +1,4 @@
-"""What a storage driver raises: the whole list, for every driver."""
+"""The errors of storage drivers: the whole list, for every driver."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -46,7 +46,7 @@ class InvalidStoreURL(InvalidInput):
 
 @dataclass(eq=False)
 class MissingExtra(RevstoreError, ImportError):
-    """A part of the engine was asked for whose optional packages are not installed."""
+    """The optional packages of a requested part of the engine are not installed."""
 
     what: str
     extra: str

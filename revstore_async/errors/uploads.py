@@ -1,4 +1,4 @@
-"""What is wrong with an upload, or with what is sent to it."""
+"""Errors of uploads, and of content that is sent to them."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -65,7 +65,7 @@ class RecordOfNewerEngine(RecordDamaged):
 
 @dataclass(eq=False)
 class SizeMismatch(InvalidInput):
-    """Content whose size is not the one that the caller announced. Nothing of it was kept.
+    """Content of another size than the caller announced. Nothing of it was kept.
 
     Attributes:
         expected: The bytes that were announced.

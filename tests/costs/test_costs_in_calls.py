@@ -1,6 +1,7 @@
 """What requests cost in calls of our own functions, by the whole stack of `revstore serve` down to S3.
 
-A number here grows when data goes back and forth between floors. It says nothing of time, and is the same on each run.
+A number here grows when data goes back and forth between floors. It is no measure of time, and is the same on
+each run.
 """
 
 import json

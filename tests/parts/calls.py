@@ -18,8 +18,8 @@ FOLDERS = tuple(f"{Path(str(package.__file__)).parent}/" for package in (revstor
 def counted() -> Iterator[Counter[str]]:
     """Count the calls that this thread makes of functions in our two packages while the block lasts.
 
-    A coroutine or generator counts once, when it begins; comprehensions don't count. Threads of the engine's own are
-    not seen. The counter has `file:function` as its keys.
+    A coroutine or generator counts once, when it begins; comprehensions don't count. Calls in other threads
+    don't count. The counter's keys are `file:function`.
     """
     calls: Counter[str] = Counter()
     seen: dict[int, FrameType] = {}  # holds the frames, so that no id is used twice
