@@ -6,10 +6,14 @@ surrogate is. Two programs that choose differently see two manifests in one dige
 - bytes that are not UTF-8, and a byte order mark;
 - an object with two members of one name, compared after unescaping, at any depth;
 - arrays and objects nested deeper than a bound;
+- more values than a bound: each takes memory, many times its own bytes;
 - a number whose nearest IEEE 754 double is infinite, written as integer or not: Go, and most others, can't
   hold it. Integers below that (up to 309 digits) come back exact. `NaN` and `Infinity` are not JSON;
 - an escaped surrogate without its other half: no UTF-8 text can hold it;
 - anything after the value, and whatever the standard library refuses.
+
+The work is linear in the bytes. Both bounds are checked before the first value is built. Each pattern here matches
+at every byte where it is tried: a pattern that failed late would be tried again from the next byte.
 
 Sources: RFC 8259; RFC 7493 (I-JSON), section 2; Go's encoding/json.
 """
@@ -20,26 +24,32 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
 
-from .errors import DuplicateMember, InvalidJSON, NotUTF8
+from .errors import DuplicateMember, InvalidJSON, NotUTF8, TooManyValues
 
 DEPTH_LIMIT: Final = 128
 """Arrays and objects that may stand one inside the other, by default. Manifests need fewer than ten."""
+
+VALUE_LIMIT: Final = 1 << 17
+"""Values in one text, by default: 4,096 descriptors of 32 values each, annotations included, fill 4 MiB.
+
+The values are counted by what parts them, before they are read: an empty array or object counts as two.
+"""
 
 JSONValue: TypeAlias = "dict[str, JSONValue] | list[JSONValue] | str | int | float | bool | None"
 JSONObject: TypeAlias = dict[str, JSONValue]
 
 _BOM = b"\xef\xbb\xbf"
-_STRING = rb'"(?:[^"\\]++|\\.)*+"'
-_BRACKETS = re.compile(_STRING + rb"|[\[\]{}]", re.DOTALL)
+# The closing quote may be absent: then the string takes all that follows, and the decoder refuses it.
+_STRING = rb'"(?:[^"\\]++|\\.)*+"?'
+_BRACKETS = re.compile(rb'(?:[^\[\]{}"]++|' + _STRING + rb")*+([\[\]{}]?)", re.DOTALL)
+_PUNCTUATION = re.compile(rb'(?:[^\[\]{},"]++|' + _STRING + rb")*+([\[\]{},]?)", re.DOTALL)
 _TOKENS = re.compile(_STRING + rb'|[\[\]{},:]|[^\[\]{},:"\s]++', re.DOTALL)
 # An escape is taken whole, so that `\\ud800` (a backslash, then text) is never mistaken for a surrogate.
-_SURROGATES = re.compile(
-    rb"\\(?:(?P<high>u[dD][89abAB]..)(?P<low>\\u[dD][c-fC-F]..)?|(?P<lone>u[dD][c-fC-F]..)|.)", re.DOTALL
-)
+_PAIRED = re.compile(rb"(?:[^\\]++|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\(?!u[dD][89a-fA-F]).)*+", re.DOTALL)
 _CONSTANT = re.compile(rb"NaN|-?Infinity")
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _SAFE_DIGITS = 300  # an integer of fewer digits is far from the largest double, 1.8e308
-_LEVELS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_LEVELS: Final = {b"[": 1, b"{": 1, b",": 0, b"]": -1, b"}": -1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +69,22 @@ class _Duplicate(Exception):
     """The hook found an object with two members of one name."""
 
 
-def loads(content: bytes, *, max_depth: int = DEPTH_LIMIT) -> JSONValue:
+def loads(content: bytes, *, max_depth: int = DEPTH_LIMIT, max_values: int = VALUE_LIMIT) -> JSONValue:
     """Read one JSON value, as strictly as the module says.
+
+    Args:
+        content: The text, in UTF-8.
+        max_depth: Arrays and objects that may stand one inside the other.
+        max_values: Values that it may hold.
 
     Raises:
         NotUTF8: The bytes are not UTF-8.
         DuplicateMember: An object has two members of one name.
-        InvalidJSON: Anything else is wrong; the two above are branches of it.
+        TooManyValues: It holds more values than the bound.
+        InvalidJSON: Anything else is wrong; the three above are branches of it.
     """
     text = _decode(content)
-    _check_depth(content, max_depth)
+    check_size(content, max_depth=max_depth, max_values=max_values)
     try:
         value = _DECODER.decode(text)
     except _Duplicate:
@@ -82,13 +98,15 @@ def loads(content: bytes, *, max_depth: int = DEPTH_LIMIT) -> JSONValue:
     return cast("JSONValue", value)
 
 
-def loads_object(content: bytes, *, max_depth: int = DEPTH_LIMIT) -> JSONObject:
-    """Read JSON whose value is an object.
+def loads_object(
+    content: bytes, *, max_depth: int = DEPTH_LIMIT, max_values: int = VALUE_LIMIT
+) -> JSONObject:
+    """Read JSON whose value is an object. Arguments are those of `loads`.
 
     Raises:
         InvalidJSON: As `loads`, or the value is not an object.
     """
-    value = loads(content, max_depth=max_depth)
+    value = loads(content, max_depth=max_depth, max_values=max_values)
     if not isinstance(value, dict):
         raise InvalidJSON(0, "the value is not an object")
     return value
@@ -103,7 +121,7 @@ def members(content: bytes) -> list[Member]:
     level = start = end = 0
     name: str | None = None
     for token in _TOKENS.finditer(content):
-        step = _LEVELS.get(content[token.start()], 0)
+        step = _LEVELS.get(token[0], 0)
         ends = (level == 1 and token[0] == b",") or (level == 1 and step < 0)
         if ends and name is not None:
             found.append(Member(name, start, end))
@@ -124,19 +142,34 @@ def _decode(content: bytes) -> str:
         raise NotUTF8(error.start, error.reason) from error
 
 
-def _check_depth(content: bytes, limit: int) -> None:
-    # Before the decoder, which recurses. Unbalanced brackets are the decoder's to refuse.
-    level = 0
-    for token in _BRACKETS.finditer(content):
-        level += _LEVELS.get(content[token.start()], 0)
-        if level > limit:
-            raise InvalidJSON(token.start(), f"it nests deeper than {limit} levels")
+def check_size(content: bytes, *, max_depth: int = DEPTH_LIMIT, max_values: int = VALUE_LIMIT) -> None:
+    """Check that a text neither nests deeper nor holds more values than a reader can bear; it may be no JSON.
+
+    It is called before a decoder, which recurses and builds. Unbalanced brackets are the decoder's to refuse.
+
+    Raises:
+        TooManyValues: It holds more values.
+        InvalidJSON: It nests deeper.
+    """
+    opened = content.count(b"[") + content.count(b"{")
+    few = opened + content.count(b",") < max_values  # or fewer: strings may hold some of these
+    if few and opened <= max_depth:
+        return
+    level, values = 0, 1
+    for found in (_BRACKETS if few else _PUNCTUATION).finditer(content):
+        step = _LEVELS.get(found[1], -1)
+        level += step
+        values += step >= 0
+        if level > max_depth:
+            raise InvalidJSON(found.start(1), f"it nests deeper than {max_depth} levels")
+        if values > max_values:
+            raise TooManyValues(found.start(1), f"it holds more than {max_values} values", max_values)
 
 
 def _check_surrogates(content: bytes) -> None:
-    for escape in _SURROGATES.finditer(content):
-        if escape["lone"] or (escape["high"] and not escape["low"]):
-            raise InvalidJSON(escape.start(), "a surrogate stands without its other half")
+    found = _PAIRED.match(content)  # it matches, were it nothing
+    if found is not None and found.end() < len(content):
+        raise InvalidJSON(found.end(), "a surrogate stands without its other half")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -185,7 +218,7 @@ def _locate_duplicate(content: bytes) -> DuplicateMember:
                 name = json.loads(token[0])
                 if name in seen:
                     return DuplicateMember(
-                        token.start(), f"member {name!r} stands twice in one object", name, len(names)
+                        token.start(), f"member {name[:100]!r} stands twice in one object", name, len(names)
                     )
                 seen.add(name)
                 name_next = False

@@ -61,6 +61,13 @@ class NotUTF8(InvalidJSON):
 
 
 @dataclass(eq=False)
+class TooManyValues(InvalidJSON):
+    """JSON that holds more values than a reader is willing to build."""
+
+    limit: int
+
+
+@dataclass(eq=False)
 class DuplicateMember(InvalidJSON):
     """JSON in which an object has two members of one name, however they are escaped.
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from revstore_async.errors import DuplicateMember, InvalidJSON, NotUTF8
-from revstore_async.strictjson import DEPTH_LIMIT, Member, loads, loads_object, members
+from revstore_async.errors import DuplicateMember, InvalidJSON, NotUTF8, TooManyValues
+from revstore_async.strictjson import DEPTH_LIMIT, VALUE_LIMIT, Member, loads, loads_object, members
 from tests.parts.payloads import VALUES, payloads
 
 LARGEST = int(sys.float_info.max)
@@ -37,6 +37,10 @@ LARGEST = int(sys.float_info.max)
         (b'["\t"]', 2),
         (b'["\\x"]', 2),
         (b'["a', 1),
+        (b'["a\\', 1),
+        (b'["a' + b'\\"' * 100_000, 1),
+        (b'["' + b"[" * 100_000, 1),
+        (b"[" * 200 + b'"' + b"[" * 200, DEPTH_LIMIT),
         (b"[True]", 1),
         (b"[1]\x0c", 3),
         (b"\xc2\xa0[1]", 0),
@@ -59,6 +63,8 @@ LARGEST = int(sys.float_info.max)
         (b'["\\uD83D\\u0041"]', 2),
         (b'["\\ud83d\\ud83d\\ude00"]', 2),
         (b'["\\\\\\ud83dx"]', 4),
+        (b'["\\ud83d\\n\\ude00"]', 2),
+        (b'["' + b"\\n" * 100_000 + b'\\ud83d"]', 2 + 200_000),
         (b'{"\\udc00":1}', 2),
     ],
 )
@@ -127,6 +133,32 @@ def test_nesting_up_to_the_bound() -> None:
         loads(b"[" + deepest + b"]")
     with pytest.raises(InvalidJSON):
         loads(b"[[[]]]", max_depth=2)
+
+
+@pytest.mark.parametrize(
+    ("content", "offset"),
+    [
+        (b"[1,2,3,4]", 6),
+        (b'{"a":1,"b":{"c":1,"d":2}}', 17),
+        (b"[[],[],1]", 4),
+        (b'["[,,,,{",{"a":1,"{,":2}]', 16),
+        (b",,,,,", 3),
+        (b'[1,2,3,4,"', 6),
+    ],
+)
+def test_more_values_than_a_bound(content: bytes, offset: int) -> None:
+    with pytest.raises(TooManyValues) as caught:
+        loads(content, max_values=4)
+    assert (caught.value.offset, caught.value.limit) == (offset, 4)
+
+
+def test_values_up_to_the_bound() -> None:
+    assert loads(b"[1,2,3]", max_values=4) == [1, 2, 3]
+    assert loads(b'{"a":{"b":"[[[,,,,"},"c":2}', max_values=4)
+    assert loads(b"[[]]", max_values=3) == [[]]
+    assert loads(b"[" + b"1," * (VALUE_LIMIT - 2) + b"1]")
+    with pytest.raises(TooManyValues):
+        loads(b"[" + b"1," * (VALUE_LIMIT - 1) + b"1]")
 
 
 def test_the_largest_double_and_the_next_integer_that_rounds_to_infinity() -> None:

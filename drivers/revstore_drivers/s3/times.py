@@ -6,6 +6,8 @@ from typing import Final
 
 from botocore.utils import parse_timestamp as parse_any
 
+_LONGEST: Final = 64  # characters of a time in any form; what is longer is none, and not looked at
+
 _MONTHS: Final = {
     name: number
     for number, name in enumerate(
@@ -18,8 +20,13 @@ def parse_time(value: object) -> datetime:
     """Read a time of a listing or a header, aware, in UTC.
 
     botocore asks dateutil to guess the format, which is two thirds of the cost of a listing.
+
+    Raises:
+        ValueError: It is no time.
     """
     text = str(value)
+    if len(text) > _LONGEST:
+        raise ValueError(f"it is no time: {text[:_LONGEST]!r}...")
     try:
         if text.endswith("Z"):
             return datetime.fromisoformat(text)
@@ -27,8 +34,11 @@ def parse_time(value: object) -> datetime:
             return parse_http_date(text)
     except (ValueError, KeyError):
         pass
-    found: datetime = parse_any(text)
-    return found.astimezone(UTC)
+    try:
+        found: datetime = parse_any(text)
+        return found.astimezone(UTC)
+    except (RuntimeError, OverflowError) as error:  # a number of seconds that no calendar holds
+        raise ValueError(f"it is no time: {text!r}") from error
 
 
 @lru_cache(maxsize=1024)  # all answers of one second have the same date, and hot objects the same times

@@ -1,0 +1,62 @@
+"""How much work something is for inputs that grow: told as a ratio, so that a busy machine makes no difference."""
+
+import gc
+import time
+from collections.abc import Callable
+
+from revstore_async.errors import RevstoreError
+
+FACTOR = 4
+"""How much larger each input is than the one before."""
+
+BEARABLE = 8
+"""How much more work such an input may be: linear work is 4 times as much, quadratic 16 times."""
+
+_SMALLEST = 1 << 10  # bytes: even quadratic work ends soon there
+_TRIES = 5
+_FLOOR = 0.002  # seconds of the processor, below which its clock and caches tell more than the work does
+
+Work = Callable[[bytes], object]
+Shape = Callable[[int], bytes]
+
+
+def growth(work: Work, shape: Shape, largest: int) -> float:
+    """Return by how much work grows from one input to the next, at least, twice in succession.
+
+    Once proves nothing: a reader may do less for inputs below some size. The sizes begin small, and it ends where
+    growth is unbearable, so that work which is not linear is told before it takes minutes.
+
+    Args:
+        work: What reads an input. It may refuse the input, by an error of the engine or a `ValueError`.
+        shape: Makes an input of about so many bytes.
+        largest: The size up to which inputs grow; once more beyond, where the last step was unbearable.
+    """
+    worst, before, size = 1.0, 1.0, _SMALLEST
+    while size < largest or before > BEARABLE:
+        ratio = _ratio(work, shape(size), shape(size * FACTOR))
+        worst = max(worst, min(before, ratio))
+        if worst > BEARABLE:
+            break
+        before, size = ratio, size * FACTOR
+    return worst
+
+
+def _ratio(work: Work, smaller: bytes, larger: bytes) -> float:
+    ratio = float("inf")
+    for _ in range(_TRIES):  # one try that nothing disturbed tells
+        ratio = min(ratio, _seconds(work, larger) / max(_seconds(work, smaller), _FLOOR))
+        if ratio <= BEARABLE:
+            break
+    return ratio
+
+
+def _seconds(work: Work, content: bytes) -> float:
+    gc.disable()  # its rounds grow with all objects of the process, not with the work
+    begun = time.process_time()
+    try:
+        work(content)
+    except (RevstoreError, ValueError) as error:
+        str(error)  # it is told to a client, or logged
+    finally:
+        gc.enable()
+    return time.process_time() - begun
