@@ -37,6 +37,14 @@ IMAGES: Final = frozenset({DOCKER_SCHEMA2, OCI_MANIFEST})
 
 _SCHEMA1 = {DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED}
 _INDEXES = {DOCKER_LIST, OCI_INDEX}
+_MANIFESTS = IMAGES | _SCHEMA1 | _INDEXES
+_BLOBS = (  # what the types of layers and configs begin with that can be no manifest's
+    "application/vnd.oci.image.layer.",
+    "application/vnd.oci.image.config.",
+    "application/vnd.oci.empty.",
+    "application/vnd.docker.image.rootfs.",
+    "application/vnd.docker.container.image.",
+)
 _UNSTORED = {  # layers that are fetched from elsewhere: a registry need not have them
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
@@ -96,8 +104,11 @@ class ManifestDocument:
         apparent: Whether a reader who is given the document alone finds this type: declared, or told by its form.
         name: The repository that a schema 1 manifest names; None in any other.
         tag: The tag that a schema 1 manifest names; None in any other.
-        blobs: Config and layers that a registry must have for it, each once, in the document's order.
-        manifests: The manifests that an index must have, each once, in the document's order.
+        blobs: The blobs that a registry must have for it, each once, in the document's order: config and layers,
+            and an index's entries of their types, as BuildKit's cache has them.
+        manifests: The manifests that a registry must have for it, each once, in the document's order.
+        others: What a registry must have for it as a blob or as a manifest, in the same way: entries of an index
+            whose type does not tell which.
         subject: The manifest that this one is about, if any; it need not exist.
         artifact_type: The type of the artifact, if it is one.
     """
@@ -109,6 +120,7 @@ class ManifestDocument:
     tag: str | None = None
     blobs: tuple[Descriptor, ...] = ()
     manifests: tuple[Descriptor, ...] = ()
+    others: tuple[Descriptor, ...] = ()
     subject: Descriptor | None = None
     artifact_type: str | None = None
 
@@ -143,8 +155,7 @@ def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocu
     if kind in _SCHEMA1:
         return _schema1(members, kind)
     config: tuple[Descriptor, ...] = ()
-    layers: tuple[Descriptor, ...] = ()
-    manifests: tuple[Descriptor, ...] = ()
+    entries: tuple[Descriptor, ...] = ()
     if kind in _STRANGERS:
         if _version(members) != 2:
             raise InvalidManifest("schemaVersion", "it is not 2")
@@ -154,20 +165,18 @@ def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocu
                 raise InvalidManifest(name, f"it is no member of {kind}")
     if kind in IMAGES:
         config = (_descriptor(members.get("config"), "config"),)
-        layers = tuple(
-            descriptor
-            for descriptor in _descriptors(members.get("layers"), "layers")
-            if descriptor.media_type not in _UNSTORED
-        )
+        entries = _descriptors(members.get("layers"), "layers")
     elif kind in _INDEXES:
-        manifests = _descriptors(members.get("manifests"), "manifests")
+        entries = _descriptors(members.get("manifests"), "manifests")
+    blobs, manifests, others = _sorted(config, entries, image=kind in IMAGES)
     subject = members.get("subject")
     return ManifestDocument(
         media_type=kind,
         declared=declared,
         apparent=declared or kind == type_by_form(members),
-        blobs=_each_once(config + layers),
+        blobs=_each_once(blobs),
         manifests=_each_once(manifests),
+        others=_each_once(others),
         subject=None if subject is None else _descriptor(subject, "subject"),
         artifact_type=_artifact_type(members, config),
     )
@@ -274,6 +283,25 @@ def _descriptors(value: object, member: str) -> tuple[Descriptor, ...]:
     return tuple(_descriptor(item, f"{member}[{index}]") for index, item in enumerate(value))
 
 
+def _sorted(
+    config: Sequence[Descriptor], entries: Sequence[Descriptor], *, image: bool
+) -> tuple[list[Descriptor], list[Descriptor], list[Descriptor]]:
+    """Return the references that are blobs, those that are manifests, and those that may be either.
+
+    An index may list blobs: BuildKit keeps a cache so. Its type tells what an entry is, not its place.
+    """
+    blobs, manifests, others = [*config], list[Descriptor](), list[Descriptor]()
+    for entry in entries:
+        kind = entry.media_type
+        if kind in _UNSTORED:
+            continue
+        if image or kind.startswith(_BLOBS):
+            blobs.append(entry)
+        else:
+            (manifests if kind in _MANIFESTS else others).append(entry)
+    return blobs, manifests, others
+
+
 def _check_count(entries: Sequence[object], member: str) -> None:
     if len(entries) > REFERENCE_LIMIT:
         reason = f"it has {len(entries)} entries, over the limit of {REFERENCE_LIMIT}"
@@ -326,5 +354,5 @@ def _artifact_type(members: Mapping[str, object], config: tuple[Descriptor, ...]
     return config[0].media_type if config else None
 
 
-def _each_once(descriptors: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
+def _each_once(descriptors: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
     return tuple({descriptor.digest: descriptor for descriptor in descriptors}.values())

@@ -34,13 +34,14 @@ class References:
 
         What was found is to be relied on within `Policy.link_within`. A subject need not be there.
         """
-        blobs, manifests = await gather(
+        blobs, manifests, others = await gather(
             gather_map(self._missing_blob, [each.digest for each in document.blobs], limit=self._at_once),
             gather_map(
                 self._missing_manifest, [each.digest for each in document.manifests], limit=self._at_once
             ),
+            gather_map(self._missing_other, [each.digest for each in document.others], limit=self._at_once),
         )
-        return [error for error in (*blobs, *manifests) if error is not None]
+        return [error for error in (*blobs, *manifests, *others) if error is not None]
 
     async def _missing_blob(self, digest: Digest) -> RevstoreError | None:
         return None if await self._layers.confirm(digest) else BlobUnknown(digest, self._name)
@@ -51,3 +52,8 @@ class References:
         except Damaged as error:
             return error
         return None if found else ManifestUnknown(self._name, digest)
+
+    async def _missing_other(self, digest: Digest) -> RevstoreError | None:
+        """Look for what may be a blob or a manifest as both, in one round trip."""
+        blob, manifest = await gather(self._layers.confirm(digest), self._missing_manifest(digest))
+        return manifest if blob is None else None
