@@ -25,7 +25,7 @@ from .errors import (
 )
 from .incoming_manifests import IncomingManifest, take_apart
 from .layers import LayerStore
-from .manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCTET_STREAM, Descriptor
+from .manifests import OCTET_STREAM, Descriptor, is_schema1_type
 from .media_types import KeptType
 from .names import RepositoryName, Tag, tag_or_digest
 from .policy import Policy
@@ -39,7 +39,6 @@ from .threads import digest_of, in_thread_if_large
 
 R = TypeVar("R")
 
-_SCHEMA1 = {DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED}
 _TRIES = 5  # how often all is asked again when the answers are too old to rely on
 
 
@@ -149,18 +148,18 @@ class ManifestService:
             revision = await self._revisions.served(digest, likely_signed=likely_signed)
         kind = await self._revisions.kind(digest, revision.payload)
         media_type = await self._media_type(digest, kind)
-        if media_type not in _SCHEMA1:
+        if not is_schema1_type(media_type):
             return Manifest(revision.payload, media_type, digest, revision.signatures)
         return await self._merged(revision, whole=signatures or kind.schema1)
 
     async def _head(self, digest: Digest) -> Descriptor | Manifest:
         kind = await self._revisions.stat(digest)
-        if kind is not None and (media_type := await self._media_type(digest, kind)) not in _SCHEMA1:
+        if kind is not None and not is_schema1_type(media_type := await self._media_type(digest, kind)):
             return Descriptor(media_type, digest, kind.size)
         revision = await self._revisions.get(digest, signatures=False)
         kind = await self._revisions.kind(digest, revision.payload)
         media_type = await self._media_type(digest, kind)
-        if media_type not in _SCHEMA1:
+        if not is_schema1_type(media_type):
             return Descriptor(media_type, digest, kind.size)
         return await self._merged(revision, whole=False)
 

@@ -127,7 +127,7 @@ class ManifestDocument:
     @property
     def schema1(self) -> bool:
         """Whether it is a Docker schema 1 manifest, to which signatures are merged."""
-        return self.media_type in _SCHEMA1
+        return is_schema1_type(self.media_type)
 
 
 def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocument:
@@ -152,34 +152,40 @@ def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocu
     kind, declared = _media_type(
         members, None if media_type is None else media_type.partition(";")[0].strip()
     )
-    if kind in _SCHEMA1:
-        return _schema1(members, kind)
+    form = canonical(kind)
+    if form in _SCHEMA1:
+        return _schema1(members, form)
     config: tuple[Descriptor, ...] = ()
     entries: tuple[Descriptor, ...] = ()
-    if kind in _STRANGERS:
+    if form in _STRANGERS:
         if _version(members) != 2:
             raise InvalidManifest("schemaVersion", "it is not 2")
         _check_names(members, "")
-        for name in _STRANGERS[kind]:
-            if name in members:
+        for name in _STRANGERS[form]:
+            if members.get(name) is not None:  # null is no member to any reader
                 raise InvalidManifest(name, f"it is no member of {kind}")
-    if kind in IMAGES:
+    if form in IMAGES:
         config = (_descriptor(members.get("config"), "config"),)
         entries = _descriptors(members.get("layers"), "layers")
-    elif kind in _INDEXES:
+    elif form in _INDEXES:
         entries = _descriptors(members.get("manifests"), "manifests")
-    blobs, manifests, others = _sorted(config, entries, image=kind in IMAGES)
+    blobs, manifests, others = _sorted(config, entries, image=form in IMAGES)
     subject = members.get("subject")
     return ManifestDocument(
         media_type=kind,
         declared=declared,
-        apparent=declared or kind == type_by_form(members),
+        apparent=declared or form == type_by_form(members),
         blobs=_each_once(blobs),
         manifests=_each_once(manifests),
         others=_each_once(others),
         subject=None if subject is None else _descriptor(subject, "subject"),
         artifact_type=_artifact_type(members, config),
     )
+
+
+def canonical(media_type: str) -> str:
+    """Return the form in which media types are compared, for case makes no difference (RFC 6838, section 4.2)."""
+    return media_type.lower() if media_type.isascii() else media_type
 
 
 def _version(members: Mapping[str, object]) -> int | None:
@@ -194,8 +200,13 @@ def is_schema1(members: Mapping[str, object]) -> bool:
     return (
         _version(members) == 1
         and "fsLayers" in members
-        and (own is None or (isinstance(own, str) and own in _SCHEMA1))
+        and (own is None or (isinstance(own, str) and canonical(own) in _SCHEMA1))
     )
+
+
+def is_schema1_type(media_type: str | None) -> bool:
+    """Say whether a media type is one of Docker schema 1."""
+    return media_type is not None and canonical(media_type) in _SCHEMA1
 
 
 def _check_names(members: Mapping[str, object], member: str) -> None:
@@ -210,7 +221,10 @@ def type_by_form(members: Mapping[str, object]) -> str | None:
     """Tell an index from an image manifest, as Docker Distribution does, where neither tells it itself."""
     if _version(members) != 2:
         return None
-    return OCI_INDEX if "manifests" in members else OCI_MANIFEST if "config" in members else None
+    for name, kind in (("manifests", OCI_INDEX), ("config", OCI_MANIFEST)):
+        if members.get(name) is not None:
+            return kind
+    return OCI_INDEX if "manifests" in members else None
 
 
 def check_media_type(media_type: str, member: str = "mediaType") -> str:
@@ -227,15 +241,17 @@ def check_media_type(media_type: str, member: str = "mediaType") -> str:
 def _media_type(members: Mapping[str, object], given: str | None) -> tuple[str, bool]:
     if given is not None:
         check_media_type(given, "")
-    if given in _SCHEMA1 or (given is None and is_schema1(members)):
-        return given or DOCKER_SCHEMA1, True
+    if given is None and is_schema1(members):
+        return DOCKER_SCHEMA1, True
+    if given is not None and canonical(given) in _SCHEMA1:
+        return given, True
     if is_schema1(members):
         raise InvalidManifest("schemaVersion", f"it is 1, the manifest came as {given!r}")
     own = members.get("mediaType")
     if own is not None:
         if not isinstance(own, str):
             raise InvalidManifest("mediaType", "it is not text")
-        if given is not None and given != own:
+        if given is not None and canonical(given) != canonical(own):
             raise InvalidManifest("mediaType", f"it is {own[:100]!r}, the manifest came as {given!r}")
         return check_media_type(own), True
     kind = given or type_by_form(members)
@@ -250,7 +266,7 @@ def _schema1(members: Mapping[str, object], kind: str) -> ManifestDocument:
     if _version(members) != 1:
         raise InvalidManifest("schemaVersion", "it is not 1")
     own = members.get("mediaType")
-    if own is not None and not (isinstance(own, str) and own in _SCHEMA1):
+    if own is not None and not (isinstance(own, str) and canonical(own) in _SCHEMA1):
         # Whoever goes by it reads other members than are judged here.
         raise InvalidManifest("mediaType", f"it is {str(own)[:100]!r}, which is not Docker schema 1")
     _check_names(members, "")
@@ -277,6 +293,8 @@ def _schema1(members: Mapping[str, object], kind: str) -> ManifestDocument:
 
 
 def _descriptors(value: object, member: str) -> tuple[Descriptor, ...]:
+    if value is None:  # absent, or null: Go reads an empty list, and writes null for one
+        return ()
     if not isinstance(value, list):
         raise InvalidManifest(member, "it is not a list")
     _check_count(value, member)
@@ -292,7 +310,7 @@ def _sorted(
     """
     blobs, manifests, others = [*config], list[Descriptor](), list[Descriptor]()
     for entry in entries:
-        kind = entry.media_type
+        kind = canonical(entry.media_type)
         if kind in _UNSTORED:
             continue
         if image or kind.startswith(_BLOBS):

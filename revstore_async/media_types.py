@@ -16,7 +16,7 @@ from .errors import (
     RecordDamaged,
 )
 from .layout import Layout, RevisionMediaType
-from .manifests import check_media_type
+from .manifests import canonical, check_media_type
 from .names import RepositoryName
 
 
@@ -76,9 +76,9 @@ class MediaTypeStore:
             return KeptType(media_type, stored=False)
         if kept is None:
             return None if apparent else KeptType(media_type, stored=False)
-        if kept != media_type:
+        if canonical(kept) != canonical(media_type):
             raise MediaTypeConflict(self._name, digest, kept, media_type)
-        return KeptType(media_type, stored=True)
+        return KeptType(kept, stored=True)
 
     async def keep(self, digest: Digest, media_type: str) -> None:
         """Keep a media type, unless another is kept. One request; two where one is there already.

@@ -18,7 +18,7 @@ from .driver import LIST_LIMIT, Driver, entries
 from .errors import Damaged, InvalidArgument, LinkDamaged, ManifestUnknown, ObjectTooLarge
 from .layout import Layout, ReferrerLink, TagCurrent
 from .links import LinkStore
-from .manifests import MANIFEST_LIMIT, OCTET_STREAM, Descriptor
+from .manifests import MANIFEST_LIMIT, OCTET_STREAM, Descriptor, canonical
 from .names import RepositoryName, Tag
 from .revisions import Revision, RevisionStore
 from .stored_manifests import StoredDocument, listed_manifests, read_stored
@@ -119,7 +119,7 @@ class ReferrerStore:
         """
         if limit < 1:
             raise InvalidArgument("limit", limit, "it is not at least 1")
-        wanted = _Wanted(Digest(subject), artifact_type)
+        wanted = _Wanted(Digest(subject), None if artifact_type is None else canonical(artifact_type))
         after = None if last is None else Digest(last)
         (linked, more), tagged = await gather(
             self._linked(wanted.subject, limit, after), self._tagged(wanted.subject)
@@ -210,7 +210,7 @@ class ReferrerStore:
     async def _tell(self, revision: Revision, wanted: "_Wanted") -> "_Told | Damaged | None":
         payload = revision.payload
         document = await in_thread_if_large(len(payload), read_stored, payload)
-        if document.subject != wanted.subject or wanted.artifact_type not in {None, document.artifact_type}:
+        if not wanted.covers(document):
             return None
         try:
             kept = None if document.declared else await self._revisions.media_type(revision.digest)
@@ -239,10 +239,16 @@ def written(members: Mapping[str, object]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """Which manifests are asked for."""
+    """The manifests that are asked for: by their subject, and by their artifact type in canonical form."""
 
     subject: Digest
     artifact_type: str | None
+
+    def covers(self, document: StoredDocument) -> bool:
+        """Say whether a manifest is among them."""
+        if document.subject != self.subject:
+            return False
+        return self.artifact_type in {None, canonical(document.artifact_type or "")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from .driver import Driver, entries
 from .errors import LinkDangling, ManifestTooLarge, ManifestUnknown, ObjectTooLarge
 from .layout import Layout, Place, ReferrerLink, RevisionLink, RevisionMediaType, SignatureLink
 from .links import Link, LinkStore, expect
-from .manifests import MANIFEST_LIMIT, check_media_type
+from .manifests import MANIFEST_LIMIT, canonical, check_media_type
 from .media_types import KeptType, MediaTypeStore
 from .names import RepositoryName
 from .signature_store import SignatureStore
@@ -237,7 +237,9 @@ class RevisionStore:
         stored, _, kept = await gather(
             self.write_content(digest, payload, signed),
             self.check_room(digest, payload, signed),
-            self.check_media_type(digest, given, apparent=given == kind.media_type),
+            self.check_media_type(
+                digest, given, apparent=given is not None and canonical(given) == kind.media_type
+            ),
         )
         await self.link(digest, stored, kept=kept)
         return digest

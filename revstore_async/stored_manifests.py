@@ -11,10 +11,11 @@ from .digest import Digest
 from .errors import InvalidDigest, InvalidManifest
 from .manifests import (
     DOCKER_SCHEMA1,
-    DOCKER_SCHEMA1_SIGNED,
     IMAGES,
+    canonical,
     check_media_type,
     is_schema1,
+    is_schema1_type,
     type_by_form,
 )
 
@@ -56,7 +57,7 @@ class StoredKind:
     @property
     def schema1(self) -> bool:
         """Whether it is Docker schema 1, which is served with its signatures."""
-        return self.media_type in {DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED}
+        return is_schema1_type(self.media_type)
 
 
 def read_stored(content: bytes) -> StoredDocument:
@@ -66,7 +67,7 @@ def read_stored(content: bytes) -> StoredDocument:
         return StoredDocument()
     media_type, declared = _media_type(members)
     artifact_type = _text(members, "artifactType")
-    if not artifact_type and media_type in IMAGES:
+    if not artifact_type and media_type is not None and canonical(media_type) in IMAGES:
         artifact_type = _text(_object(members, "config"), "mediaType")
     return StoredDocument(
         media_type=media_type,

@@ -4,7 +4,7 @@ Source: distribution, `docs/content/spec/auth/jwt.md` ("access") and `scope.md`.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from ..errors import InvalidName
 from ..names import RepositoryName
@@ -19,11 +19,16 @@ _REPOSITORY: Final = {
 
 
 def grants_of(claim: object) -> frozenset[Need]:
-    """Return what an `access` claim allows. Kinds of things and actions that are not ours allow nothing.
+    """Return what an `access` claim allows. An unknown or malformed entry or action allows nothing.
+
+    Args:
+        claim: A list of objects of `type`, `name` and `actions`; None, as Go writes an empty list, allows nothing.
 
     Raises:
-        ValueError: It is not a list of objects of `type`, `name` and `actions`.
+        ValueError: It is neither.
     """
+    if claim is None:
+        return frozenset()
     if not isinstance(claim, list):
         raise ValueError("it is not a list")  # noqa: TRY004 (what is judged is a text, not an argument)
     return frozenset(need for entry in claim for need in _needs(entry))
@@ -31,10 +36,10 @@ def grants_of(claim: object) -> frozenset[Need]:
 
 def _needs(entry: object) -> Iterator[Need]:
     match entry:
-        case {"type": str(kind), "name": str(name), "actions": list(actions)} if _texts(actions):
+        case {"type": str(kind), "name": str(name), "actions": list(actions)}:
             pass
         case _:
-            raise ValueError("an entry has no type, name and actions")
+            return
     if kind == "registry" and name == "catalog" and "*" in actions:
         yield Need(Action.CATALOG)
     if kind != "repository":
@@ -44,12 +49,8 @@ def _needs(entry: object) -> Iterator[Need]:
     except InvalidName:
         return  # no repository has this name, so nothing is granted
     for action in actions:
-        for each in _REPOSITORY.get(action, ()):
+        for each in _REPOSITORY.get(action, ()) if isinstance(action, str) else ():
             yield Need(each, repository)
-
-
-def _texts(actions: list[Any]) -> bool:
-    return all(isinstance(action, str) for action in actions)
 
 
 def grants_in(claims: Mapping[str, object]) -> frozenset[Need]:
@@ -58,4 +59,4 @@ def grants_in(claims: Mapping[str, object]) -> frozenset[Need]:
     Raises:
         ValueError: As `grants_of` does.
     """
-    return grants_of(claims["access"]) if "access" in claims else frozenset()
+    return grants_of(claims.get("access"))

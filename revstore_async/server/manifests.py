@@ -22,7 +22,7 @@ from ..errors import (
     TooManyTags,
 )
 from ..manifest_service import StoredManifest
-from ..manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, MANIFEST_LIMIT, Descriptor
+from ..manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, MANIFEST_LIMIT, Descriptor, canonical
 from ..names import Tag, tag_or_digest
 from ..tag_changes import ABSENT, Expected
 from ..threads import digest_of
@@ -156,7 +156,7 @@ def _likely_signed(call: Call) -> bool:
 
     It is served whatever is there all the same; most clients name what they know, and `*/*` besides.
     """
-    accepted = ",".join(call.request.headers.getlist("accept"))
+    accepted = canonical(",".join(call.request.headers.getlist("accept")))
     return DOCKER_SCHEMA1.removesuffix("json") in accepted or not (
         ".manifest." in accepted or ".index." in accepted
     )

@@ -185,17 +185,37 @@ async def test_a_subject_that_is_not_text_is_refused():
     assert "sub" in await reason_of(token(claims(sub=7)))
 
 
-@pytest.mark.parametrize(
-    "access",
-    [
-        {}, "pull", [None], ["repository:a:pull"], [{"type": "repository"}],
-        [{"type": "repository", "name": "a", "actions": "pull"}],
-        [{"type": "repository", "name": "a", "actions": [1]}],
-        [{"type": 1, "name": "a", "actions": []}],
-    ],
-)  # fmt: skip
-async def test_an_access_claim_of_another_form_is_refused(access: Any):
+@pytest.mark.parametrize("access", [{}, "pull", 1, True])
+async def test_an_access_claim_that_is_no_list_is_refused(access: Any):
     assert "access" in await reason_of(token(claims(access=access)))
+
+
+@pytest.mark.parametrize("access", [None, []])
+async def test_an_access_claim_of_nothing_grants_nothing(access: Any):
+    text = token(json.dumps(claims() | {"access": access}).encode())
+    assert (await who(text)).grants == frozenset()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        "repository:a:pull",
+        [],
+        {},
+        {"type": "repository"},
+        {"type": "repository", "name": "b"},
+        {"type": "repository", "name": "b", "actions": None},
+        {"type": "repository", "name": "b", "actions": "pull"},
+        {"type": "repository", "name": "b", "actions": [None, 1, {}, ["pull"]]},
+        {"type": 1, "name": "b", "actions": ["pull"]},
+        {"type": "repository", "name": None, "actions": ["pull"]},
+    ],
+)
+async def test_an_odd_entry_grants_nothing_and_spoils_no_other(odd: Any):
+    good = {"type": "repository", "name": "a", "actions": [None, "pull", 7]}
+    principal = await who(token(claims(access=[odd, good, odd])))
+    assert principal.grants == {Need(Action.PULL, RepositoryName("a"))}
 
 
 @pytest.mark.parametrize("content", [b"[]", b'"text"', b"{", b'{"iss":1,"iss":2}', b"\xff", b'{"a":NaN}'])
