@@ -35,7 +35,10 @@ def credentials_of(connection: HTTPConnection, scheme: str, challenge: str) -> s
         return None
     if len(values) > 1:
         raise Unauthenticated(challenge, "there are several Authorization headers")
-    found = _HEADER.fullmatch(values[0]) if len(values[0]) <= CREDENTIALS_LIMIT else None
+    if (length := len(values[0])) > CREDENTIALS_LIMIT:  # before anything of it is read
+        reason = f"the Authorization header has {length} characters, over the limit of {CREDENTIALS_LIMIT}"
+        raise Unauthenticated(challenge, reason)
+    found = _HEADER.fullmatch(values[0])
     if found is None:
         raise Unauthenticated(challenge, "the Authorization header is not valid")
     if found[1].lower() != scheme.lower():

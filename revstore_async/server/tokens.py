@@ -18,10 +18,17 @@ from jwcrypto.common import JWException
 from jwcrypto.jws import JWS
 from starlette.requests import HTTPConnection
 
-from ..errors import Base64NotCanonical, Forbidden, InvalidArgument, InvalidJSON, Unauthenticated
+from ..errors import (
+    Base64NotCanonical,
+    Forbidden,
+    InvalidArgument,
+    InvalidJSON,
+    TooManyValues,
+    Unauthenticated,
+)
 from ..names import RepositoryName
 from ..signatures.encoding import from_base64url
-from ..strictjson import JSONObject, loads_object
+from ..strictjson import VALUE_LIMIT, JSONObject, loads_object
 from .access import ANONYMOUS, AccessPolicy, Action, Authorize, Need, Principal, agrees
 from .challenges import quoted, scope_of
 from .credentials import Remembered, credentials_of
@@ -33,6 +40,9 @@ REMEMBERED: Final = 4096
 
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _DEPTH: Final = 16
+_HEADER_VALUES: Final = (
+    64  # of a header, which is read before its signature is verified; some have a chain in x5c
+)
 
 
 class _Refused(Exception):
@@ -154,7 +164,7 @@ class BearerTokens(AccessPolicy):
         parts = token.split(".")
         if len(parts) != 3:
             raise _Refused("it is not a signed JWT")
-        header = _json(parts[0], "header")
+        header = _json(parts[0], "header", max_values=_HEADER_VALUES)
         algorithm, kid = self._judge(header)
         if not keys.has(kid):
             keys = await self._keys.renewed()
@@ -211,9 +221,11 @@ def _bytes(part: str, name: str) -> bytes:
         raise _Refused(f"its {name} is not base64url") from None
 
 
-def _json(part: str, name: str) -> JSONObject:
+def _json(part: str, name: str, *, max_values: int = VALUE_LIMIT) -> JSONObject:
     try:
-        return loads_object(_bytes(part, name), max_depth=_DEPTH)
+        return loads_object(_bytes(part, name), max_depth=_DEPTH, max_values=max_values)
+    except TooManyValues as error:
+        raise _Refused(f"its {name} holds more than {error.limit} values") from None
     except InvalidJSON:
         raise _Refused(f"its {name} is not a JSON object") from None
 

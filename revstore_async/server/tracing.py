@@ -79,7 +79,11 @@ class Tracing:
 
 
 def _carrier(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    # OpenTelemetry splits a header at commas and the spaces around them, by a pattern that tries each space of a
+    # run anew. So a run of spaces becomes one.
+    return {
+        name.decode("latin-1"): " ".join(value.decode("latin-1").split()) for name, value in scope["headers"]
+    }
 
 
 class _TracedDriver(AroundDriver):

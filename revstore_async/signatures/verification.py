@@ -9,6 +9,7 @@ From a coroutine, call it in a thread.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from jwcrypto.jwk import JWK
 from jwcrypto.jws import JWS, InvalidJWSSignature
@@ -20,9 +21,16 @@ from ..errors import (
     PayloadsDiffer,
     SignatureMismatch,
     SignatureTooLarge,
+    TooManySignatures,
 )
 from .document import SignedDocument, Split, check_set, parse, serialise
 from .entry import SIGNATURE_BYTES, Signature
+
+VERIFIED_BYTES: Final = 256 << 20
+"""Bytes that are hashed at most to verify signatures at once: those of the payload, once for each signature.
+
+So 1,000 signatures of a payload of 256 KiB are verified at once, and 64 of one of 4 MiB.
+"""
 
 
 def verify(payload: bytes, signatures: Sequence[Signature]) -> None:
@@ -30,9 +38,9 @@ def verify(payload: bytes, signatures: Sequence[Signature]) -> None:
 
     Raises:
         InvalidJSON: The payload is not strict JSON, or not an object.
-        InvalidSignature: The first thing found wrong: with the payload, with the signatures as a set, with
-            the size of one (`SignatureTooLarge`), its cut (`FormatNotCut`), or `SignatureMismatch`, which names
-            the signature.
+        InvalidSignature: The first thing found wrong: with the payload, with the signatures as a set, with their
+            number for a payload of its size (`VERIFIED_BYTES`), with the size of one (`SignatureTooLarge`), its cut
+            (`FormatNotCut`), or `SignatureMismatch`, which names the signature.
     """
     for error in check(payload, signatures):
         raise error
@@ -50,6 +58,8 @@ def check(payload: bytes, signatures: Sequence[Signature]) -> list[InvalidSignat
     try:
         split = Split.of(payload)
         check_set(signatures)
+        if len(signatures) > (limit := max(1, VERIFIED_BYTES // len(payload))):
+            raise TooManySignatures(len(signatures), limit)
     except InvalidSignature as error:
         return [error]
     for index, signature in enumerate(signatures):

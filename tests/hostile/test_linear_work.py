@@ -10,7 +10,9 @@ from functools import partial
 
 import pytest
 from botocore.parsers import ResponseParserError
-from starlette.datastructures import Headers
+from opentelemetry import propagate
+from prometheus_client.exposition import choose_encoder
+from starlette.datastructures import Headers, QueryParams
 from starlette.requests import HTTPConnection
 
 from revstore_async import Digest, RepositoryName, Tag
@@ -28,6 +30,7 @@ from revstore_async.server.history import _TIME
 from revstore_async.server.htpasswd import Users
 from revstore_async.server.key_sets import KeySet
 from revstore_async.server.ranges import parse_chunk, parse_range
+from revstore_async.server.tracing import _carrier
 from revstore_async.signatures import PublicKey, Signature, parse, parse_signatures
 from revstore_async.signatures.document import Split
 from revstore_async.signatures.encoding import from_base64, from_base64url, to_base64url
@@ -249,6 +252,12 @@ TEXT_READERS: dict[str, Work] = {
     "a time of a signature": text(lambda each: _read_time(each, "time")),
     "base64url": text(lambda each: from_base64url(each, "x")),
     "base64": text(lambda each: from_base64(each, "x")),
+    "a query": text(QueryParams),
+    "Accept of metrics": text(choose_encoder),
+    "a caller's span": lambda content: propagate.extract(
+        _carrier({"headers": [(b"traceparent", b"00-%032d-%016d-01" % (1, 1)), (b"tracestate", content)]})
+    ),
+    "a caller's baggage": lambda content: propagate.extract(_carrier({"headers": [(b"baggage", content)]})),
     "a file of passwords": partial(Users.read, "passwords"),
 }
 
