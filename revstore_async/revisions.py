@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from anyio import to_thread
-
 from .blobs import BlobStore
 from .concurrency import gather, gather_map
 from .digest import Digest
@@ -230,7 +228,7 @@ class RevisionStore:
         if media_type is not None:
             check_media_type(media_type)
         signed = tuple(signatures)
-        await to_thread.run_sync(verify, payload, signed)
+        await _verify_all(payload, signed)
         digest = await digest_of(payload)
         kind = await self.kind(digest, payload)
         given = None if kind.declared else media_type
@@ -346,7 +344,7 @@ class RevisionStore:
         """
         added = tuple(signatures)
         revision = await self.get(digest, signatures=False)
-        await to_thread.run_sync(verify, revision.payload, added)
+        await _verify_all(revision.payload, added)
         signed, _ = await gather(
             self.write_content(digest, revision.payload, added),
             self.check_room(digest, revision.payload, added),
@@ -438,3 +436,8 @@ class RevisionStore:
         if not isinstance(payload, bytes):
             return None
         return await in_thread_if_large(len(payload), read_stored, payload)
+
+
+async def _verify_all(payload: bytes, signatures: Sequence[Signature]) -> None:
+    size = len(payload) + sum(len(signature.blob) for signature in signatures)
+    await in_thread_if_large(size, verify, payload, signatures)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from . import strictjson
 from .digest import Digest
 from .errors import InvalidDigest, InvalidManifest
 from .manifests import (
@@ -61,7 +62,10 @@ class StoredKind:
 
 
 def read_stored(content: bytes) -> StoredDocument:
-    """Read a stored manifest. What is not as it must be is left out; nothing is raised."""
+    """Read a stored manifest. What is not as it must be is left out; nothing is raised.
+
+    Of a document that nests deeper, or holds more values, than `strictjson` takes, nothing is told.
+    """
     members = _members(content)
     if members is None:
         return StoredDocument()
@@ -102,6 +106,7 @@ def listed_manifests(content: bytes) -> tuple[Digest, ...]:
 
 def _members(content: bytes) -> Mapping[str, object] | None:
     try:
+        strictjson.check_size(content)  # such memory is not spent on what only another program would store
         members = json.loads(content)
     except (ValueError, RecursionError):
         return None

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, Protocol, Self, TypeVar
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 
 from .digest import Digest, new_hasher
 
@@ -20,6 +21,14 @@ HASH_TOGETHER: Final = 1 << 19
 READ_INLINE: Final = 1 << 12
 """Bytes of a document up to which it is read and written here: below a millisecond, one signature included."""
 
+LARGE: Final = 1 << 16
+"""Bytes of a document from which on few are read at once: read, it takes up to some 30 times its size in memory."""
+
+LARGE_AT_ONCE: Final = 2
+"""Large documents that an event loop reads or writes at once. More are no faster: reading holds the interpreter."""
+
+_LARGE: Final = RunVar[CapacityLimiter]("revstore_async.threads")
+
 
 class Hasher(Protocol):
     """What computes a digest: hashlib's objects, and `ResumableDigest`."""
@@ -32,10 +41,23 @@ class Hasher(Protocol):
 
 
 async def in_thread_if_large(size: int, function: Callable[..., R], *args: object) -> R:
-    """Call a function that reads or writes a document of this many bytes; in a thread when it is large."""
+    """Call a function that reads or writes a document of this many bytes; in a thread when it is large.
+
+    Documents of more than `LARGE` bytes take turns, `LARGE_AT_ONCE` at once, and never hold smaller ones up. Those
+    that wait hold no thread.
+    """
     if size <= READ_INLINE:
         return function(*args)
-    return await to_thread.run_sync(function, *args)
+    return await to_thread.run_sync(function, *args, limiter=None if size <= LARGE else _turns())
+
+
+def _turns() -> CapacityLimiter:
+    try:
+        return _LARGE.get()
+    except LookupError:
+        turns = CapacityLimiter(LARGE_AT_ONCE)
+        _LARGE.set(turns)
+        return turns
 
 
 async def update(hasher: Hasher, data: bytes | bytearray | memoryview) -> None:

@@ -4,10 +4,10 @@ They may be of any manifest. One that does not carry its signatures itself, such
 byte for byte as it was pushed.
 """
 
-from anyio import to_thread
 from starlette.responses import Response
 
 from ..signatures import LIST_BYTES, parse_signatures, serialise_signatures
+from ..threads import in_thread_if_large
 from .call import Call
 from .events import SignaturesAdded
 
@@ -15,7 +15,8 @@ from .events import SignaturesAdded
 async def of_revision(call: Call) -> Response:
     """Answer with all signatures of a revision, in the order of a merged document."""
     signatures = await call.repository.revisions.signatures(call.digest)
-    content = await to_thread.run_sync(serialise_signatures, signatures)
+    size = sum(len(each.blob) for each in signatures)
+    content = await in_thread_if_large(size, serialise_signatures, signatures)
     return Response(content, headers=_headers(call), media_type="application/json")
 
 
@@ -23,7 +24,7 @@ async def add(call: Call) -> Response:
     """Add signatures to those of a stored revision, if each verifies."""
     digest = call.digest
     document = await call.body(LIST_BYTES)
-    signatures = await to_thread.run_sync(parse_signatures, document)
+    signatures = await in_thread_if_large(len(document), parse_signatures, document)
     await call.repository.revisions.add_signatures(digest, signatures)
     await call.tell(SignaturesAdded(call.repository.name, call.principal.name, digest, len(signatures)))
     return Response(
