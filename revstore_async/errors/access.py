@@ -1,9 +1,18 @@
 """Errors of a server's access policy: the refused caller, and the reason."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from .base import InvalidInput, RevstoreError
+
+_DOES: Final[Mapping[str, str]] = {
+    "enter": "use the registry",
+    "catalog": "list the repositories",
+    "pull": "pull from {repository}",
+    "push": "push to {repository}",
+    "delete": "delete from {repository}",
+}
 
 
 @dataclass(eq=False)
@@ -13,28 +22,41 @@ class Unauthenticated(RevstoreError):
     Attributes:
         challenge: What a client is told to answer to: the value of `WWW-Authenticate` (RFC 9110, 11.6.1).
         reason: Why what it brought does not count; empty where it brought nothing.
+        user: The user that it named, for the access log; empty where it named no user. No message repeats it.
     """
 
     challenge: str
     reason: str = ""
+    user: str = ""
     says: ClassVar[str] = "authentication is required"
 
     def __str__(self) -> str:
-        return f"{super().__str__()}: {self.reason}" if self.reason else super().__str__()
+        return f"{super().__str__()}: {self._shown('reason')}" if self.reason else super().__str__()
 
 
 @dataclass(eq=False)
 class Forbidden(RevstoreError):
-    """The caller is known, and may not do this.
+    """The policy forbids this to the caller; other credentials change nothing.
 
     Attributes:
-        action: What was asked for, such as `push`.
+        action: The action, such as `push`.
         repository: Where; empty for the registry as a whole.
+        caller: The caller's name; empty for anonymous.
+        reason: Why the caller may not; empty where the policy gives no reason.
     """
 
     action: str
     repository: str
-    says: ClassVar[str] = "{action!r} is not allowed in {repository!r}"
+    caller: str = ""
+    reason: str = ""
+    says: ClassVar[str] = "{caller} may not {action}"
+
+    def __str__(self) -> str:
+        where = self._shown("repository") or "any repository"
+        does = _DOES.get(str(self._shown("action")), "do that").format(repository=where)
+        who = str(self._shown("caller") or "anonymous")
+        text = self.says.format(caller=who if who.isprintable() else ascii(who), action=does)
+        return f"{text}: {self._shown('reason')}" if self.reason else text
 
 
 @dataclass(eq=False)

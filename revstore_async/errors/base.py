@@ -1,17 +1,62 @@
 """The root of the tree of errors, and its coarse branches."""
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
+from enum import Enum
+from pathlib import PurePath
 from typing import Any, ClassVar
 
 _SHOWN = 200  # characters of one fact in a message: a hostile name or document must not flood a log
+_SHOWN_PARTS = 20  # members of one fact that is a collection
+
+
+class _Said(str):
+    """Text that stands in a message as it is, even where the message asks for a representation."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def _shown(fact: object) -> object:
-    if isinstance(fact, str | bytes) and len(fact) > _SHOWN:
-        rest = len(fact) - _SHOWN
-        head = fact[:_SHOWN]
-        return f"{head!r}... ({rest} more)"
-    return fact
+    """Return a fact as messages show it: as text, never as Python represents an object.
+
+    A member of an enumeration is shown by its value, a `Digest` as plain text, and a class by its name.
+    """
+    match fact:
+        case Enum():
+            return _shown(fact.value)
+        case str():
+            return _cut(str.__str__(fact))  # plain, whatever its class
+        case bytes() | bytearray():
+            return _cut(bytes(fact))
+        case None | bool() | int() | float():
+            return fact
+        case PurePath():
+            return _cut(str(fact))
+        case type():
+            return _Said(fact.__name__)
+        case tuple() | list() | AbstractSet() | Mapping():
+            return _parts(fact)
+    own = type(fact).__str__ is not object.__str__
+    text = str(fact) if own else ""
+    return _Said(_cut(text) if text and not text.startswith("<") else f"of type {type(fact).__name__}")
+
+
+def _cut(fact: str | bytes) -> str | bytes:
+    if len(fact) <= _SHOWN:
+        return fact
+    head, rest = fact[:_SHOWN], len(fact) - _SHOWN
+    return _Said(f"{head!r}... ({rest} more)")
+
+
+def _parts(fact: tuple[Any, ...] | list[Any] | AbstractSet[Any] | Mapping[Any, Any]) -> _Said:
+    shown = [repr(_shown(part)) for part in list(fact)[:_SHOWN_PARTS]]
+    if (more := len(fact) - _SHOWN_PARTS) > 0:
+        shown.append(f"and {more} more")
+    return _Said(", ".join(shown))
 
 
 @dataclass(eq=False)
@@ -31,8 +76,12 @@ class RevstoreError(Exception):
     advice: ClassVar[str] = ""
 
     def __str__(self) -> str:
-        text = self.says.format_map({field.name: _shown(getattr(self, field.name)) for field in fields(self)})
+        text = self.says.format_map({field.name: self._shown(field.name) for field in fields(self)})
         return f"{text}; {self.advice}" if self.advice else text
+
+    def _shown(self, field: str) -> object:
+        """Return one of the facts as messages show it."""
+        return _shown(getattr(self, field))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own would rebuild from args, which keyword arguments never reach.

@@ -253,7 +253,8 @@ class TagChanged(Conflict):
     advice: ClassVar[str] = "look at the new value and decide anew"
 
     def __str__(self) -> str:
-        return f"{super().__str__()}: it is {self.actual or 'absent'}, not {self.expected or 'absent'}"
+        actual, expected = (self._shown(name) or "absent" for name in ("actual", "expected"))
+        return f"{super().__str__()}: it is {actual}, not {expected}"
 
 
 @dataclass(eq=False)
@@ -280,7 +281,9 @@ class TagImmutable(Conflict):
     says: ClassVar[str] = "tag {tag!r} of {repository!r} is immutable"
 
     def __str__(self) -> str:
-        return f"{super().__str__()} and stays at {self.digest}" if self.digest else super().__str__()
+        return (
+            f"{super().__str__()} and stays at {self._shown('digest')}" if self.digest else super().__str__()
+        )
 
 
 @dataclass(eq=False)

@@ -82,7 +82,7 @@ class PreconditionFailed(Conflict):
     says: ClassVar[str] = "the condition {condition} does not hold"
 
     def __str__(self) -> str:
-        return f"{super().__str__()}: it is {self.actual}" if self.actual else super().__str__()
+        return f"{super().__str__()}: it is {self._shown('actual')}" if self.actual else super().__str__()
 
 
 @dataclass(eq=False)

@@ -66,6 +66,9 @@ async def agrees(authorize: Authorize | None, principal: Principal, need: Need) 
     return authorize is None or need.action is Action.ENTER or await authorize(principal, need)
 
 
+BASIC: Final = 'Basic realm="registry", charset="UTF-8"'
+"""The challenge to bring a user and a password (RFC 7617)."""
+
 _WRITES: Final = frozenset({Action.PUSH, Action.DELETE})
 
 
@@ -88,14 +91,22 @@ class AccessPolicy(ABC):
         """Say whether the catalog names this repository to a caller who may have the catalog."""
         return await self.allows(principal, Need(Action.PULL, name))
 
-    def refusal(  # a policy with credentials tells who would be let in
-        self,
-        principal: Principal,  # noqa: ARG002
-        needs: Sequence[Need],
-    ) -> Forbidden | Unauthenticated:
-        """Return the error for a caller who may not do all of this."""
+    def challenge(self, needs: Sequence[Need]) -> str:  # noqa: ARG002 (one for tokens names them)
+        """Return the challenge for these needs: the value of `WWW-Authenticate` (RFC 9110, 11.6.1).
+
+        The default asks for a user and a password. A policy without credentials returns an empty text.
+        """
+        return BASIC
+
+    def refusal(self, principal: Principal, needs: Sequence[Need]) -> Forbidden | Unauthenticated:
+        """Return the error for a caller who may not do all of this.
+
+        The policy asks an anonymous caller for credentials: clients send theirs only after a challenge.
+        """
+        if principal == ANONYMOUS and (challenge := self.challenge(needs)):
+            return Unauthenticated(challenge)
         first = needs[0]
-        return Forbidden(first.action, first.repository or "")
+        return Forbidden(first.action, first.repository or "", principal.name)
 
     def rejection(
         self,
@@ -135,6 +146,10 @@ class Everybody(AccessPolicy):
         """Say yes, unless a rule says no."""
         return await agrees(self._authorize, principal, need)
 
+    def challenge(self, needs: Sequence[Need]) -> str:  # noqa: ARG002
+        """Return nothing: no credentials make a difference."""
+        return ""
+
 
 class ReadOnly(Everybody):
     """Everybody may read, nobody may write."""
@@ -142,3 +157,10 @@ class ReadOnly(Everybody):
     async def allows(self, principal: Principal, need: Need) -> bool:
         """Say yes to what changes nothing, unless a rule says no."""
         return need.action not in _WRITES and await super().allows(principal, need)
+
+    def refusal(self, principal: Principal, needs: Sequence[Need]) -> Forbidden | Unauthenticated:
+        """Return the error; of a write it says that the registry is read-only."""
+        refused = super().refusal(principal, needs)
+        if isinstance(refused, Forbidden) and needs[0].action in _WRITES:
+            refused.reason = "the registry is read-only"
+        return refused

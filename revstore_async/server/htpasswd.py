@@ -19,7 +19,7 @@ import bcrypt
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import HTTPConnection
 
-from ..errors import Forbidden, InvalidArgument, InvalidHtpasswd, Unauthenticated
+from ..errors import InvalidArgument, InvalidHtpasswd, Unauthenticated
 from .access import ANONYMOUS, AccessPolicy, Authorize, Need, Principal, agrees
 from .challenges import quoted
 from .credentials import Remembered, credentials_of, user_and_password
@@ -172,8 +172,6 @@ class Htpasswd(AccessPolicy):
         """Say yes to a user, unless a rule says no."""
         return principal != ANONYMOUS and await agrees(self._authorize, principal, need)
 
-    def refusal(self, principal: Principal, needs: Sequence[Need]) -> Forbidden | Unauthenticated:
-        """Return the error: who brought no password is asked for one."""
-        if principal == ANONYMOUS:
-            return Unauthenticated(self._challenge)
-        return super().refusal(principal, needs)
+    def challenge(self, needs: Sequence[Need]) -> str:  # noqa: ARG002
+        """Return the challenge to bring a user and a password."""
+        return self._challenge

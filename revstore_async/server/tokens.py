@@ -146,7 +146,7 @@ class BearerTokens(AccessPolicy):
         """Return the error: a client is told the scope of the token that would do."""
         if principal is not ANONYMOUS and principal.grants.issuperset(needs):
             return super().refusal(principal, needs)  # the rule said no, and no token will change that
-        challenge = self._challenge(needs)
+        challenge = self.challenge(needs)
         if principal is ANONYMOUS:
             return Unauthenticated(challenge)
         # Docker's clients look for a challenge at 401 only, though RFC 6750 would have 403.
@@ -154,9 +154,10 @@ class BearerTokens(AccessPolicy):
 
     def rejection(self, error: Unauthenticated, needs: Sequence[Need]) -> Unauthenticated:
         """Return the error with the scope of the token that would do: clients take it from any challenge."""
-        return replace(error, challenge=self._challenge(needs) + error.challenge.removeprefix(self._start))
+        return replace(error, challenge=self.challenge(needs) + error.challenge.removeprefix(self._start))
 
-    def _challenge(self, needs: Sequence[Need]) -> str:
+    def challenge(self, needs: Sequence[Need]) -> str:
+        """Return the challenge to bring a token of the scope that would do."""
         scope = scope_of(needs)
         return self._start + (f",scope={quoted('scope', scope)}" if scope else "")
 

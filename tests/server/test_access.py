@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from starlette.requests import HTTPConnection
 
 from revstore_async import Registry, RepositoryName
 from revstore_async.server import (
@@ -14,6 +15,7 @@ from revstore_async.server import (
     ReadOnly,
     RegistryApp,
 )
+from revstore_async.server.access import BASIC
 from tests.parts.serving import client_of
 
 DIGEST = "sha256:" + "0" * 64
@@ -98,7 +100,32 @@ async def test_each_handler_runs_only_after_the_policy_said_yes(in_memory: Regis
     async with client_of(RegistryApp(in_memory, access=Nobody())) as client:
         answers = [await client.get(path) for path in READS]
         answers += [await client.request(method, path) for method, path in WRITES]
-    assert {answer.status_code for answer in answers} == {403}
+    assert {answer.status_code for answer in answers} == {401}
+    assert {answer.headers["WWW-Authenticate"] for answer in answers} == {BASIC}
+
+
+class Members(AccessPolicy):
+    """A program's own policy, with the two methods that it must have: members may read."""
+
+    async def authenticate(self, connection: HTTPConnection) -> Principal:
+        name = connection.headers.get("x-member", "")
+        return Principal(name) if name else ANONYMOUS
+
+    async def allows(self, principal: Principal, need: Need) -> bool:
+        return principal != ANONYMOUS and need.action in {Action.ENTER, Action.PULL}
+
+
+async def test_a_programs_own_policy_asks_the_anonymous_for_credentials_and_forbids_the_others(
+    in_memory: Registry,
+):
+    member = {"X-Member": "alice"}
+    async with client_of(RegistryApp(in_memory, access=Members())) as client:
+        anonymous = await client.get("/v2/")
+        entered = await client.get("/v2/", headers=member)
+        refused = await client.post("/v2/a/blobs/uploads/", headers=member)
+    assert (anonymous.status_code, anonymous.headers["WWW-Authenticate"]) == (401, BASIC)
+    assert (entered.status_code, refused.status_code) == (200, 403)
+    assert "WWW-Authenticate" not in refused.headers
 
 
 async def test_an_error_of_a_programs_own_policy_tells_the_client_nothing(in_memory: Registry):
