@@ -20,12 +20,17 @@ Answer = TypeVar("Answer")
 CREDENTIALS_LIMIT: Final = 1 << 14
 """Characters of credentials at most; a token with hundreds of grants is smaller."""
 
+_NEITHER: Final = "Og=="  # base64 of the colon between no user and no password
+
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([A-Za-z0-9._~+/-]+=*)")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def credentials_of(connection: HTTPConnection, scheme: str, challenge: str) -> str | None:
     """Return the credentials of a request by this scheme; None where it brings no credentials at all.
+
+    Basic credentials with neither user nor password are no credentials, whatever the scheme: skopeo, podman and
+    buildah send them for anonymous.
 
     Raises:
         Unauthenticated: There are several, or they are of another scheme, or of another form.
@@ -41,6 +46,8 @@ def credentials_of(connection: HTTPConnection, scheme: str, challenge: str) -> s
     found = _HEADER.fullmatch(values[0])
     if found is None:
         raise Unauthenticated(challenge, "the Authorization header is not valid")
+    if found[1].lower() == "basic" and found[2] == _NEITHER:
+        return None
     if found[1].lower() != scheme.lower():
         raise Unauthenticated(challenge, f"credentials of the scheme {scheme} are expected")
     return found[2]

@@ -1,6 +1,7 @@
 """A file that is read again when it has changed."""
 
 import asyncio
+import codecs
 import logging
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ class WatchedFile(Generic[Content]):
 
     Args:
         path: The file. It is read at once.
-        read: Makes of its path and bytes what it says.
+        read: Makes of its path and bytes what it says. A byte order mark of UTF-8 is taken off before.
         interval: Seconds for which it is not looked at again.
         clock: Tells the time in seconds.
 
@@ -84,7 +85,9 @@ class WatchedFile(Generic[Content]):
     def _load(self) -> tuple[tuple[int, ...], Content]:
         # The version is taken first: a change while it is read is seen the next time.
         version = self._seen()
-        return version, self._read(str(self.path), self.path.read_bytes())
+        # Editors on Windows put a byte order mark before UTF-8. It is no part of the text.
+        content = self.path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        return version, self._read(str(self.path), content)
 
     def _seen(self) -> tuple[int, ...]:
         try:

@@ -82,6 +82,28 @@ async def test_a_user_comes_in_by_password(in_memory: Registry, tmp_path: Path, 
     assert answer.status_code == 200
 
 
+async def test_a_file_may_begin_with_a_byte_order_mark(in_memory: Registry, tmp_path: Path):
+    (tmp_path / "users").write_text(line("ann", "secret"), "utf-8-sig")
+    answer = await ask(in_memory, Htpasswd(tmp_path / "users"), auth=("ann", "secret"))
+    assert answer.status_code == 200
+
+
+async def test_neither_user_nor_password_is_anonymous(in_memory: Registry, users: Path, counted: Counted):
+    class PublicReads(Htpasswd):
+        async def allows(self, principal: Principal, need: Need) -> bool:
+            return need.action is Action.PULL or await super().allows(principal, need)
+
+    policy = PublicReads(users)
+    tags, empty = "/v2/library/hello/tags/list", {"Authorization": "Basic Og=="}
+    assert (await ask(in_memory, policy, tags, headers=empty)).status_code == 404
+    entrance = await ask(in_memory, policy, headers=empty)
+    assert (entrance.status_code, entrance.json()["errors"][0]["message"]) == (
+        401,
+        "authentication is required",
+    )
+    assert not counted.hashes
+
+
 async def test_a_password_is_utf8(in_memory: Registry, users: Path):
     credentials = base64.b64encode("bob:pässword".encode()).decode()
     answer = await ask(in_memory, Htpasswd(users), headers={"Authorization": f"Basic {credentials}"})
