@@ -1,9 +1,10 @@
 """Puts a server together as the command line says, and runs it."""
 
+import json
 import logging
 import sys
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from starlette.types import ASGIApp
 
@@ -24,6 +25,7 @@ from ..server import (
     ServerOptions,
 )
 from ..server.access_log import LOGGER
+from ..server.log_stream import output_that_never_waits
 from ..server.serve import CutOff, Place, run
 from .purging import purging
 from .serve import Serving, is_loopback
@@ -33,13 +35,18 @@ _LOG = logging.getLogger("revstore_async.server")
 
 
 def serve_until_told(serving: Serving, session: Session) -> None:
-    """Serve until a signal.
+    """Serve until a signal. What is printed and logged meanwhile waits for no reader.
 
     Raises:
         RevstoreError: The store can't be opened, or a file of users or keys can't be used.
         OSError: The address can't be listened at.
         KeyboardInterrupt: The signal was SIGINT.
     """
+    with output_that_never_waits(_gap, _gap_of_errors):
+        _serve_until_told(serving, session)
+
+
+def _serve_until_told(serving: Serving, session: Session) -> None:
     _log(serving.log_level)
     access = _access(serving)
     if not (serving.open_to_writes or serving.read_only or serving.tls_cert or is_loopback(serving.host)):
@@ -118,6 +125,16 @@ def _log(level: str) -> None:
     lines.setFormatter(logging.Formatter("%(message)s"))
     LOGGER.addHandler(lines)
     LOGGER.propagate = False
+
+
+def _gap(lines: int) -> str:
+    """Return the line of the access log that stands for those which its reader had no room for."""
+    return json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "dropped": lines}) + "\n"
+
+
+def _gap_of_errors(lines: int) -> str:
+    said = f"{lines} lines of the log were dropped, since its reader stood still"
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} WARNING revstore_async.server: {said}\n"
 
 
 def _welcome(session: Session, serving: Serving, url: str) -> None:
