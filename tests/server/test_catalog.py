@@ -88,7 +88,63 @@ async def test_a_page_ends_where_enough_was_looked_at(in_memory: Registry, monke
         assert (await all_pages(client, "/v2/_catalog?n=2", "repositories"))[0] == NAMES[:2]
 
 
-@pytest.mark.parametrize("query", ["n=-1", "n=a", "n=1&n=2", "last=A", "last=..%2F..", "last=a%0D%0Ab"])
+async def links(client: httpx.AsyncClient, url: str) -> list[str]:
+    """Follow the `Link` headers to the last page, and return what each of them says."""
+    said = []
+    answer = await client.get(url)
+    while "next" in answer.links:
+        said.append(answer.headers["link"])
+        assert len(said) < 100
+        answer = await client.get(answer.links["next"]["url"])
+    assert answer.status_code == 200, answer.text
+    return said
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5])
+@pytest.mark.parametrize("query", ["", "?n=1", "?n=2", "?last=library/hello", "?last=m"])
+async def test_no_cursor_names_a_repository_that_the_caller_may_not_know_of(
+    in_memory: Registry, monkeypatch: pytest.MonkeyPatch, limit: int, query: str
+):
+    """A page may end among repositories that are hidden, or show none at all."""
+    monkeypatch.setattr("revstore_async.server.catalog.LOOK_LIMIT", limit)
+    monkeypatch.setattr("revstore_async.server.catalog.SKIP_LIMIT", 10 * limit)
+    await fill(in_memory)
+    public = [name for name in NAMES if not name.startswith("private/")]
+    after = query.removeprefix("?last=") if "last" in query else ""
+    async with client_of(RegistryApp(in_memory, access=OnlyPublic())) as client:
+        told = "".join(await links(client, f"/v2/_catalog{query}"))
+        assert "private" not in told
+        pages = await all_pages(client, f"/v2/_catalog{query}", "repositories")
+        assert [name for page in pages for name in page] == [name for name in public if name > after]
+
+
+async def test_a_caller_who_sees_too_few_repositories_is_told_of_no_further_page(
+    in_memory: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("revstore_async.server.catalog.LOOK_LIMIT", 1)
+    monkeypatch.setattr("revstore_async.server.catalog.SKIP_LIMIT", 1)
+    await fill(in_memory)
+    async with client_of(RegistryApp(in_memory, access=OnlyPublic())) as client:
+        assert await all_pages(client, "/v2/_catalog?last=library/hello", "repositories") == [[], []]
+        assert "catalog" in caplog.text
+        refused = await client.get("/v2/_catalog?skip=2")
+        assert (refused.status_code, codes(refused)) == (400, ["UNSUPPORTED"])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "n=-1",
+        "n=a",
+        "n=1&n=2",
+        "last=A",
+        "last=..%2F..",
+        "last=a%0D%0Ab",
+        "skip=-1",
+        "skip=a",
+        "skip=1&skip=2",
+    ],
+)
 async def test_a_page_that_can_t_be_is_refused(lenient: httpx.AsyncClient, query: str):
     answer = await lenient.get(f"/v2/_catalog?{query}")
     assert answer.status_code == 400
