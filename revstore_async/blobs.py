@@ -1,25 +1,29 @@
 """The blob store: content under its digest, the same for all repositories, verified whenever it is read."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from .bodies import Body, Budget
 from .cache import Caches
 from .digest import Digest, new_hasher
-from .driver import Driver, Reader
+from .driver import Driver, FileInfo, Reader
 from .errors import (
     BlobDamaged,
     BlobUnknown,
+    Damaged,
     DigestMismatch,
     InvalidArgument,
+    InvalidOffset,
     KeyNotFound,
     LinkDangling,
     ObjectTooLarge,
+    RevstoreError,
     SizeMismatch,
 )
 from .layout import BlobData, Layout
 from .links import LinkStore
 from .manifests import OCTET_STREAM, Descriptor
+from .soundness import Soundness
 from .threads import StreamHasher, digest_of
 
 
@@ -30,8 +34,9 @@ class BlobReader(Reader):
     and so does one of a legacy tarsum, which can't be computed, and one that is not to be verified.
     """
 
-    def __init__(self, inner: Reader, digest: Digest, *, verify: bool) -> None:
+    def __init__(self, inner: Reader, digest: Digest, soundness: Soundness, *, verify: bool) -> None:
         self.info = inner.info
+        self._soundness = soundness
         self._inner = inner
         self._digest = digest
         self._hashing = StreamHasher(new_hasher(digest.algorithm)) if verify else None
@@ -51,7 +56,9 @@ class BlobReader(Reader):
         if self._left <= 0 or not piece:
             actual = Digest(f"{self._digest.algorithm}:{await self._hashing.hexdigest()}")
             if actual != self._digest:
+                self._soundness.found(self._digest, self.info, actual)
                 raise BlobDamaged(self._digest, actual)
+            self._soundness.read_well(self._digest, self.info.size)
         return piece
 
     async def stop(self) -> None:
@@ -72,6 +79,7 @@ class BlobStore:
     Attributes:
         caches: What is kept in memory of content that was read whole, and verified.
         memory: What content on its way in shares.
+        soundness: What is known of content without reading it.
     """
 
     def __init__(
@@ -79,6 +87,7 @@ class BlobStore:
     ) -> None:
         self.caches = caches or Caches.of(0)
         self.memory = memory or Budget()
+        self.soundness = Soundness(self.caches)
         self._driver = driver
         self._layout = layout
         self._links = LinkStore(driver)
@@ -106,16 +115,21 @@ class BlobStore:
             raise BlobUnknown(digest)
         return await self.verified(digest, content)
 
-    async def fetch(self, digest: Digest, *, limit: int | None = None) -> bytes | None:
+    async def fetch(self, digest: Digest, *, limit: int | None = None, fresh: bool = False) -> bytes | None:
         """Return what is stored for a blob, for `verified`; None where nothing is. One request.
 
         The two are apart for callers that ask for content and permission together. Content that is kept in memory
         is returned without a request, also where the store has lost it: the bytes of a digest are always the same.
 
+        Args:
+            digest: The blob's digest.
+            limit: Bytes that the caller is willing to hold; None for any.
+            fresh: Ask the store, whatever is kept in memory: for a caller who relies on what is stored.
+
         Raises:
             ObjectTooLarge: It holds more than `limit` bytes.
         """
-        content = self.kept(digest)
+        content = None if fresh else self.kept(digest)
         if content is not None:
             if limit is not None and len(content) > limit:
                 raise ObjectTooLarge(self.path(digest), len(content), limit)
@@ -144,7 +158,9 @@ class BlobStore:
             return content
         actual = await digest_of(content, digest.algorithm)
         if actual != digest:
+            await self._found(digest, content, actual)
             raise BlobDamaged(digest, actual)
+        self.soundness.read_well(digest, len(content))
         if keep:
             self.caches.content.keep(digest, content, len(content))
         return content
@@ -164,6 +180,8 @@ class BlobStore:
 
         Raises:
             BlobUnknown: It is not stored.
+            BlobDamaged: It is empty, and must not be.
+            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
             InvalidOffset: The offset is outside the content.
         """
         async with AsyncExitStack() as stack:
@@ -172,8 +190,15 @@ class BlobStore:
                 reader = await stack.enter_async_context(opening)
             except KeyNotFound as error:
                 raise BlobUnknown(digest) from error
+            except InvalidOffset as error:  # it is the caller's fault only where the content is sound
+                if damage := self.soundness.shown(digest, error.size):
+                    raise damage from error
+                raise
+            if damage := self.soundness.shown(digest, reader.info.size):
+                raise damage
             whole = offset == 0 and (length is None or length >= reader.info.size)
-            blob = BlobReader(reader, digest, verify=verify and whole and digest.tarsum is None)
+            verifies = verify and whole and digest.tarsum is None
+            blob = BlobReader(reader, digest, self.soundness, verify=verifies)
             stack.push_async_callback(blob.stop)
             yield blob
 
@@ -182,28 +207,49 @@ class BlobStore:
 
         Raises:
             BlobUnknown: It is not stored.
+            BlobDamaged: It is empty, and must not be.
+            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
         """
-        found = await self.present(digest)
+        found = await self.look(digest)
         if found is None:
             raise BlobUnknown(digest)
-        return found
+        if isinstance(found, Damaged):
+            raise found
+        return self.descriptor(digest, found.size)
 
     async def exists(self, digest: Digest) -> bool:
-        """Say whether a blob is stored. One request."""
+        """Say whether a blob is stored, as far as that is known without reading it. One request."""
         return await self.present(digest) is not None
 
-    async def present(self, digest: Digest) -> Descriptor | None:
-        """Say whether content is there to rely on: the one function for every such decision. One request.
+    async def look(self, digest: Digest) -> FileInfo | Damaged | None:
+        """Return what the store knows of content, or the damage that its size shows, for who reads it. One request.
 
-        A check before a push, a known layer, a mount, what a manifest refers to: all of them ask here, because
-        a collector at work will have a say in the answer (docs/decisions/0003). Whoever got a yes links the
-        content within `Policy.link_within`, or asks again.
+        Returns:
+            None where nothing is stored.
         """
         try:
             info = await self._driver.stat(self.path(digest))
         except KeyNotFound:
             return None
-        return self.descriptor(digest, info.size)
+        return self.soundness.shown(digest, info.size) or info
+
+    async def rely(self, digest: Digest) -> FileInfo | Damaged | None:
+        """Return what the store knows of content, or what forbids to rely on it. One request.
+
+        This is the one function for every decision that relies on content: a check before a push, a known layer, a
+        mount, what a manifest refers to. A collector at work will have a say in the answer (docs/decisions/0003).
+        A caller who relies on the content links it within `Policy.link_within`, or asks again.
+
+        Returns:
+            None where nothing is stored; the damage where its size shows it, or where an earlier read found it.
+        """
+        info = await self.look(digest)
+        return self.soundness.damage(digest, info) or info if isinstance(info, FileInfo) else info
+
+    async def present(self, digest: Digest) -> Descriptor | None:
+        """Return the descriptor of content that is there to rely on; otherwise None. One request; see `rely`."""
+        found = await self.rely(digest)
+        return self.descriptor(digest, found.size) if isinstance(found, FileInfo) else None
 
     # ---- writing
 
@@ -254,6 +300,7 @@ class BlobStore:
     async def store(self, digest: Digest, content: bytes) -> Descriptor:
         """Store small content whose digest the caller has computed. One request."""
         await self._driver.put(self.path(digest), content)
+        self.soundness.hashed(digest, len(content))
         return self.descriptor(digest, len(content))
 
     async def write(self, pieces: AsyncIterable[bytes], digest: Digest) -> Descriptor:
@@ -273,6 +320,7 @@ class BlobStore:
             if actual != digest:
                 raise DigestMismatch(digest, actual)
             info = await writer.commit()
+        self.soundness.hashed(digest, info.size)
         return self.descriptor(digest, info.size)
 
     async def compose(self, sources: Sequence[tuple[str, int]], digest: Digest) -> Descriptor:
@@ -319,9 +367,20 @@ class BlobStore:
             KeyNotFound: There is no link.
             LinkDamaged: Its content is not a digest.
             LinkDangling: The content is not stored.
+            BlobDamaged: It is empty, and must not be.
+            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
         """
         digest = await self.readlink(key)
-        found = await self.present(digest)
-        if found is None:
-            raise LinkDangling(key, digest)
-        return found
+        try:
+            return await self.stat(digest)
+        except BlobUnknown as error:
+            raise LinkDangling(key, digest) from error
+
+    # ---- inside
+
+    async def _found(self, digest: Digest, content: bytes, actual: Digest) -> None:
+        """Remember damage, if the store still holds it. One request, only where content is damaged."""
+        with suppress(RevstoreError):  # the damage itself is told by the caller
+            file = await self._driver.get(self.path(digest), limit=len(content))
+            if file.content == content:
+                self.soundness.found(digest, file.info, actual)

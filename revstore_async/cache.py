@@ -20,6 +20,9 @@ ENTRY_LIMIT: Final = 1 << 20
 FACTS_SIZE: Final = 8 << 20
 """Bytes of facts about content, which outlive the content in the cache: some 16,000 manifests."""
 
+SOUNDNESS_SIZE: Final = 4 << 20
+"""Bytes of what content must be, and what was found damaged: some 8,000 blobs."""
+
 GUESSES_SIZE: Final = 8 << 20
 """Bytes of the digests that tags pointed at: some 17,000 tags."""
 
@@ -78,6 +81,11 @@ class Cache:
             _, (_, given) = self._entries.popitem(last=False)
             self._used -= given
 
+    def forget(self, kind: type[object], name: str) -> None:
+        """Forget what of that type is kept under a name, if anything is."""
+        _, taken = self._entries.pop((kind, name), (None, 0))
+        self._used -= taken
+
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
@@ -93,19 +101,23 @@ class Caches:
         facts: Small facts about content that never change.
         guesses: The digests that tags pointed at when they were last asked for. A guess is never an answer: it
             tells which content to request together with the tag.
+        soundness: The knowledge of `revstore_async.soundness` about content. It is only ever a reason to upload
+            content anew.
     """
 
     content: Cache
     facts: Cache
     guesses: Cache
+    soundness: Cache
 
     @classmethod
     def of(cls, size: int) -> "Caches":
         """Return empty ones, the first of that many bytes."""
-        return cls(Cache(size), Cache(FACTS_SIZE), Cache(GUESSES_SIZE if size else 0))
+        return cls(Cache(size), Cache(FACTS_SIZE), Cache(GUESSES_SIZE if size else 0), Cache(SOUNDNESS_SIZE))
 
     def clear(self) -> None:
         """Forget everything."""
         self.content.clear()
         self.facts.clear()
         self.guesses.clear()
+        self.soundness.clear()

@@ -9,8 +9,17 @@ from itertools import islice
 from .blobs import BlobReader, BlobStore
 from .concurrency import alongside, gather, gather_map
 from .digest import Digest
-from .driver import Driver, entries
-from .errors import BlobUnknown, InvalidArgument, InvalidOffset, LinkDamaged, LinkDangling, Unsupported
+from .driver import Driver, FileInfo, entries
+from .errors import (
+    BlobSizeMismatch,
+    BlobUnknown,
+    Damaged,
+    InvalidArgument,
+    InvalidOffset,
+    LinkDamaged,
+    LinkDangling,
+    Unsupported,
+)
 from .layout import LayerLink, Layout
 from .links import Link, LinkStore, expect
 from .manifests import Descriptor
@@ -106,17 +115,20 @@ class LayerStore:
         is not judged here.
 
         Raises:
-            BlobUnknown: The source has no link to it, or the content is not stored.
+            BlobUnknown: The source has no link to it, or the content is not stored. Where it is stored and damaged,
+                as far as that is known without reading it, the damage is the error's cause.
             LinkDamaged: The source's link holds something else.
         """
         link, found = await gather(
-            self._links.find(self._layout.key(LayerLink(source, digest))), self._blobs.present(digest)
+            self._links.find(self._layout.key(LayerLink(source, digest))), self._blobs.rely(digest)
         )
         if link is None or found is None:
             raise BlobUnknown(digest, source)
         expect(link, digest)
+        if isinstance(found, Damaged) or self._doubted(digest, found):
+            raise BlobUnknown(digest, source) from _damage(found)
         await self.link_stored(digest)
-        return found
+        return self._blobs.descriptor(digest, found.size)
 
     async def delete(self, digest: Digest) -> None:
         """Delete the repository's link to a blob. Two round trips; content stays stored.
@@ -159,18 +171,23 @@ class LayerStore:
 
         Raises:
             BlobUnknown: The repository has no link to it.
+            LinkDamaged: Its link holds something else.
             LinkDangling: It has one, but the content is not stored.
+            BlobDamaged: The content is empty, and must not be.
+            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
         """
-        link, found = await gather(self._links.find(self._key(digest)), self._blobs.present(digest))
+        link, found = await gather(self._links.find(self._key(digest)), self._blobs.look(digest))
         link = self._judge(link, digest)
         if found is None:
             raise LinkDangling(link.key, digest)
-        return found
+        if isinstance(found, Damaged):
+            raise found
+        return self._blobs.descriptor(digest, found.size)
 
     async def exists(self, digest: Digest) -> bool:
-        """Say whether the repository has a blob, link and content. One round trip."""
-        link, found = await gather(self._links.find(self._key(digest)), self._blobs.present(digest))
-        return link is not None and found is not None
+        """Say whether the repository has a blob, link and content, neither known to be damaged. One round trip."""
+        link, found = await gather(self._sound(digest), self._blobs.rely(digest))
+        return isinstance(link, Link) and isinstance(found, FileInfo) and not self._doubted(digest, found)
 
     @asynccontextmanager
     async def open(
@@ -187,6 +204,8 @@ class LayerStore:
         Raises:
             BlobUnknown: The repository has no link to it.
             LinkDangling: It has one, but the content is not stored.
+            BlobDamaged: The content is empty, and must not be.
+            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
             InvalidOffset: The offset is outside the content.
         """
         key = self._key(digest)
@@ -196,7 +215,7 @@ class LayerStore:
                     reader = await stack.enter_async_context(
                         self._blobs.open(digest, offset=offset, length=length, verify=verify)
                     )
-                except (BlobUnknown, InvalidOffset) as error:
+                except (BlobUnknown, InvalidOffset, Damaged) as error:
                     self._judge(await link, digest)  # without a link, nothing is told of the content
                     if isinstance(error, BlobUnknown):
                         raise LinkDangling(key, digest) from error
@@ -226,31 +245,62 @@ class LayerStore:
         return await self._driver.url_for(self._blobs.path(digest), method=method, expires=expires)
 
     async def confirm(self, digest: Digest) -> Descriptor | None:
-        """Tell one who may push whether a blob is here to rely on; None where it is not. One round trip.
+        """Tell one who may push whether a blob is here to rely on; None where `rely_on` raises that it is not."""
+        try:
+            return await self.rely_on(digest)
+        except BlobUnknown:
+            return None
 
-        A damaged link is none to rely on: who hears so uploads the blob, and that writes the link again.
+    async def rely_on(self, digest: Digest, size: int | None = None) -> Descriptor:
+        """Return the descriptor of a blob that is here to rely on, for one who may push. One round trip.
+
+        To one who may push, a damaged blob is not there: its client uploads the blob, and that writes content and
+        link again. Damage is what the size of the content shows, what an earlier read of this process found, and a
+        link that holds something else.
 
         The link's time is a lease, within which a collector takes the blob for needed. A yes renews it when
         half is over, which is one more round trip, once in half a lease.
+
+        Args:
+            digest: The blob's digest.
+            size: Bytes that a manifest announces of it; None where nothing announces a size. Of content that has
+                another, calls without a size say from then on that it is not there, until it is written again.
+
+        Raises:
+            BlobUnknown: It is not here. Where it is here and damaged, the damage is the error's cause.
+            BlobSizeMismatch: Its size is not the announced one.
         """
-        link, found = await gather(self._sound(digest), self._blobs.present(digest))
-        if link is None or found is None:
-            return None
+        link, found = await gather(self._sound(digest), self._blobs.rely(digest))
+        if not isinstance(link, Link) or not isinstance(found, FileInfo):
+            raise BlobUnknown(digest, self._name) from _damage(link, found)
+        if size is None and self._doubted(digest, found):
+            raise BlobUnknown(digest, self._name)
+        if size not in {None, found.size}:
+            self._blobs.soundness.doubt(self._name, digest, found)
+            raise BlobSizeMismatch(digest, self._name, size or 0, found.size)
         if self._now() - link.modified > self._policy.lease / 2:
             await self._links.link(link.key, digest)
-        return found
+        return self._blobs.descriptor(digest, found.size)
 
-    async def _sound(self, digest: Digest) -> Link | None:
+    async def _sound(self, digest: Digest) -> Link | LinkDamaged | None:
         try:
             link = await self._links.find(self._key(digest))
             return None if link is None else expect(link, digest)
-        except LinkDamaged:
-            return None
+        except LinkDamaged as error:
+            return error
+
+    def _doubted(self, digest: Digest, found: FileInfo) -> bool:
+        return self._blobs.soundness.doubted(self._name, digest, found)
 
     def _judge(self, link: Link | None, digest: Digest) -> Link:
         if link is None:
             raise BlobUnknown(digest, self._name)
         return expect(link, digest)
+
+
+def _damage(*found: object) -> Damaged | None:
+    """Return the first damage among what was found, if any."""
+    return next((each for each in found if isinstance(each, Damaged)), None)
 
 
 async def find_layer(

@@ -15,9 +15,11 @@ from .concurrency import alongside, gather, gather_map
 from .digest import Digest
 from .driver import Driver
 from .errors import (
+    Damaged,
     DigestMismatch,
     InvalidArgument,
     ManifestUnknown,
+    ObjectTooLarge,
     RevstoreError,
     TagUnknown,
     Unavailable,
@@ -141,6 +143,29 @@ class ManifestService:
         """
         return await self._at(reference, self._head)
 
+    async def rely_on(self, reference: str) -> Descriptor | Manifest:
+        """Return what `head` would, of a manifest that is here to rely on, for one who may push. As `head`.
+
+        To one who may push, a damaged manifest is not there: its client pushes it, and that writes it again. What
+        is kept in memory counts for nothing here; a schema 1 manifest that is kept costs a request more.
+
+        Args:
+            reference: A tag, or a digest.
+
+        Raises:
+            InvalidTag: It is neither a tag nor a digest.
+            InvalidDigest: It is meant for a digest, but is none.
+            TagUnknown: There is no such tag; or it, or what it points at, is damaged, which is the error's cause.
+            ManifestUnknown: The repository has no such revision, or a damaged one, likewise.
+        """
+        try:
+            return await self._at(reference, partial(self._head, relying=True))
+        except (Damaged, ObjectTooLarge) as error:
+            target = tag_or_digest(reference)
+            if isinstance(target, Tag):
+                raise TagUnknown(self._name, target) from error
+            raise ManifestUnknown(self._name, target) from error
+
     async def _get(self, digest: Digest, *, signatures: bool = False, likely_signed: bool = True) -> Manifest:
         if signatures:
             revision = await self._revisions.get(digest)
@@ -152,11 +177,11 @@ class ManifestService:
             return Manifest(revision.payload, media_type, digest, revision.signatures)
         return await self._merged(revision, whole=signatures or kind.schema1)
 
-    async def _head(self, digest: Digest) -> Descriptor | Manifest:
-        kind = await self._revisions.stat(digest)
+    async def _head(self, digest: Digest, *, relying: bool = False) -> Descriptor | Manifest:
+        kind = await self._revisions.stat(digest, relying=relying)
         if kind is not None and not is_schema1_type(media_type := await self._media_type(digest, kind)):
             return Descriptor(media_type, digest, kind.size)
-        revision = await self._revisions.get(digest, signatures=False)
+        revision = await self._revisions.get(digest, signatures=False, fresh=relying)
         kind = await self._revisions.kind(digest, revision.payload)
         media_type = await self._media_type(digest, kind)
         if not is_schema1_type(media_type):
@@ -220,8 +245,8 @@ class ManifestService:
             DigestMismatch: It has another digest.
             VerificationFailed: All else that is wrong: `ManifestNameMismatch`, `ManifestTagMismatch`,
                 `SignatureMismatch` and its kin, `NotTrusted`, `BlobUnknown` and `ManifestUnknown` for what it
-                refers to, `Damaged` for a damaged link to a manifest. Content may have been written, which nothing
-                refers to; no link was.
+                refers to and what is not there, is damaged or has another size than it announces. Content may have
+                been written, which nothing refers to; no link was.
             MediaTypeConflict: It does not declare its type, and is stored as another than it came with.
             TagChanged: A tag is not as expected. It was not moved; the manifest may be stored by its digest.
             TagImmutable: The policy forbids to move a tag; as before.

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from .concurrency import gather, gather_map
-from .digest import Digest
-from .errors import BlobUnknown, Damaged, ManifestUnknown, RevstoreError
+from .errors import BlobUnknown, ManifestUnknown, RevstoreError
 from .layers import LayerStore
-from .manifests import ManifestDocument
+from .manifests import Descriptor, ManifestDocument, is_schema1_type
 from .names import RepositoryName
 from .revisions import RevisionStore
 
@@ -32,28 +31,32 @@ class References:
     async def missing(self, document: ManifestDocument) -> Sequence[RevstoreError]:
         """Return an error for each thing that a manifest refers to and the repository lacks. One round trip.
 
+        What is damaged, or has another size than the manifest announces, is lacking: the client pushes it anew.
         What was found is to be relied on within `Policy.link_within`. A subject need not be there.
         """
         blobs, manifests, others = await gather(
-            gather_map(self._missing_blob, [each.digest for each in document.blobs], limit=self._at_once),
-            gather_map(
-                self._missing_manifest, [each.digest for each in document.manifests], limit=self._at_once
-            ),
-            gather_map(self._missing_other, [each.digest for each in document.others], limit=self._at_once),
+            gather_map(self._missing_blob, document.blobs, limit=self._at_once),
+            gather_map(self._missing_manifest, document.manifests, limit=self._at_once),
+            gather_map(self._missing_other, document.others, limit=self._at_once),
         )
         return [error for error in (*blobs, *manifests, *others) if error is not None]
 
-    async def _missing_blob(self, digest: Digest) -> RevstoreError | None:
-        return None if await self._layers.confirm(digest) else BlobUnknown(digest, self._name)
-
-    async def _missing_manifest(self, digest: Digest) -> RevstoreError | None:
+    async def _missing_blob(self, blob: Descriptor) -> RevstoreError | None:
         try:
-            found = await self._revisions.exists(digest)
-        except Damaged as error:
+            await self._layers.rely_on(blob.digest, None if blob.size < 0 else blob.size)
+        except BlobUnknown as error:
             return error
-        return None if found else ManifestUnknown(self._name, digest)
+        return None
 
-    async def _missing_other(self, digest: Digest) -> RevstoreError | None:
-        """Look for what may be a blob or a manifest as both, in one round trip."""
-        blob, manifest = await gather(self._layers.confirm(digest), self._missing_manifest(digest))
-        return manifest if blob is None else None
+    async def _missing_other(self, entry: Descriptor) -> RevstoreError | None:
+        """Look for content that may be a blob or a manifest as both, in one round trip."""
+        blob, manifest = await gather(self._missing_blob(entry), self._missing_manifest(entry))
+        return manifest if blob is not None else None
+
+    async def _missing_manifest(self, manifest: Descriptor) -> RevstoreError | None:
+        signed = is_schema1_type(manifest.media_type)  # its size grows as hosts sign
+        try:
+            await self._revisions.rely_on(manifest.digest, None if signed else manifest.size)
+        except ManifestUnknown as error:
+            return error
+        return None

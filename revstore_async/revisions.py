@@ -12,7 +12,14 @@ from .blobs import BlobStore
 from .concurrency import gather, gather_map
 from .digest import Digest
 from .driver import Driver, entries
-from .errors import LinkDangling, ManifestTooLarge, ManifestUnknown, ObjectTooLarge
+from .errors import (
+    Damaged,
+    LinkDangling,
+    ManifestSizeMismatch,
+    ManifestTooLarge,
+    ManifestUnknown,
+    ObjectTooLarge,
+)
 from .layout import Layout, Place, ReferrerLink, RevisionLink, RevisionMediaType, SignatureLink
 from .links import Link, LinkStore, expect
 from .manifests import MANIFEST_LIMIT, canonical, check_media_type
@@ -80,11 +87,36 @@ class RevisionStore:
             expect(link, digest)
         return link is not None and found is not None
 
+    async def rely_on(self, digest: Digest, size: int | None = None) -> None:
+        """Check that a revision is here to rely on, for one who may push. One round trip, two requests.
+
+        To one who may push, a damaged revision is not there; see `LayerStore.rely_on`.
+
+        Args:
+            digest: The revision's digest.
+            size: Bytes that an index announces of it; None where nothing announces a size. The size of Docker
+                schema 1 can't be told so: it is served with its signatures.
+
+        Raises:
+            ManifestUnknown: It is not here. Where it is here and damaged, the damage is the error's cause.
+            ManifestSizeMismatch: Its size is not the announced one.
+        """
+        try:
+            link, found = await gather(self._links.find(self._key(digest)), self._blobs.rely(digest))
+            self._judge(link, digest)
+        except Damaged as error:
+            raise ManifestUnknown(self._name, digest) from error
+        if found is None or isinstance(found, Damaged):
+            raise ManifestUnknown(self._name, digest) from found
+        known = self._known(digest)
+        if size not in {None, found.size} and not (known and known.schema1):
+            raise ManifestSizeMismatch(self._name, digest, size or 0, found.size)
+
     async def linked(self, digest: Digest) -> bool:
         """Say whether the repository has a link to a revision, whatever the link holds. One request."""
         return await self._links.linked(self._key(digest))
 
-    async def get(self, digest: Digest, *, signatures: bool = True) -> Revision:
+    async def get(self, digest: Digest, *, signatures: bool = True, fresh: bool = False) -> Revision:
         """Return a revision with all its signatures.
 
         The link, the payload and the listing of the signatures are asked for together, then all signatures
@@ -94,6 +126,7 @@ class RevisionStore:
         Args:
             digest: The revision's digest.
             signatures: False to leave the signatures out, and the listing of them.
+            fresh: Read the payload from the store, whatever is kept in memory: for a caller who relies on it.
 
         Raises:
             ManifestUnknown: The repository has no such revision.
@@ -103,7 +136,7 @@ class RevisionStore:
             ObjectTooLarge: The payload is over the limit of manifests.
             RecordDamaged: What is linked as a signature is none.
         """
-        payload, signed = await self._read(digest, listed=signatures)
+        payload, signed = await self._read(digest, listed=signatures, fresh=fresh)
         return Revision(digest, payload, await self._signatures.read(signed))
 
     async def served(self, digest: Digest, *, likely_signed: bool = True) -> Revision:
@@ -145,10 +178,14 @@ class RevisionStore:
         known = self._known(digest)
         return known is not None and not known.schema1
 
-    async def stat(self, digest: Digest) -> StoredKind | None:
+    async def stat(self, digest: Digest, *, relying: bool = False) -> StoredKind | None:
         """Return what is known of a revision that was read before, if link and content are there still.
 
         One round trip, two requests; the content is stated, not read.
+
+        Args:
+            digest: The revision's digest.
+            relying: True for a caller who relies on what is stored, whatever is kept in memory.
 
         Returns:
             None for one that must be read to tell: it was not read before, the content has another size, or it
@@ -158,16 +195,21 @@ class RevisionStore:
             ManifestUnknown: The repository has no such revision.
             LinkDamaged: Its link holds something else.
             LinkDangling: The payload is linked but not stored.
+            Damaged: The payload is known to be damaged, and the caller relies on it.
         """
         kind = self._known(digest)
         if kind is None or kind.schema1:
             return None
         key = self._key(digest)
-        link, found = await gather(self._links.find(key), self._blobs.present(digest))
+        link, found = await gather(self._links.find(key), self._blobs.rely(digest))
         self._judge(link, digest)
         if found is None:
             raise LinkDangling(key, digest)
-        return kind if found.size == kind.size else None
+        if isinstance(found, Damaged):
+            if relying:
+                raise found
+            return None  # what is kept in memory is served all the same
+        return kind
 
     async def signatures(self, digest: Digest) -> tuple[Signature, ...]:
         """Return the signatures of a revision, in the order of a merged document. Two round trips, or one.
@@ -379,9 +421,9 @@ class RevisionStore:
 
     # ---- inside
 
-    async def _fetch(self, digest: Digest) -> bytes | ObjectTooLarge | None:
+    async def _fetch(self, digest: Digest, *, fresh: bool = False) -> bytes | ObjectTooLarge | None:
         try:
-            return await self._blobs.fetch(digest, limit=MANIFEST_LIMIT)
+            return await self._blobs.fetch(digest, limit=MANIFEST_LIMIT, fresh=fresh)
         except ObjectTooLarge as error:  # judged after the link: without one, nothing is told of the content
             return error
 
@@ -393,18 +435,20 @@ class RevisionStore:
             raise ManifestUnknown(self._name, digest)
         expect(link, digest)
 
-    async def _read(self, digest: Digest, *, listed: bool) -> tuple[bytes, Sequence[SignatureLink]]:
+    async def _read(
+        self, digest: Digest, *, listed: bool, fresh: bool = False
+    ) -> tuple[bytes, Sequence[SignatureLink]]:
         """Return a revision's payload, and the links of its signatures if they are to be listed. One round trip."""
         key = self._key(digest)
         signed: Sequence[SignatureLink] = ()
-        payload: bytes | ObjectTooLarge | None = self._blobs.kept(digest)
+        payload: bytes | ObjectTooLarge | None = None if fresh else self._blobs.kept(digest)
         # What is kept needs no task of its own, which would be most of what such a read costs.
         if payload is None and listed:
             link, payload, signed = await gather(
-                self._links.find(key), self._fetch(digest), self._signatures.linked(digest)
+                self._links.find(key), self._fetch(digest, fresh=fresh), self._signatures.linked(digest)
             )
         elif payload is None:
-            link, payload = await gather(self._links.find(key), self._fetch(digest))
+            link, payload = await gather(self._links.find(key), self._fetch(digest, fresh=fresh))
         elif listed:
             link, signed = await gather(self._links.find(key), self._signatures.linked(digest))
         else:

@@ -172,6 +172,40 @@ class ManifestUnknown(NotFound):
 
 
 @dataclass(eq=False)
+class BlobSizeMismatch(BlobUnknown):
+    """The content has another size than a manifest announces: it is damaged, or the manifest is wrong.
+
+    Attributes:
+        announced: Bytes by the manifest's descriptor.
+        stored: Bytes that the store holds.
+    """
+
+    announced: int = 0
+    stored: int = 0
+    says: ClassVar[str] = (
+        "blob {digest} has {stored} bytes in {repository!r}, the manifest announces {announced}"
+    )
+    advice: ClassVar[str] = "upload the blob again, or announce its size"
+
+
+@dataclass(eq=False)
+class ManifestSizeMismatch(ManifestUnknown):
+    """A manifest has another size than an index announces: it is damaged, or the index is wrong.
+
+    Attributes:
+        announced: Bytes by the index's descriptor.
+        stored: Bytes that the store holds.
+    """
+
+    announced: int
+    stored: int
+    says: ClassVar[str] = (
+        "manifest {digest} has {stored} bytes in {repository!r}, the index announces {announced}"
+    )
+    advice: ClassVar[str] = "push the manifest again, or announce its size"
+
+
+@dataclass(eq=False)
 class TagUnknown(NotFound):
     """The repository has no such tag, or had none at the time that was asked for."""
 
@@ -188,6 +222,21 @@ class BlobDamaged(Damaged):
     actual: str
     says: ClassVar[str] = "the stored content of blob {digest} has digest {actual}"
     advice: ClassVar[str] = "put the right content again"
+
+
+@dataclass(eq=False)
+class BlobSizeDamaged(BlobDamaged):
+    """Stored content whose size is not the one of the content that has the digest.
+
+    Attributes:
+        actual: Empty: the size tells enough, and the content was not read.
+        size: Bytes that the content has.
+        stored: Bytes that the store holds.
+    """
+
+    size: int
+    stored: int
+    says: ClassVar[str] = "the stored content of blob {digest} has {stored} bytes, not {size}"
 
 
 @dataclass(eq=False)

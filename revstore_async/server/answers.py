@@ -15,7 +15,7 @@ from typing import Final
 from starlette.responses import Response
 
 from .. import errors
-from ..errors import Damaged, RevstoreError, Throttled, VerificationFailed
+from ..errors import Damaged, NotFound, ObjectTooLarge, RevstoreError, Throttled, VerificationFailed
 from .options import ServerOptions
 
 _LOG = logging.getLogger("revstore_async.server")
@@ -130,10 +130,7 @@ def respond(error: RevstoreError, options: ServerOptions) -> Response:
     """
     answer = answer_of(error)
     if isinstance(error, VerificationFailed):
-        # Damage is no fault of the client's, and goes first: what else is said may follow from it.
-        found = sorted(error.errors, key=lambda each: not isinstance(each, Damaged))
-        if found and isinstance(found[0], Damaged):
-            answer = TABLE[RevstoreError]
+        found = error.errors
         entries = [_entry(each, answer_of(each, inside=True)) for each in found[:TOLD_LIMIT]]
         if (more := len(found) - TOLD_LIMIT) > 0:
             entries.append({"code": answer.code, "message": f"and {more} more"})
@@ -148,6 +145,16 @@ def unexpected(error: Exception) -> Response:
     return refuse(500, [{"code": "UNKNOWN", "message": f"an internal error, logged as {reference}"}])
 
 
+def log_damage(error: RevstoreError) -> None:
+    """Log the damage for which something is taken to be absent, for the operator; nothing of another error.
+
+    To one who may push, what is damaged is not there: the client is told no more than that.
+    """
+    damage = error if isinstance(error, Damaged) else error.__cause__
+    if isinstance(damage, Damaged | ObjectTooLarge):
+        _LOG.error("damage, taken for absent until it is pushed again: %s: %s", type(damage).__name__, damage)
+
+
 def refuse(
     status: int, entries: list[dict[str, object]], headers: Mapping[str, str] | None = None
 ) -> Response:
@@ -158,6 +165,8 @@ def refuse(
 
 def _entry(error: RevstoreError, answer: Answer) -> dict[str, object]:
     if answer.told:
+        if isinstance(error, NotFound):
+            log_damage(error)
         return {"code": answer.code, "message": str(error)}
     reference = _log(error)
     said = _UNTOLD.get(answer.status, "an internal error")

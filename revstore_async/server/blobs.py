@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from ..digest import Digest
 from ..driver import Reader
-from ..errors import BlobUnknown, InvalidOffset, InvalidRange
+from ..errors import InvalidOffset, InvalidRange
 from ..manifests import OCTET_STREAM, Descriptor
 from .access import Action
 from .call import Call
@@ -50,10 +50,7 @@ async def _stat(call: Call) -> Descriptor:
     name, digest = call.repository.name, call.digest
     if not await call.may(Action.PUSH, name):
         return await call.repository.blobs.stat(digest)
-    found = await call.repository.blobs.confirm(digest)
-    if found is None:
-        raise BlobUnknown(digest, name)
-    return found
+    return await call.repository.blobs.rely_on(digest)
 
 
 async def _delegated(call: Call) -> Response | None:
@@ -62,7 +59,7 @@ async def _delegated(call: Call) -> Response | None:
         return None
     if not rule.applies(method, client.host if client else None):
         return None
-    found = await call.repository.blobs.stat(call.digest)
+    found = await (_stat(call) if method == "HEAD" else call.repository.blobs.stat(call.digest))
     if found.size < rule.minimum_size:
         return None
     path = call.registry.blobs.path(call.digest)

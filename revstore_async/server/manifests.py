@@ -14,6 +14,7 @@ from ..digest import Digest
 from ..errors import (
     InvalidDigest,
     InvalidQuery,
+    ManifestUnknown,
     PreconditionFailed,
     TagChanged,
     TagContended,
@@ -26,6 +27,7 @@ from ..manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, MANIFEST_LIMIT, D
 from ..names import Tag, tag_or_digest
 from ..tag_changes import ABSENT, Expected
 from ..threads import digest_of
+from . import answers
 from .access import Action
 from .call import Call
 from .conditions import Conditions
@@ -95,7 +97,7 @@ async def put(call: Call) -> Response:
         )
     else:
         if conditions:
-            conditions.check(target if await manifests.exists(target) else None)
+            conditions.check(target if await _relied_on(call, target) else None)
         stored = await manifests.put(document, tags=tags, media_type=media_type, digest=target)
     about = (call.repository.name, call.principal.name)
     await call.tell(ManifestPushed(*about, stored.digest, stored.media_type, stored.tags))
@@ -119,7 +121,9 @@ async def delete(call: Call) -> Response:
         )
         await call.tell(TagDeleted(*about, target))
     else:
-        if conditions and await manifests.exists(target):  # of what is not there, the deletion says so
+        if conditions and await call.repository.revisions.linked(
+            target
+        ):  # of what is not there, the deletion says so
             conditions.check(target)
         await manifests.delete(target)
         await call.tell(ManifestDeleted(*about, target))
@@ -138,7 +142,8 @@ async def _find(call: Call, reference: str) -> tuple[Descriptor, str, bytes]:
     """
     manifests = call.repository.manifests
     if call.request.method == "HEAD":
-        looked_at = await manifests.head(reference)
+        relies = await call.may(Action.PUSH, call.repository.name)
+        looked_at = await (manifests.rely_on(reference) if relies else manifests.head(reference))
         if isinstance(looked_at, Descriptor):
             return looked_at, looked_at.digest, b""
         manifest = looked_at
@@ -163,6 +168,15 @@ def _likely_signed(call: Call) -> bool:
 
 
 # ---- writing
+
+
+async def _relied_on(call: Call, digest: Digest) -> bool:
+    try:
+        await call.repository.revisions.rely_on(digest)
+    except ManifestUnknown as error:
+        answers.log_damage(error)
+        return False
+    return True
 
 
 def _conditions(call: Call) -> Conditions:

@@ -173,7 +173,8 @@ async def _mount(call: Call, digest: Digest, named: str | None) -> Response | No
         return None
     try:
         await call.repository.blobs.mount(digest, source)
-    except (BlobUnknown, LinkDamaged):
+    except (BlobUnknown, LinkDamaged) as error:
+        answers.log_damage(error)
         return None
     name = call.repository.name
     await call.tell(BlobMounted(name, call.principal.name, digest, source))

@@ -101,11 +101,21 @@ ROWS = [
     Row("HEAD of an OCI manifest with signatures", lambda r: r.manifests.stat(Digest.of(SIGNED)), 1, 2),
     # the payload tells that it is schema 1; then the signatures, as they are listed
     Row("HEAD of a manifest, 64 signatures", lambda r: r.manifests.stat(Digest.of(PAYLOAD)), 3, 4 + 64),
+    Row("HEAD of a manifest by digest, to push", lambda r: r.manifests.rely_on(Digest.of(IMAGE)), 1, 2),
+    Row("HEAD of a manifest by tag, to push", lambda r: r.manifests.rely_on("image"), 2, 3),
+    # the payload is read anew, whatever is kept in memory: it is what a push relies on
+    Row(
+        "HEAD of a manifest, 64 signatures, to push",
+        lambda r: r.manifests.rely_on(Digest.of(PAYLOAD)),
+        3,
+        4 + 64,
+    ),
     Row("manifest that does not tell its type", lambda r: r.manifests.get(Digest.of(SILENT)), 2, 4),
     Row("signatures of a revision", lambda r: r.revisions.signatures(Digest.of(PAYLOAD)), 2, 2 + 64),
     Row("is there a manifest, by digest", lambda r: r.manifests.exists(Digest.of(IMAGE)), 1, 2),
     Row("is there a manifest, by tag", lambda r: r.manifests.exists("image"), 2, 3),
     Row("HEAD of a layer", lambda r: r.blobs.stat(Digest.of(LAYER)), 1, 2),
+    Row("HEAD of a layer, to push", lambda r: r.blobs.rely_on(Digest.of(LAYER)), 1, 2),
     Row("GET of a layer, to the first byte", read_first_byte, 1, 2),
     Row("GET of a layer, small", lambda r: r.blobs.get(Digest.of(LAYER)), 1, 2),
     Row("put of a layer", lambda r: r.blobs.put(LAYER), 2, 2),

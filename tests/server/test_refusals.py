@@ -102,17 +102,21 @@ async def test_a_lost_layer_makes_a_client_upload_it_again(in_memory: Registry, 
         assert (await client.head(at(f"blobs/{layer}"))).status_code == 404
 
 
-async def test_a_damaged_manifest_that_an_index_needs_is_the_registry_s_fault(
-    in_memory: Registry, hello: Repository
+async def test_a_damaged_manifest_that_an_index_needs_makes_a_client_push_it_again(
+    in_memory: Registry, hello: Repository, caplog: pytest.LogCaptureFixture
 ) -> None:
     document = await image_in(hello)
     digest = (await hello.manifests.put(document)).digest
     await in_memory.driver.put(in_memory.layout.key(RevisionLink(hello.name, digest)), b"garbage")
     async with client_of(RegistryApp(in_memory)) as client:
         refused = await push(client, "v1", index(image(b"absent"), document))
-        assert refused.status_code == 500
-        assert codes(refused) == ["UNKNOWN", "MANIFEST_BLOB_UNKNOWN"]
+        assert refused.status_code == 400
+        assert codes(refused) == ["MANIFEST_BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"]
         assert "docker/registry" not in refused.text
+        assert "LinkDamaged" in caplog.text  # the operator is told what the client is not
+        assert (await client.head(at(f"manifests/{digest}"))).status_code == 404
+        await pushed(client, str(digest), document)
+        await pushed(client, "v1", index(document))
 
 
 # ---- what would be too much to tell, or to do
