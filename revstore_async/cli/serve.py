@@ -48,6 +48,9 @@ class Serving:
         delegate_expires: How long the URLs are good that they get; None for the server's own time.
         blob_limit: Bytes of a blob at most; None for any number.
         body_timeout: Seconds that a client may leave a body standing still.
+        head_timeout: Seconds that a client may take for a request's head.
+        idle_timeout: Seconds that a connection stays open without a request.
+        connections: Connections at once; None for as many as the process's handles allow.
         purge_after: How long nobody went on with the uploads that are purged; 0 to purge none, None where nothing
             is said.
         limit: Requests under way at once.
@@ -77,6 +80,9 @@ class Serving:
     delegate_expires: timedelta | None
     blob_limit: int | None
     body_timeout: int
+    head_timeout: int
+    idle_timeout: int
+    connections: int | None
     purge_after: timedelta | None
     limit: int
     grace: float
@@ -194,6 +200,27 @@ def default_store() -> str:
     default=60,
     show_default=True,
     help="How long a client may leave a body standing still.",
+)
+@click.option(
+    "--head-timeout",
+    metavar="SECONDS",
+    type=click.IntRange(1, 3600),
+    default=10,
+    show_default=True,
+    help="How long a client may take for a request's head, and for a handshake of TLS.",
+)
+@click.option(
+    "--idle-timeout",
+    metavar="SECONDS",
+    type=click.IntRange(1, 86_400),
+    default=75,
+    show_default=True,
+    help="How long a connection stays open without a request.",
+)
+@click.option(
+    "--connections",
+    type=click.IntRange(1),
+    help="Connections at once. Default: as many as the process's handles allow, up to 4096.",
 )
 @click.option(
     "--purge-after",

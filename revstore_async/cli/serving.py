@@ -82,9 +82,12 @@ def _serve_until_told(serving: Serving, session: Session) -> None:
         proxies=serving.trusted_proxy,
         grace=timedelta(seconds=serving.grace),
         patience=options.body_timeout,
+        head_timeout=timedelta(seconds=serving.head_timeout),
+        idle_timeout=timedelta(seconds=serving.idle_timeout),
+        connections=serving.connections,
     )
     opened = purging(registry, serving.purges_after)
-    run(app, opened, in_flight, place, lambda url: _welcome(session, serving, url))
+    run(app, opened, in_flight, place, lambda url: _welcome(session, serving, url), access.reload)
 
 
 def _access(serving: Serving) -> AccessPolicy:

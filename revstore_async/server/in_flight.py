@@ -51,6 +51,11 @@ class InFlight:
         self._count = 0
 
     @property
+    def limit(self) -> int:
+        """Requests under way at once, at most."""
+        return self._limit
+
+    @property
     def count(self) -> int:
         """Requests under way."""
         return self._count

@@ -5,9 +5,8 @@ import gc
 import logging
 import signal
 import socket
-import ssl
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import AnswerTimeout, InvalidArgument, MissingExtra
+from ..errors import AnswerTimeout, MissingExtra
 from . import answers
 from .in_flight import InFlight
 
@@ -25,6 +24,10 @@ try:
     import uvicorn
 except ImportError as error:
     raise MissingExtra("to serve", "server") from error
+
+from .connections import Connections, Limits, Seldom, raise_handle_limit, room_for_connections
+from .http_protocol import BoundedProtocol
+from .tls import Certificate, TlsServer
 
 _LOG = logging.getLogger("revstore_async.server")
 
@@ -51,6 +54,9 @@ class Place:
         proxies: Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
         grace: How long requests under way may take to end after a signal, before they are cancelled.
         patience: How long clients are waited for, as `ServerOptions.body_timeout` says.
+        head_timeout: How long a client may take for a request's head, and for the handshake of TLS.
+        idle_timeout: How long a connection stays open without a request.
+        connections: How many there are at once; None for as many as the process's handles allow, up to 4096.
     """
 
     host: str = "127.0.0.1"
@@ -60,6 +66,9 @@ class Place:
     proxies: Sequence[str] = ()
     grace: timedelta = timedelta(seconds=30)
     patience: timedelta = timedelta(minutes=1)
+    head_timeout: timedelta = timedelta(seconds=10)
+    idle_timeout: timedelta = timedelta(seconds=75)
+    connections: int | None = None
 
 
 def run(
@@ -68,8 +77,11 @@ def run(
     in_flight: InFlight,
     place: Place,
     listening: Callable[[str], None],
+    reload: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT: then let requests end, cancel those that take too long, and close.
+
+    At SIGHUP the certificate is read anew, for the connections to come, and `reload` is called.
 
     Args:
         app: What is served.
@@ -77,6 +89,7 @@ def run(
         in_flight: Knows the requests under way; a part of the application.
         place: Where.
         listening: Is called with the URL when clients are answered.
+        reload: Reads anew what the application has read from files.
 
     Raises:
         KeyboardInterrupt: The signal was SIGINT.
@@ -84,17 +97,20 @@ def run(
         InvalidArgument: The files of TLS hold no certificate with its key.
         RevstoreError: The resource can't be opened.
     """
-    config = _config(GivenUp(app), place)
-    try:
-        config.load()
-    except ssl.SSLError as error:
-        raise InvalidArgument("certificate", str(place.certificate), f"with its key: {error}") from error
+    certificate = Certificate(place.certificate, place.key) if place.certificate else None
+    handles = raise_handle_limit()
+    connections = Connections(place.connections or room_for_connections(handles, in_flight.limit))
+    limits = Limits(
+        head_timeout=place.head_timeout, idle_timeout=place.idle_timeout, rest_timeout=place.patience
+    )
+    config = _config(GivenUp(app), place, bounded(connections, limits))
+    config.load()
     with _listen(place) as listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         host, port = listener.getsockname()[:2]
-        scheme = "https" if place.certificate else "http"
-        server = _Server(
-            config, lambda: listening(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
-        )
+        scheme = "https" if certificate else "http"
+        url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        secured = (certificate, connections, limits) if certificate else None
+        server = _Server(config, secured, lambda: listening(url), reload)
         with server.told_by_signals():
             runner.run(_serve(server, listener, resource, in_flight))
     if server.interrupted:
@@ -127,9 +143,10 @@ async def _serve(
         await in_flight.drained()  # what was cancelled cleans up, which uvicorn does not wait for
 
 
-def _config(app: ASGIApp, place: Place) -> uvicorn.Config:
+def _config(app: ASGIApp, place: Place, protocol: type[asyncio.Protocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=protocol,
         lifespan="off",  # what is to be opened and closed is the resource
         ws="none",
         log_config=None,
@@ -137,10 +154,28 @@ def _config(app: ASGIApp, place: Place) -> uvicorn.Config:
         server_header=False,
         proxy_headers=bool(place.proxies),
         forwarded_allow_ips=list(place.proxies),
-        ssl_certfile=place.certificate,
-        ssl_keyfile=place.key,
+        timeout_keep_alive=max(1, round(place.idle_timeout.total_seconds())),
         timeout_graceful_shutdown=max(1, round(place.grace.total_seconds())),
     )
+
+
+def bounded(connections: Connections, limits: Limits | None = None) -> type[asyncio.Protocol]:
+    """Return the protocol for `uvicorn.Config(http=...)` whose connections have bounds.
+
+    Args:
+        connections: All of the server's.
+        limits: The bounds.
+    """
+    refused = Seldom("a client was refused before its request was read: %d, %s: %s")
+    chosen = limits or Limits()
+
+    class Bounded(BoundedProtocol):
+        """A connection of this server's."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 (they are uvicorn's)
+            super().__init__(*arguments, **options, connections=connections, limits=chosen, refused=refused)
+
+    return Bounded
 
 
 def _listen(place: Place) -> socket.socket:
@@ -230,16 +265,56 @@ class CutOff:
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it listens, and does not raise a signal anew after it has obeyed it."""
+    """A server that says when it listens, obeys SIGHUP, and does not raise a signal anew after it has obeyed it."""
 
-    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        secured: tuple[Certificate, Connections, Limits] | None,
+        listening: Callable[[], None],
+        reload: Callable[[], Awaitable[None]] | None,
+    ) -> None:
         super().__init__(config)
         self.interrupted = False
+        self._secured = secured
         self._listening = listening
+        self._reload = reload
+        self._told_to_reload = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        if self._secured is None:
+            await super().startup(sockets)
+        else:
+            await self.lifespan.startup()
+            servers: list[Any] = [
+                TlsServer(listener, *self._secured, self._protocol) for listener in sockets or []
+            ]
+            self.servers = servers
+            self.started = True
         self._listening()
+
+    def _protocol(self) -> BoundedProtocol:
+        made: Any = self.config.http_protocol_class
+        protocol: BoundedProtocol = made(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._told_to_reload:
+            self._told_to_reload = False
+            await self._read_anew()
+        return await super().on_tick(counter)
+
+    async def _read_anew(self) -> None:
+        try:
+            if self._secured is not None:
+                await self._secured[0].reload()
+            if self._reload is not None:
+                await self._reload()
+        except Exception:  # noqa: BLE001 (a server goes on as it was)
+            _LOG.exception("not everything was read anew at SIGHUP")
+        _LOG.info("SIGHUP: certificate, users and keys were looked at anew; options take a restart")
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -247,15 +322,21 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def told_by_signals(self) -> Iterator[None]:
-        """End by SIGTERM and SIGINT; a second SIGINT does not wait for requests."""
+        """End by SIGTERM and SIGINT; a second SIGINT does not wait for requests. Read files anew by SIGHUP."""
 
         def told(number: int, frame: FrameType | None) -> None:
             self.interrupted = number == signal.SIGINT
             self.handle_exit(number, frame)
 
-        before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
+        def told_to_reload(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a handler's)
+            self._told_to_reload = True
+
+        handlers = {signal.SIGINT: told, signal.SIGTERM: told}
+        if hasattr(signal, "SIGHUP"):  # not on Windows
+            handlers[signal.SIGHUP] = told_to_reload
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            for number, former in before.items():
+                signal.signal(number, former)

@@ -6,21 +6,16 @@ import shlex
 import socket
 import ssl
 import subprocess
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import bcrypt
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from jwcrypto.jwk import JWK
 
 from revstore_async.cli.serve import default_store, is_loopback
+from tests.parts.certificates import certificate
 from tests.parts.programs import program
 from tests.parts.serve_command import (
     HELLO,
@@ -203,29 +198,6 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path):
 
 
 # ---- TLS, metrics
-
-
-def certificate(folder: Path) -> Path:
-    """Make a certificate for 127.0.0.1, in one file with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry")]), datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "tls.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
-    return path
 
 
 def test_it_serves_by_tls(tmp_path: Path):
