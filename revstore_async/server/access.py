@@ -116,6 +116,9 @@ class AccessPolicy(ABC):
         """Return what a caller whose credentials do not count is told, who wanted to do all of this."""
         return error
 
+    async def reload(self) -> None:  # noqa: B027 (a policy without files has nothing to read)
+        """Read the policy's files anew, such as at SIGHUP. What can't be used leaves in force what was before."""
+
     async def check(self, principal: Principal, needs: Sequence[Need]) -> None:
         """Let pass a caller who may do all of this.
 

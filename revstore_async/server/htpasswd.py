@@ -163,6 +163,10 @@ class Htpasswd(AccessPolicy):
             self._right.keep(key, principal, self._clock() + self._remember)
         return principal
 
+    async def reload(self) -> None:
+        """Read the file anew."""
+        await self._file.reload()
+
     def _key(self, user: str, password: bytes, hashed: bytes) -> bytes:
         # The hash is in it: when the user's line has changed, nothing is remembered.
         parts = b"\0".join((user.encode(), hashed, password))

@@ -139,6 +139,9 @@ class KeySource(Protocol):
     async def renewed(self) -> KeySet:
         """Return the keys, asked for anew if that was not done just now: a token names one that is unknown."""
 
+    async def reload(self) -> None:
+        """Read a file of keys anew."""
+
 
 class FixedKeys:
     """Keys that don't change."""
@@ -154,6 +157,9 @@ class FixedKeys:
         """Return the keys."""
         return self._keys
 
+    async def reload(self) -> None:
+        """Do nothing."""
+
 
 class FileKeys:
     """Keys in a file, which is looked at each second or so."""
@@ -168,6 +174,10 @@ class FileKeys:
     async def renewed(self) -> KeySet:
         """Return the keys that the file holds."""
         return await self._file.current()
+
+    async def reload(self) -> None:
+        """Read the file anew."""
+        await self._file.reload()
 
 
 class FetchedKeys:
@@ -202,6 +212,9 @@ class FetchedKeys:
             KeySetUnavailable: They could not be fetched, and none are left from before.
         """
         return await self._within(self._pause)
+
+    async def reload(self) -> None:
+        """Do nothing: the program that fetches them has its own ways."""
 
     async def _within(self, age: float) -> KeySet:
         if self._clock() - self._tried >= age:

@@ -129,6 +129,10 @@ class BearerTokens(AccessPolicy):
         self._verified.keep(key, principal, end)
         return principal
 
+    async def reload(self) -> None:
+        """Read a file of keys anew."""
+        await self._keys.reload()
+
     async def allows(self, principal: Principal, need: Need) -> bool:
         """Say yes to what the token grants, unless a rule says no; a token that counts opens `/v2/`."""
         if principal is ANONYMOUS:

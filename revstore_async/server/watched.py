@@ -16,6 +16,8 @@ Content = TypeVar("Content")
 
 _LOG = logging.getLogger("revstore_async.server")
 
+_UNREAD: Final = (-1,)  # the version of a file that is not looked at yet
+
 
 class WatchedFile(Generic[Content]):
     """What a small file says. It is looked at by a thread when it is asked for, at most once in an interval.
@@ -62,6 +64,12 @@ class WatchedFile(Generic[Content]):
                 if self._clock() - self._looked >= self._interval:  # else another has just looked
                     await self._look()
         return self._content
+
+    async def reload(self) -> None:
+        """Read the file anew, though it may not seem to have changed."""
+        async with self._lock:
+            self._version = _UNREAD
+            await self._look()
 
     async def _look(self) -> None:
         loaded = await to_thread.run_sync(self._load_if_changed)
