@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from .bodies import Body, Budget
 from .cache import Caches
 from .digest import Digest, new_hasher
-from .driver import Driver, FileInfo, Reader
+from .driver import Driver, FileInfo, Reader, Source
 from .errors import (
     BlobDamaged,
     BlobUnknown,
@@ -292,10 +292,11 @@ class BlobStore:
                 return await self.put(head, digest=digest)
         if length not in {None, len(content)}:
             raise SizeMismatch(length or 0, len(content))
+        content = bytes(content)  # a buffer may change while a thread hashes it
         actual = await digest_of(content, digest.algorithm if digest else "sha256")
         if digest is not None and actual != digest:
             raise DigestMismatch(digest, actual)
-        return await self.store(actual, bytes(content))
+        return await self.store(actual, content)
 
     async def store(self, digest: Digest, content: bytes) -> Descriptor:
         """Store small content whose digest the caller has computed. One request."""
@@ -323,17 +324,20 @@ class BlobStore:
         self.soundness.hashed(digest, info.size)
         return self.descriptor(digest, info.size)
 
-    async def compose(self, sources: Sequence[tuple[str, int]], digest: Digest) -> Descriptor:
+    async def compose(self, sources: Sequence[Source], digest: Digest) -> Descriptor:
         """Store the content of objects, one after another, whose digest the caller has computed. One request.
 
+        The driver compares the bytes with the digest, or the sources with their etags: see `Driver.compose`.
+
         Args:
-            sources: Their keys and sizes, as for `Driver.compose`.
+            sources: The objects.
             digest: The digest of the whole.
 
         Raises:
             KeyNotFound: One of them is not there; the blob is as it was.
+            ConditionFailed: They are not that content; the blob is as it was.
         """
-        info = await self._driver.compose(sources, self.path(digest))
+        info = await self._driver.compose(sources, self.path(digest), digest=digest)
         return self.descriptor(digest, info.size)
 
     @staticmethod

@@ -14,11 +14,13 @@ from .concurrency import alongside, gather, settled
 from .digest import Digest, new_hasher
 from .driver import Driver
 from .errors import (
+    ConditionFailed,
     DigestMismatch,
     KeyNotFound,
     RecordDamaged,
     RevstoreError,
     UploadBusy,
+    UploadDamaged,
     UploadOffsetMismatch,
     UploadUnknown,
 )
@@ -63,8 +65,9 @@ class UploadFinisher:
             if head is not None and not offset and await digest_of(head, digest.algorithm) == digest:
                 # All of it, most likely: it can go where it belongs before anything is known of the upload.
                 await self._blobs.store(digest, head)
-            elif head:
-                await staging.put(head)
+                there = None
+            else:
+                there = await self._staged(staging, head, digest)
             seen = await reading
             if seen is None:
                 found = await self._finished(id, digest)
@@ -76,7 +79,20 @@ class UploadFinisher:
             fits = body.length is None or body.length <= largest(part_size)
             if not seen.state.offset and (head is not None or fits):
                 return await self._whole(seen, digest, head, body)
-            return await self._joined(seen, digest, head, body, staging)
+            return await self._joined(seen, digest, head, body, staging, there)
+
+    async def _staged(self, staging: Staging, head: bytes | None, digest: Digest) -> Descriptor | None:
+        """Store the last bytes, where they are few; return the blob as `_there` does."""
+        if head is None:  # it is asked for once they are stored
+            return None
+        if not head:
+            return await self._there(digest)
+        return (await gather(staging.put(head), self._there(digest)))[1]
+
+    async def _there(self, digest: Digest) -> Descriptor | None:
+        """Return the blob, if it is there and a copy would replace it by bytes that were not hashed."""
+        unhashed = self._driver.capabilities.conditional_copy
+        return await self._blobs.present(digest) if unhashed else None
 
     async def _read(self, id: str, digest: Digest, offset: int | None) -> Seen | None:  # noqa: A002
         try:
@@ -104,7 +120,13 @@ class UploadFinisher:
     # ---- after others that were sent before
 
     async def _joined(
-        self, seen: Seen, digest: Digest, head: bytes | None, body: Body, staging: Staging
+        self,
+        seen: Seen,
+        digest: Digest,
+        head: bytes | None,
+        body: Body,
+        staging: Staging,
+        there: Descriptor | None,
     ) -> Descriptor:
         try:
             hasher = await self._caught_up(seen, digest.algorithm)
@@ -114,10 +136,10 @@ class UploadFinisher:
             await update(hasher, head)
             _expect(hasher, digest)
         else:
-            async with staging.written(body, hasher) as writer:
+            async with staging.written(body, hasher) as commit:
                 body.check()
                 _expect(hasher, digest)
-                await writer.commit()
+                _, there = await gather(commit(), self._there(digest))
         state = replace(with_segments(seen.state, staging.segments, None), digest=digest)
 
         async def claim() -> Seen | None:
@@ -126,7 +148,7 @@ class UploadFinisher:
             return await settled(self._states.swap(seen, state), grace=GRACE)
 
         try:
-            after, descriptor = await gather(claim(), self._stored(seen.id, state, digest))
+            after, descriptor = await gather(claim(), self._stored(seen.id, state, digest, there))
         except KeyNotFound:  # as above
             after = None
         if after is None:
@@ -147,8 +169,19 @@ class UploadFinisher:
                     await update(hasher, piece)
         return hasher
 
-    async def _stored(self, id: str, state: State, digest: Digest) -> Descriptor:  # noqa: A002
-        descriptor = await self._blobs.compose(self._states.sources(id, state.segments), digest)
+    async def _stored(
+        self,
+        id: str,  # noqa: A002
+        state: State,
+        digest: Digest,
+        there: Descriptor | None,
+    ) -> Descriptor:
+        if there is not None and there.size == state.offset:
+            return there
+        try:
+            descriptor = await self._blobs.compose(self._states.sources(id, state.segments), digest)
+        except ConditionFailed as error:
+            raise UploadDamaged(id) from error
         if descriptor.size != state.offset:
             raise RecordDamaged(self._states.key(id), f"its segments hold {descriptor.size} bytes")
         return descriptor
@@ -156,7 +189,7 @@ class UploadFinisher:
     async def _linked(self, id: str, state: State, descriptor: Descriptor) -> Descriptor:  # noqa: A002
         # Not together: without link and without state, what was acknowledged would be lost.
         await self._layers.link_stored(descriptor.digest)
-        keys = [key for key, _ in self._states.sources(id, state.segments)]
+        keys = [source.key for source in self._states.sources(id, state.segments)]
         with suppress(RevstoreError):  # it is done; a purge takes what is left
             await self._driver.delete_many([*keys, self._states.key(id)])
         return descriptor
@@ -165,7 +198,7 @@ class UploadFinisher:
 
     async def _complete(self, id: str, state: State, digest: Digest) -> Descriptor:  # noqa: A002
         try:
-            descriptor = await self._stored(id, state, digest)
+            descriptor = await self._stored(id, state, digest, await self._there(digest))
         except KeyNotFound as error:  # they are deleted once the content is stored, and linked
             found = await self._blobs.present(digest)
             if found is None:
@@ -182,7 +215,8 @@ class UploadFinisher:
             staging.named = False
             raise
         # A request that was sent twice on its way loses to itself: then the state names what was staged.
-        staging.named = seen is not None and {*staging.segments} <= {*seen.state.segments}
+        names = {each.name for each in staging.segments}
+        staging.named = seen is not None and names <= {each.name for each in seen.state.segments}
         if seen is None:
             return await self._finished(id, digest)
         if seen.state.digest is None:

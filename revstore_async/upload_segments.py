@@ -1,10 +1,11 @@
 """The bytes of one call on an upload, on their way into a segment of their own."""
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Final, Self
+from functools import partial
+from typing import Any, Final, Self
 
 from .bodies import Body
 from .concurrency import settled
@@ -69,22 +70,27 @@ class Staging:
     async def put(self, content: bytes) -> None:
         """Store content that is whole and small. One request."""
         name, key = self._new()
-        await self._driver.put(key, content)
-        self.segments = (Segment(name, len(content)),)
+        info = await self._driver.put(key, content)
+        self.segments = (Segment(name, len(content), info.etag),)
 
     @asynccontextmanager
-    async def written(self, body: Body, hasher: ResumableDigest | None) -> AsyncIterator[Writer]:
+    async def written(
+        self, body: Body, hasher: ResumableDigest | None
+    ) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
         """Write content as it comes, and hash it; the block commits the last segment of it, or nothing counts."""
         more = True
         while more:
             name, key = self._new()
             async with self._driver.open_writer(key) as writer:
                 more = await self._filled(writer, body, hasher)
-                self.segments = (*self.segments, Segment(name, writer.offset))
                 if more:
-                    await writer.commit()
+                    await self._commit(name, writer)
                 else:
-                    yield writer
+                    yield partial(self._commit, name, writer)
+
+    async def _commit(self, name: str, writer: Writer) -> None:
+        info = await writer.commit()
+        self.segments = (*self.segments, Segment(name, info.size, info.etag))
 
     async def _filled(self, writer: Writer, body: Body, hasher: ResumableDigest | None) -> bool:
         """Write until the segment is full, or there is no more; say whether there is more."""
@@ -111,10 +117,11 @@ class Staging:
 
         Raises:
             KeyNotFound: One of them is gone.
+            ConditionFailed: One of them is not what was stored.
         """
         name, key = self._new()
         info = await self._driver.compose(self._states.sources(self._id, segments), key)
-        return Segment(name, info.size)
+        return Segment(name, info.size, info.etag)
 
 
 def digest_so_far(state: State) -> ResumableDigest | None:

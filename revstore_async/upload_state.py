@@ -17,7 +17,7 @@ from typing import Final, Self
 from uuid import uuid4
 
 from .digest import HEX_LENGTHS, Digest
-from .driver import Driver, IfAbsent, IfMatch
+from .driver import Driver, IfAbsent, IfMatch, Source
 from .errors import (
     ConditionFailed,
     InvalidDigest,
@@ -34,8 +34,8 @@ from .threads import in_thread_if_large
 
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _VERSION: Final = 1
-_STATE_LIMIT: Final = 16 << 20  # bytes; a state has some thirty for each segment
-_BYTES_EACH: Final = 30
+_STATE_LIMIT: Final = 16 << 20  # bytes; a state has some seventy for each segment
+_BYTES_EACH: Final = 70
 
 
 class OtherVersion(ValueError):
@@ -49,10 +49,12 @@ class Segment:
     Attributes:
         name: Its name, which nobody else's has.
         size: Its bytes.
+        etag: The version that was stored, as the store told; None where an older engine kept the state.
     """
 
     name: str
     size: int
+    etag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class State:
             "started": self.started.isoformat(),
             "algorithm": self.algorithm,
             "segments": [[segment.name, segment.size] for segment in self.segments],
+            "etags": [segment.etag for segment in self.segments],
             "hashed": self.hashed,
             "digest_state": None if self.digest_state is None else b64encode(self.digest_state).decode(),
             "digest": self.digest,
@@ -116,7 +119,7 @@ class State:
             return cls(
                 started=datetime.fromisoformat(said["started"]).astimezone(UTC),
                 algorithm=said["algorithm"],
-                segments=tuple(Segment(str(name), int(size)) for name, size in said["segments"]),
+                segments=_segments(said["segments"], said.get("etags")),
                 hashed=int(said["hashed"]),
                 digest_state=None if state is None else b64decode(state, validate=True),
                 digest=None if digest is None else Digest(digest),
@@ -124,6 +127,15 @@ class State:
             )
         except (TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError("not a state of an upload") from error
+
+
+def _segments(said: list[tuple[str, int]], etags: list[str | None] | None) -> tuple[Segment, ...]:
+    if etags is None:  # an older engine has changed the state
+        etags = [None] * len(said)
+    return tuple(
+        Segment(str(name), int(size), None if etag is None else str(etag))
+        for (name, size), etag in zip(said, etags, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +177,9 @@ class UploadStates:
         name = segment if isinstance(segment, str) else segment.name
         return self._layout.key(UploadSegment(self._name, id, name))
 
-    def sources(self, id: str, segments: Iterable[Segment]) -> list[tuple[str, int]]:  # noqa: A002
-        """Return keys and sizes of segments, as `Driver.compose` takes them."""
-        return [(self.segment_key(id, segment), segment.size) for segment in segments]
+    def sources(self, id: str, segments: Iterable[Segment]) -> list[Source]:  # noqa: A002
+        """Return segments as `Driver.compose` takes them."""
+        return [Source(self.segment_key(id, each), each.size, each.etag) for each in segments]
 
     def folder(self, id: str) -> str:  # noqa: A002
         """Return the folder of all that belongs to an upload."""

@@ -11,12 +11,14 @@ from .concurrency import alongside, settled
 from .digest import Digest, new_hasher
 from .driver import Driver, entries
 from .errors import (
+    ConditionFailed,
     KeyNotFound,
     RecordDamaged,
     RecordOfNewerEngine,
     RevstoreError,
     UploadBusy,
     UploadClaimed,
+    UploadDamaged,
     UploadOffsetMismatch,
     UploadUnknown,
 )
@@ -123,6 +125,7 @@ class UploadStore:
             UploadOffsetMismatch: It is at another offset; told before the content is read where that is known.
             UploadBusy: Another writer added bytes meanwhile; nothing was kept.
             UploadClaimed: A call that finishes the upload has named its digest; nothing was kept.
+            UploadDamaged: The storage has changed what came before; nothing was kept.
             SizeMismatch: The content is longer or shorter than announced; nothing was kept.
         """
         body = Body(content, length)
@@ -144,10 +147,10 @@ class UploadStore:
             else:
                 seen = await reading
                 hasher = digest_so_far(seen.state)
-                async with staging.written(body, hasher) as writer:
+                async with staging.written(body, hasher) as commit:
 
                     async def large() -> Seen:
-                        await writer.commit()
+                        await commit()
                         state = with_segments(seen.state, staging.segments, hasher)
                         return await self._swapped(seen, state, staging, offset)
 
@@ -173,6 +176,10 @@ class UploadStore:
         it belongs while the state is read. Else four: the state; the store copies the content while the state
         is swapped for one that takes no more bytes; the link; the clean-up.
 
+        The copy is compared: its bytes with the digest, or on a driver with `conditional_copy` the versions of the
+        objects that are copied with those that were stored. Bytes that were not hashed never replace a blob: such
+        a driver is asked for the blob beside the state (one request), and what is there with the right size stays.
+
         It may be repeated, where it ended between any two steps and after it was done: it succeeds where the
         repository has the blob. Sent with offset 0, content is compared with the digest then, too; without an
         offset it may be the last bytes of something, so it is not.
@@ -195,6 +202,8 @@ class UploadStore:
             InvalidDigest: The digest is one that can't be computed (tarsum).
             UploadOffsetMismatch: The upload is at another offset.
             UploadBusy: Another writer changed it meanwhile.
+            UploadDamaged: The storage has changed what came before: the content is to be sent to a new upload. The
+                blob is as it was.
             SizeMismatch: The last bytes are more or fewer than announced.
         """
         return await self._finisher.finish(id, digest, Body(content, length), offset)
@@ -271,6 +280,8 @@ class UploadStore:
         except KeyNotFound:  # another writer has joined them, or has cancelled the upload
             await self._open_for_more(seen.id, offset)
             raise UploadBusy(seen.id) from None
+        except ConditionFailed as error:
+            raise UploadDamaged(seen.id) from error
         state = replace(state, segments=(*state.segments[: -len(small)], joined))
         after = await self._swapped(seen, state, staging, offset)
         with suppress(RevstoreError):  # the bytes are kept; what is left of the pieces goes with the upload
@@ -283,7 +294,7 @@ class UploadStore:
         if after is not None:
             return after
         found = await self._states.find(seen.id)
-        if found is not None and state.segments[-1] in found.state.segments:
+        if found is not None and state.segments[-1].name in {each.name for each in found.state.segments}:
             # The request was sent twice on its way, and lost to itself: that segment has nobody else's name.
             return replace(seen, state=state)
         staging.named = False

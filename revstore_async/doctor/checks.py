@@ -8,7 +8,7 @@ from typing import Final
 from anyio import to_thread
 
 from ..concurrency import gather, gather_map
-from ..driver import Condition, Driver, FileInfo, IfAbsent, IfMatch, entries
+from ..driver import Condition, Driver, FileInfo, IfAbsent, IfMatch, Source, entries
 from ..errors import ConditionFailed, KeyNotFound
 from .contention import Write, contended
 from .fetching import fetch
@@ -50,6 +50,7 @@ class Probe:
             ("completion if absent", "conditional_commit", lambda: self._if_absent(self._commit, at_once)),
             ("completion if unchanged", "conditional_commit", lambda: self._if_match(self._commit, at_once)),
             ("deletion if unchanged", "conditional_delete", self._delete_if_match),
+            ("copy if unchanged", "conditional_copy", self._copy_if_match),
             ("writes that are resumed", "resumable_writes", self._resumed),
             ("signed URLs", "signed_urls", self._signed_urls),
         )
@@ -175,6 +176,23 @@ class Probe:
             await self.driver.delete(key, condition=IfMatch(new.etag))
             return ""
         raise Broken("another version was deleted")
+
+    async def _copy_if_match(self) -> str:
+        part = self.driver.capabilities.part_size  # of less than that, the driver reads several objects
+        for name, size, others in (("one", 10, []), ("parts", part, [Source(f"{self.root}/if/end", 3)])):
+            key, target = f"{self.root}/if/{name}", f"{self.root}/if/target"
+            old = await self.driver.put(key, b"a" * size)
+            new = await self.driver.put(key, b"b" * size)
+            for other in others:
+                await self.driver.put(other.key, b"end")
+            try:
+                await self.driver.compose([Source(key, size, old.etag), *others], target)
+            except ConditionFailed:
+                info = await self.driver.compose([Source(key, size, new.etag), *others], target)
+                must(info.size == size + sum(other.size for other in others), "the copy has another size")
+                continue
+            raise Broken("another version was copied")
+        return "of one object, and of one as a part"
 
     async def _resumed(self) -> str:
         key, size = f"{self.root}/resumed", self.driver.capabilities.part_size + 1

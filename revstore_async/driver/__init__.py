@@ -1,10 +1,11 @@
 """The storage driver: the interface under the engine. See `drivers/README.md` for how to write one."""
 
-from .contract import LIST_LIMIT, Driver, Reader, Writer, check_sources
+from .composing import Comparing, check_sources, check_version, other_version
+from .contract import LIST_LIMIT, Driver, Reader, Writer
 from .keys import KEY_LIMIT, PART_LIMIT, check_key, check_prefix
 from .opening import GROUP, open_driver, without_secrets
 from .paging import entries
-from .values import Capabilities, Condition, File, FileInfo, Folder, IfAbsent, IfMatch, Page
+from .values import Capabilities, Condition, File, FileInfo, Folder, IfAbsent, IfMatch, Page, Source
 from .wrapper import DriverWrapper
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "LIST_LIMIT",
     "PART_LIMIT",
     "Capabilities",
+    "Comparing",
     "Condition",
     "Driver",
     "DriverWrapper",
@@ -23,11 +25,14 @@ __all__ = [
     "IfMatch",
     "Page",
     "Reader",
+    "Source",
     "Writer",
     "check_key",
     "check_prefix",
     "check_sources",
+    "check_version",
     "entries",
     "open_driver",
+    "other_version",
     "without_secrets",
 ]

@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from ..errors import ConditionFailed, RevstoreError
 from .contract import LIST_LIMIT, Reader, Writer
-from .values import Condition, File, FileInfo, Folder, IfMatch, Page
+from .values import Condition, File, FileInfo, Folder, IfMatch, Page, Source
 from .wrapper import DriverWrapper
 
 
@@ -103,9 +103,9 @@ class AroundDriver(DriverWrapper):
         async with self.around(Call("copy", target)):
             return await self.inner.copy(source, target)
 
-    async def compose(self, sources: Sequence[tuple[str, int]], target: str) -> FileInfo:
+    async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:
         async with self.around(Call("compose", target)):
-            return await self.inner.compose(sources, target)
+            return await self.inner.compose(sources, target, digest=digest)
 
     async def list(
         self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT

@@ -24,9 +24,9 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from ..errors import InvalidArgument, Unsupported
-from .keys import check_key
-from .values import Capabilities, Condition, File, FileInfo, Folder, IfMatch, Page
+from ..errors import Unsupported
+from .composing import Comparing, check_sources, check_version
+from .values import Capabilities, Condition, File, FileInfo, Folder, IfMatch, Page, Source
 
 LIST_LIMIT = 1000
 """Entries of one page at most; what S3 gives for one request."""
@@ -221,27 +221,37 @@ class Driver(ABC):
             KeyNotFound: Nothing is stored under the source; the target is as it was.
         """
 
-    async def compose(self, sources: Sequence[tuple[str, int]], target: str) -> FileInfo:
+    async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:
         """Store the content of several objects, one after another, under a target, in place of what was there.
 
         The bytes do not pass through this process where the store can join them by itself; here they do. Memory
         is bounded as a writer's is.
 
+        A source with an etag is copied from that version only. A digest is compared with the bytes before the
+        target is written. A driver with `conditional_copy` may compare the etags instead, where each source has
+        one: the digest is then the caller's promise.
+
         Args:
-            sources: The key of each object, and its size in bytes, which a driver may rely on: the caller knows
-                them, and nobody changes them meanwhile.
+            sources: The objects.
             target: Where the whole is stored; none of the sources.
+            digest: What the whole must be, as `sha256:` (or another algorithm of `hashlib`) and lower-case
+                hexadecimal digits; None for anything.
 
         Raises:
             KeyNotFound: Nothing is stored under a source; the target is as it was.
-            InvalidArgument: There is no source, or the target is one.
+            ConditionFailed: A source is another version, or the whole has another digest; the target is as it was.
+            InvalidArgument: There is no source, the target is one, or the digest is of no known algorithm.
         """
-        check_sources(sources, target)
+        check_sources(sources, target, digest)
+        comparing = Comparing(digest)
         async with self.open_writer(target) as writer:
-            for source, _ in sources:
-                async with self.open_reader(source) as reader:
+            for source in sources:
+                async with self.open_reader(source.key) as reader:
+                    check_version(source, reader.info, target)
                     async for piece in reader:
+                        await comparing.update(piece)
                         await writer.write(piece)
+            comparing.check(target)
             return await writer.commit()
 
     async def url_for(
@@ -337,17 +347,3 @@ class Driver(ABC):
         Returns:
             How many unfinished writes were removed.
         """
-
-
-def check_sources(sources: Sequence[tuple[str, int]], target: str) -> None:
-    """Judge the arguments of `Driver.compose`.
-
-    Raises:
-        InvalidKey: A key is none.
-        InvalidArgument: There is no source, or the target is one.
-    """
-    check_key(target)
-    if not sources:
-        raise InvalidArgument("sources", sources, "there is nothing to join")
-    if target in [check_key(key) for key, _ in sources]:
-        raise InvalidArgument("target", target, "it is one of the sources")

@@ -39,6 +39,21 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """An object whose content `Driver.compose` takes.
+
+    Attributes:
+        key: Its key.
+        size: Its size in bytes, which a driver may rely on: the caller knows it, and the object is never changed.
+        etag: The version that is meant, as `FileInfo.etag` gave it; None for any.
+    """
+
+    key: str
+    size: int
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Folder:
     """A direct child of a listed prefix that has keys below it.
 
@@ -95,6 +110,8 @@ class Capabilities:
         conditional_put: `put` takes conditions, and exactly one of many writers at once wins.
         conditional_commit: `Writer.commit` takes them too.
         conditional_delete: `delete` takes `IfMatch`.
+        conditional_copy: In `compose`, the store copies a source by itself, on the condition that it is the version
+            of `Source.etag`. The driver doesn't see these bytes, and doesn't hash them.
         resumable_writes: `Writer.suspend` and `open_writer(resume=...)` work.
         signed_urls: `url_for` works.
         ordered_listing: `list` and `list_all` give the byte order of keys. Without it they are in an order of
@@ -107,6 +124,7 @@ class Capabilities:
     conditional_put: bool = True
     conditional_commit: bool = True
     conditional_delete: bool = False
+    conditional_copy: bool = False
     resumable_writes: bool = True
     signed_urls: bool = False
     ordered_listing: bool = True

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from .contract import LIST_LIMIT, Driver, Reader, Writer
-from .values import Capabilities, Condition, File, FileInfo, Folder, IfMatch, Page
+from .values import Capabilities, Condition, File, FileInfo, Folder, IfMatch, Page, Source
 
 
 class DriverWrapper(Driver):
@@ -56,8 +56,8 @@ class DriverWrapper(Driver):
     async def copy(self, source: str, target: str) -> FileInfo:
         return await self.inner.copy(source, target)
 
-    async def compose(self, sources: Sequence[tuple[str, int]], target: str) -> FileInfo:
-        return await self.inner.compose(sources, target)
+    async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:
+        return await self.inner.compose(sources, target, digest=digest)
 
     async def url_for(
         self, key: str, *, method: str = "GET", expires: timedelta = timedelta(minutes=20)

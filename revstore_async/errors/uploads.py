@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .base import Conflict, InvalidInput, NotFound
+from .base import Conflict, Damaged, InvalidInput, NotFound
 from .content import RecordDamaged
 
 
@@ -54,6 +54,15 @@ class UploadClaimed(Conflict):
     digest: str
     says: ClassVar[str] = "upload {id!r} is being finished as {digest}, and takes no more"
     advice: ClassVar[str] = "finish it with that digest, or start another"
+
+
+@dataclass(eq=False)
+class UploadDamaged(Damaged):
+    """The storage has changed what it kept of an upload. No blob was made of it, and none was changed."""
+
+    id: str
+    says: ClassVar[str] = "what the storage kept of upload {id!r} is not what was sent"
+    advice: ClassVar[str] = "start another"
 
 
 @dataclass(eq=False)

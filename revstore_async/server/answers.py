@@ -83,6 +83,7 @@ TABLE: Final[Mapping[type[RevstoreError], Answer]] = {
     errors.MediaTypeConflict: Answer("MANIFEST_INVALID", 409),
     errors.UploadBusy: Answer("BLOB_UPLOAD_INVALID", 409),
     errors.UploadClaimed: Answer("BLOB_UPLOAD_INVALID", 409),
+    errors.UploadDamaged: Answer("BLOB_UPLOAD_INVALID", 500),  # it names nothing that is stored
     errors.Conflict: Answer("UNSUPPORTED", 409),
     # what the storage could not do; its errors name keys, which are nobody's business
     errors.KeyNotFound: Answer("UNKNOWN", 500, told=False),
@@ -167,7 +168,9 @@ def _entry(error: RevstoreError, answer: Answer) -> dict[str, object]:
     if answer.told:
         if isinstance(error, NotFound):
             log_damage(error)
-        return {"code": answer.code, "message": str(error)}
+        # The client can go on; the operator has to know all the same.
+        logged = f" (logged as {_log(error)})" if isinstance(error, Damaged) else ""
+        return {"code": answer.code, "message": f"{error}{logged}"}
     reference = _log(error)
     said = _UNTOLD.get(answer.status, "an internal error")
     return {"code": answer.code, "message": f"{said} (logged as {reference})"}

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from revstore_async.driver import Capabilities, File, IfAbsent, Page
+from revstore_async.driver import Capabilities, File, IfAbsent, Page, Source
 from revstore_async.errors import ConditionFailed, KeyNotFound
 from revstore_async.testing import DriverConformance
 from revstore_drivers.memory import MemoryDriver
@@ -93,6 +93,16 @@ class DeletesWhileJudging(MemoryDriver):
             await super().delete_many([key])
 
 
+class ComposesAnyVersion(MemoryDriver):
+    async def compose(self, sources, target, *, digest=None):
+        return await super().compose([Source(each.key, each.size) for each in sources], target)
+
+
+class ComposesUncompared(MemoryDriver):
+    async def compose(self, sources, target, *, digest=None):
+        return await super().compose(sources, target)
+
+
 class ClaimsNoConditions(MemoryDriver):
     @property
     def capabilities(self):
@@ -113,6 +123,8 @@ MUTANTS = [
     (WritesInTwoSteps, "test_reading_while_writing", ()),
     (WritesInTwoSteps, "test_all_or_nothing", ("put",)),
     (DeletesWhileJudging, "test_keys_are_judged_first", ()),
+    (ComposesAnyVersion, "test_compose_of_versions", ([3, 0, 4],)),
+    (ComposesUncompared, "test_compose_compares", ([3, 0, 4],)),
     (ClaimsNoConditions, "test_a_lacking_condition_is_refused", ()),
     (ClaimsNoConditions, "test_without_the_capability_a_condition_is_refused", ()),
 ]

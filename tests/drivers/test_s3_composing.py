@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from revstore_async.concurrency import alongside
+from revstore_async.driver import Source
 from revstore_drivers.s3 import S3Driver, composing
 from revstore_drivers.s3.composing import parts_of
 from tests.parts.minio import MinIO
@@ -20,11 +21,11 @@ MIB = 1 << 20
 def test_parts_are_all_the_bytes_in_order_and_of_sizes_that_s3_takes(
     sizes: list[int], least: int, more: int
 ) -> None:
-    sources = [(str(number), size) for number, size in enumerate(sizes)]
+    sources = [Source(str(number), size) for number, size in enumerate(sizes)]
     parts = [*parts_of(sources, least, least + more)]
     spans = [span for part in parts for span in part]
     assert [(span.key, span.first + at) for span in spans for at in range(span.size)] == [
-        (key, at) for key, size in sources for at in range(size)
+        (source.key, at) for source in sources for at in range(source.size)
     ]
     for span in spans:
         assert span.size > 0
@@ -37,13 +38,15 @@ def test_parts_are_all_the_bytes_in_order_and_of_sizes_that_s3_takes(
 
 async def composed(driver: S3Driver, *sizes: int) -> Wire:
     content, begin = pattern(sum(sizes)), 0
-    sources = [(f"source/{number}", size) for number, size in enumerate(sizes)]
-    for key, size in sources:
-        await write_all(driver, key, content[begin : begin + size])
+    sources = []
+    for number, size in enumerate(sizes):
+        info = await write_all(driver, f"source/{number}", content[begin : begin + size])
+        sources.append(Source(info.key, size, info.etag))
         begin += size
     wire = Wire(driver)
     with wire:
-        info = await driver.compose(sources, "target")
+        digest = f"sha256:{sha256(content).hexdigest()}"
+        info = await driver.compose(sources, "target", digest=digest)
     found = await read_all(driver, "target")
     assert (info.size, len(found), sha256(found).digest()) == (*[len(content)] * 2, sha256(content).digest())
     return wire

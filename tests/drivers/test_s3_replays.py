@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from revstore_async import Digest, Registry
-from revstore_async.driver import IfAbsent, IfMatch
+from revstore_async.driver import IfAbsent, IfMatch, Source
 from revstore_async.errors import ConditionFailed, Unavailable
 from revstore_drivers.s3 import S3Driver, uploads
 from revstore_drivers.s3.client import Client
@@ -78,9 +78,9 @@ async def test_a_composition_that_is_aborted_by_another_is_an_error_of_the_engin
     minio: MinIO, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     async with S3Driver(minio.new_bucket(), **minio.options(), part_size=5 * MIB) as driver:
-        sources = [("small", 100), ("a", 6 * MIB), ("b", 6 * MIB)]
-        for key, size in sources:
-            await write_all(driver, key, bytes(size))
+        sources = [Source("small", 100), Source("a", 6 * MIB), Source("b", 6 * MIB)]
+        for source in sources:
+            await write_all(driver, source.key, bytes(source.size))
         whole: Once = getattr(Upload, step)
 
         async def late(self: Upload, *arguments: Any) -> Any:

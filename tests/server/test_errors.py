@@ -63,6 +63,10 @@ async def test_a_storage_that_does_not_answer_is_logged_without_a_traceback_each
     assert (record.levelname, record.exc_info) == ("WARNING", None)
 
 
+TOLD_AS_OURS = (errors.Unsupported, errors.TagContended, errors.UploadDamaged)
+"""No fault of the client's; what they tell names nothing that is stored, and the client can do something."""
+
+
 def error_classes() -> list[type[errors.RevstoreError]]:
     found = inspect.getmembers(errors, inspect.isclass)
     return [each for _, each in found if issubclass(each, errors.RevstoreError)]
@@ -76,9 +80,11 @@ def test_each_error_has_an_answer_of_its_branch(kind: type[errors.RevstoreError]
         kind, errors.KeyNotFound | errors.WriterNotFound
     ):
         assert 400 <= answer.status < 500
-    if answer.status >= 500 and not issubclass(kind, errors.Unsupported | errors.TagContended):
-        assert not answer.told
+    if answer.status >= 500:
+        assert answer.told == issubclass(kind, TOLD_AS_OURS)
     if issubclass(kind, errors.Damaged):
+        assert answer.status >= 500 or issubclass(kind, errors.LinkDangling)
+    if issubclass(kind, errors.Damaged) and not issubclass(kind, TOLD_AS_OURS):
         assert not answer.told
 
 

@@ -12,7 +12,7 @@ from revstore_drivers.wrappers import Fault, FaultsDriver, Rule, Script
 from tests.conftest import Tick
 from tests.parts.pushing import BEGIN, CONTENT, DIGEST, NAME, begin, chunk, is_stored, nothing_is_left
 from tests.parts.serving import client_of, error_code
-from tests.parts.uploads import pieces
+from tests.parts.uploads import left_of_uploads, pieces
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
@@ -142,6 +142,25 @@ async def test_an_upload_that_is_being_finished_says_so_to_who_would_add_to_it()
         assert DIGEST in answer.text
         assert "retry-after" not in answer.headers
         await is_stored(await client.put(f"{location}?digest={DIGEST}"), registry.repository(NAME))
+
+
+async def test_an_upload_that_rots_in_the_storage_is_told_to_the_client_and_to_the_operator(
+    in_memory: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client_of(RegistryApp(in_memory)) as client:
+        location = await begin(client)
+        await client.patch(location, content=CONTENT)
+        (segment,) = [key for key in await left_of_uploads(in_memory) if "/segments/" in key]
+        await in_memory.driver.put(segment, b"rotten".ljust(len(CONTENT)))
+        answer = await client.put(f"{location}?digest={DIGEST}")
+        assert (answer.status_code, error_code(answer)) == (500, "BLOB_UPLOAD_INVALID")
+        assert "start another" in answer.text
+        assert "docker/registry" not in answer.text
+        (record,) = caplog.records
+        assert record.getMessage().rpartition(" ")[2] in answer.text
+        location = await begin(client)
+        await client.patch(location, content=CONTENT)
+        await is_stored(await client.put(f"{location}?digest={DIGEST}"), in_memory.repository(NAME))
 
 
 async def test_locations_are_below_the_place_where_the_server_is_mounted(in_memory: Registry) -> None:

@@ -1,7 +1,7 @@
 """The doctor finds what a store does, whatever its driver says."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
@@ -11,6 +11,7 @@ import pytest
 from revstore_async import Driver
 from revstore_async.doctor import Finding, Verdict, examine
 from revstore_async.driver import (
+    Capabilities,
     Condition,
     DriverWrapper,
     File,
@@ -18,6 +19,7 @@ from revstore_async.driver import (
     IfAbsent,
     IfMatch,
     Page,
+    Source,
 )
 from revstore_async.errors import AccessDenied, Unsupported
 from revstore_drivers.memory import MemoryDriver
@@ -93,6 +95,15 @@ class HasADefect(DriverWrapper):
         raise RuntimeError("the copy was dropped")
 
 
+class CopiesAnyVersion(DriverWrapper):
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(self.inner.capabilities, conditional_copy=True)
+
+    async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:
+        return await self.inner.compose([Source(each.key, each.size) for each in sources], target)
+
+
 LIARS: list[tuple[Callable[[Driver], Driver], set[str], set[str]]] = [
     (IgnoresConditions, {"write if absent", "write if unchanged"}, {"conditional_put", "resumable_writes"}),
     (
@@ -101,6 +112,7 @@ LIARS: list[tuple[Callable[[Driver], Driver], set[str], set[str]]] = [
         {"conditional_put", "resumable_writes"},
     ),
     (DeletesAnyVersion, {"deletion if unchanged"}, {"conditional_delete"}),
+    (CopiesAnyVersion, {"copy if unchanged"}, {"conditional_copy"}),
     (ListsBackwards, {"listings in byte order"}, {"ordered_listing"}),
     (ReadsStale, {"what was written is read"}, set()),
     (LivesInThePast, {"clock"}, set()),

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from revstore_async.driver import (
     LIST_LIMIT,
     Capabilities,
+    Comparing,
     Condition,
     Driver,
     File,
@@ -25,9 +26,11 @@ from revstore_async.driver import (
     IfMatch,
     Page,
     Reader,
+    Source,
     Writer,
     check_key,
     check_sources,
+    check_version,
     without_secrets,
 )
 from revstore_async.errors import DriverClosed, InvalidStoreURL, KeyNotFound, ObjectTooLarge, Unavailable
@@ -41,6 +44,7 @@ from .threads import Threads
 from .unfinished import Unfinished, put
 
 _COPIED_AT_ONCE = 64 << 20  # bytes of a copy, entries of a walk, keys of a deletion: what one step takes
+_HASHED_AT_ONCE = 8 << 20  # bytes of a copy that is compared: some 10 ms of hashing
 _WALKED_AT_ONCE = 1000
 _DELETED_AT_ONCE = 100
 
@@ -155,40 +159,46 @@ class FilesystemDriver(Driver):
     async def copy(self, source: str, target: str) -> FileInfo:
         check_key(source)
         check_key(target)
-        return await self._composed([source], target)
+        return await self._composed([Source(source, 0)], target, Comparing(None))
 
-    async def compose(self, sources: Sequence[tuple[str, int]], target: str) -> FileInfo:
-        check_sources(sources, target)
-        return await self._composed([key for key, _ in sources], target)
+    async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:
+        check_sources(sources, target, digest)
+        return await self._composed(sources, target, Comparing(digest))
 
-    async def _composed(self, sources: Sequence[str], target: str) -> FileInfo:
+    async def _composed(self, sources: Sequence[Source], target: str, comparing: Comparing) -> FileInfo:
         root, threads = self._open()
         unfinished = Unfinished(root, target)
         size = 0
         try:
             for source in sources:
-                size += await self._copied(source, target, unfinished, size)
+                size += await self._copied(source, target, unfinished, size, comparing)
+            comparing.check(target)
             return await threads.run(target, unfinished.place, size, None)
         finally:
             await threads.finish(target, unfinished.remove)
 
-    async def _copied(self, source: str, target: str, unfinished: Unfinished, to: int) -> int:
+    async def _copied(
+        self, source: Source, target: str, unfinished: Unfinished, to: int, comparing: Comparing
+    ) -> int:
         """Copy a whole object into an unfinished one; return its size."""
         root, threads = self._open()
-        reader = FileReader(threads, source)
+        reader = FileReader(threads, source.key)
         try:
-            await threads.run(source, reader.open_in_thread, root)
+            await threads.run(source.key, reader.open_in_thread, root)
+            check_version(source, reader.info, target)
             offset, size = 0, reader.info.size
             while offset < size:
-                step = min(size - offset, _COPIED_AT_ONCE)
+                step = min(size - offset, _HASHED_AT_ONCE if comparing.needed else _COPIED_AT_ONCE)
                 place = to + offset
-                count = await threads.run(target, reader.copy_in_thread, unfinished, offset, step, place)
+                count = await threads.run(
+                    target, reader.copy_in_thread, unfinished, offset, step, place, comparing
+                )
                 if not count:
-                    raise Unavailable(source, "the file is shorter than it was")
+                    raise Unavailable(source.key, "the file is shorter than it was")
                 offset += count
             return size
         finally:
-            await threads.finish(source, reader.close_in_thread)
+            await threads.finish(source.key, reader.close_in_thread)
 
     async def list(
         self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT

@@ -2,7 +2,7 @@
 
 import os
 
-from revstore_async.driver import Condition, FileInfo, Reader, Writer
+from revstore_async.driver import Comparing, Condition, FileInfo, Reader, Writer
 from revstore_async.errors import Unavailable, WriterNotFound
 
 from ..arguments import check_read
@@ -37,9 +37,18 @@ class FileReader(Reader):
         if file >= 0:
             os.close(file)
 
-    def copy_in_thread(self, target: Unfinished, offset: int, count: int, to: int) -> int:
-        """Copy some bytes; return how many."""
-        return target.copy(self._file, offset, count, to)
+    def copy_in_thread(
+        self, target: Unfinished, offset: int, count: int, to: int, comparing: Comparing
+    ) -> int:
+        """Copy some bytes; return how many.
+
+        What is compared is read from the copy: the system copies by itself, without the bytes coming here.
+        """
+        copied = target.copy(self._file, offset, count, to)
+        if comparing.needed:
+            for piece in target.read(to, copied):
+                comparing.update_in_thread(piece)
+        return copied
 
     def set_range(self, offset: int, end: int) -> None:
         """Say what is to be read."""

@@ -13,6 +13,7 @@ import fcntl
 import os
 import secrets
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 
 from revstore_async.driver import Condition, FileInfo
@@ -23,6 +24,7 @@ from .listing import keys_below
 from .root import MARK, Root, info_of, sync_folder
 
 _TRIES = 100  # how often a folder may be removed under a writer before it gives up
+_READ_AT_ONCE = 1 << 20
 _A_FOLDER = frozenset({errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST})
 
 
@@ -120,6 +122,16 @@ class Unfinished:
         piece = os.pread(source, min(count, 1 << 20), offset)
         self.write(to, piece)
         return len(piece)
+
+    def read(self, offset: int, size: int) -> Iterator[bytes]:
+        """Read back what was written from an offset on."""
+        end = offset + size
+        while offset < end:
+            piece = os.pread(self._file, min(end - offset, _READ_AT_ONCE), offset)
+            if not piece:
+                raise Unavailable(self._key, "the temporary file is shorter than what was written")
+            yield piece
+            offset += len(piece)
 
     def place(self, size: int, condition: Condition | None) -> FileInfo:
         """Put it in place, and return what is there then.

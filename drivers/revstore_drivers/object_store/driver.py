@@ -7,7 +7,7 @@ from typing import Final, Literal, Self
 
 import obstore
 
-from revstore_async.driver import Capabilities, FileInfo, IfMatch, check_key, check_sources
+from revstore_async.driver import Capabilities, FileInfo, IfMatch, Source, check_key, check_sources
 from revstore_async.errors import Unsupported
 
 from ..bucket import BucketDriver, Verbs
@@ -76,11 +76,12 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
     async def _disconnect(self, client: Client) -> None:
         client.close()
 
-    async def compose(self, sources: Sequence[tuple[str, int]], target: str) -> FileInfo:
-        check_sources(sources, target)
-        if len(sources) == 1:
-            return await copy(self._open(), sources[0][0], target)
-        return await super().compose(sources, target)
+    async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:
+        check_sources(sources, target, digest)
+        # obstore's copy takes no condition, so bytes that are to be compared pass through here.
+        if len(sources) == 1 and digest is None and sources[0].etag is None:
+            return await copy(self._open(), sources[0].key, target)
+        return await super().compose(sources, target, digest=digest)
 
     async def _sign(self, key: str, method: str, expires: timedelta) -> str:
         signer = self._open().signer

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from revstore_async.driver import FileInfo
+from revstore_async.driver import FileInfo, Source, check_version, other_version
+from revstore_async.errors import RevstoreError
 
 from ..refusals import Refused
 from ..turns import together
@@ -32,23 +33,25 @@ class Span:
         first: Where they begin.
         size: How many they are.
         whole: Whether they are all that the object has.
+        etag: The version of the object; None for any.
     """
 
     key: str
     first: int
     size: int
     whole: bool
+    etag: str | None
 
 
-async def compose(client: Client, sources: Sequence[tuple[str, int]], target: str) -> FileInfo:
-    """Join objects of these sizes; see the contract."""
-    size = sum(size for _, size in sources)
+async def compose(client: Client, sources: Sequence[Source], target: str) -> FileInfo:
+    """Join objects of these sizes and versions; see the contract."""
+    size = sum(source.size for source in sources)
     if len(sources) == 1 and size <= client.options.copy_part_size:
         return await _copied(client, sources[0], target)
     if size <= client.options.part_size:
         async with client.parts:
-            content = await _read(client, [Span(key, 0, each, True) for key, each in sources])
-            return await put(client, target, content)
+            spans = [Span(each.key, 0, each.size, True, each.etag) for each in sources]
+            return await put(client, target, await _read(client, spans, target))
     least = max(LEAST, -(-size // (PARTS - 1)))  # where there are too many sources for a part each
     most = max(client.options.copy_part_size, least)
 
@@ -61,29 +64,28 @@ async def compose(client: Client, sources: Sequence[tuple[str, int]], target: st
         raise of_missing(refused, target) from refused
 
 
-async def _copied(client: Client, source: tuple[str, int], target: str) -> FileInfo:
-    key, size = source
+async def _copied(client: Client, source: Source, target: str) -> FileInfo:
     try:
         answer = await client.ask(
             "copy_object",
             target,
             changes=True,
             Key=client.name_of(target),
-            CopySource=_source(client, key),
+            **_named(client, source),
             **client.extras(),
         )
     except Refused as refused:
-        raise of_missing(refused, key) from refused
+        raise _of_source(refused, source, target) from refused
     result = answer["CopyObjectResult"]
-    return FileInfo(target, size, whole_second(result["LastModified"]), result["ETag"].strip('"'))
+    return FileInfo(target, source.size, whole_second(result["LastModified"]), result["ETag"].strip('"'))
 
 
 async def _part(client: Client, upload: Upload, number: int, spans: list[Span]) -> str:
     if len(spans) > 1 or (not spans[0].whole and spans[0].size < LEAST):
         async with client.parts:
-            return await upload.put_part(number, await _read(client, spans))
+            return await upload.put_part(number, await _read(client, spans, upload.key))
     (span,) = spans
-    said: dict[str, Any] = {"CopySource": _source(client, span.key)}
+    said = _named(client, span)
     if not span.whole:
         said["CopySourceRange"] = f"bytes={span.first}-{span.first + span.size - 1}"
     try:
@@ -96,20 +98,20 @@ async def _part(client: Client, upload: Upload, number: int, spans: list[Span]) 
             **said,
         )
     except Refused as refused:
-        raise of_missing(refused, span.key) from refused
+        raise _of_source(refused, span, upload.key) from refused
     return str(answer["CopyPartResult"]["ETag"])
 
 
-def parts_of(sources: Sequence[tuple[str, int]], least: int, most: int) -> Iterator[list[Span]]:
+def parts_of(sources: Sequence[Source], least: int, most: int) -> Iterator[list[Span]]:
     """Yield the parts, each with the spans that fill it: all but the last `least` to `most` bytes."""
     gathered: list[Span] = []
     missing = least
-    for key, size in sources:
-        first = 0
+    for source in sources:
+        first, size = 0, source.size
         while first < size:
             enough = size - first >= least and not gathered
             taken = min(size - first, most if enough else missing)
-            gathered.append(Span(key, first, taken, taken == size))
+            gathered.append(Span(source.key, first, taken, taken == size, source.etag))
             first += taken
             missing -= taken
             if missing <= 0:
@@ -119,15 +121,31 @@ def parts_of(sources: Sequence[tuple[str, int]], least: int, most: int) -> Itera
         yield gathered
 
 
-async def _read(client: Client, spans: Sequence[Span]) -> bytes:
-    """Read spans together, in all no more than a part."""
+async def _read(client: Client, spans: Sequence[Span], target: str) -> bytes:
+    """Read spans together, in all no more than a part.
+
+    Raises:
+        ConditionFailed: An object is another version.
+    """
 
     async def one(span: Span) -> bytes:
         async with open_reader(client, span.key, span.first, span.size) as reader:
+            check_version(span, reader.info, target)
             return b"".join([piece async for piece in reader])
 
     return b"".join(await together(one, spans, limit=client.options.parallel_parts))
 
 
-def _source(client: Client, key: str) -> dict[str, str]:
-    return {"Bucket": client.options.bucket, "Key": client.name_of(key)}
+def _named(client: Client, source: Source | Span) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "CopySource": {"Bucket": client.options.bucket, "Key": client.name_of(source.key)}
+    }
+    if source.etag is not None:
+        said["CopySourceIfMatch"] = f'"{source.etag}"'
+    return said
+
+
+def _of_source(refused: Refused, source: Source | Span, target: str) -> RevstoreError:
+    if refused.code == "PreconditionFailed":
+        return other_version(source, target)
+    return of_missing(refused, source.key)

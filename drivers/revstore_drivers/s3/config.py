@@ -39,11 +39,12 @@ class S3Options:
     server: str = option(
         choice("s3", "aws", "minio", "seaweedfs"),
         "s3",
-        "what kind it is: sets the six that follow, if left open",
+        "what kind it is: sets the seven that follow, if left open",
     )
     conditional_put: bool | None = option(flag, None, "whether the server honours conditions of a PUT")
     conditional_commit: bool | None = option(flag, None, "whether it does on completion of multipart")
     conditional_delete: bool | None = option(flag, None, "whether it does on a DELETE")
+    conditional_copy: bool | None = option(flag, None, "whether it does on the source of a copy")
     ordered_listing: bool | None = option(flag, None, "whether it lists in the byte order of keys")
     resumable_writes: bool | None = option(
         flag, None, "whether writes are suspended and resumed; needs conditional_put"
@@ -130,7 +131,9 @@ _LACKING: Final[dict[str, frozenset[str]]] = {
     "s3": frozenset({"conditional_delete"}),
     "aws": frozenset(),
     "minio": frozenset({"conditional_delete"}),
-    "seaweedfs": frozenset({"conditional_commit", "conditional_delete", "ordered_listing"}),
+    "seaweedfs": frozenset(
+        {"conditional_commit", "conditional_delete", "conditional_copy", "ordered_listing"}
+    ),
 }
 
 _TABLE: Final = Table(S3Options, "REVSTORE_S3_")

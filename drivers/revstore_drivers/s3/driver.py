@@ -5,7 +5,7 @@ from datetime import timedelta
 from math import ceil
 from typing import Self
 
-from revstore_async.driver import Capabilities, FileInfo, IfMatch, check_key, check_sources
+from revstore_async.driver import Capabilities, FileInfo, IfMatch, Source, check_key, check_sources
 
 from ..bucket import BucketDriver, Verbs
 from .client import Client
@@ -58,6 +58,7 @@ class S3Driver(BucketDriver[S3Options, Client]):
             conditional_put=options.honours("conditional_put"),
             conditional_commit=options.honours("conditional_commit"),
             conditional_delete=options.honours("conditional_delete"),
+            conditional_copy=options.honours("conditional_copy"),
             resumable_writes=options.honours("resumable_writes"),
             signed_urls=options.honours("signed_urls"),
             ordered_listing=options.honours("ordered_listing"),
@@ -74,8 +75,12 @@ class S3Driver(BucketDriver[S3Options, Client]):
     async def _disconnect(self, client: Client) -> None:
         await client.close()
 
-    async def compose(self, sources: Sequence[tuple[str, int]], target: str) -> FileInfo:
-        check_sources(sources, target)
+    async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:
+        check_sources(sources, target, digest)
+        etags = [source.etag for source in sources]
+        unsaid = digest is not None and None in etags
+        if unsaid or (any(etags) and not self.options.honours("conditional_copy")):
+            return await super().compose(sources, target, digest=digest)
         return await compose(self._open(), sources, target)
 
     async def _sign(self, key: str, method: str, expires: timedelta) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from revstore_async.driver import Driver, IfAbsent
+from revstore_async.driver import Driver, IfAbsent, Source
 
 from .base import Hooks, content_of, keys_of, pattern, read_all, suspended, walk, write_all
 
@@ -47,7 +47,7 @@ _CASES = {
     "put": _Case(lambda driver: driver.put("folder/key", _NEW), (_OLD, _NEW)),
     "copy": _Case(lambda driver: driver.copy("source", "folder/key"), (_OLD, _NEW)),
     "compose": _Case(
-        lambda driver: driver.compose([("source", len(_NEW))] * 2, "folder/key"), (_OLD, _NEW + _NEW)
+        lambda driver: driver.compose([Source("source", len(_NEW))] * 2, "folder/key"), (_OLD, _NEW + _NEW)
     ),
     "delete": _Case(lambda driver: driver.delete("folder/key"), (_OLD, None)),
     "delete_many": _Case(lambda driver: driver.delete_many(["folder/key", "x"]), (_OLD, None)),

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from revstore_async.driver import KEY_LIMIT, PART_LIMIT, Driver
+from revstore_async.driver import KEY_LIMIT, PART_LIMIT, Driver, Source
 from revstore_async.errors import InvalidKey
 
 from .base import Hooks, content_of, keys_of, places_of
@@ -59,8 +59,8 @@ _WITH_A_KEY: dict[str, Callable[[Driver, str], Awaitable[object]]] = {
     "open_writer": _write,
     "copy from": lambda driver, key: driver.copy(key, "target"),
     "copy to": lambda driver, key: driver.copy("kept", key),
-    "compose of": lambda driver, key: driver.compose([("kept", 4), (key, 4)], "target"),
-    "compose to": lambda driver, key: driver.compose([("kept", 4)], key),
+    "compose of": lambda driver, key: driver.compose([Source("kept", 4), Source(key, 4)], "target"),
+    "compose to": lambda driver, key: driver.compose([Source("kept", 4)], key),
     "list": lambda driver, key: driver.list(key or "/"),
     "list_all": lambda driver, key: driver.list_all(key or "/"),
     "delete": lambda driver, key: driver.delete(key),

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from revstore_async.driver import Driver
+from revstore_async.driver import Driver, Source
 from revstore_async.errors import DriverClosed
 
 from .base import Hooks, content_of
@@ -16,7 +16,7 @@ async def _is_closed(driver: Driver) -> None:
         driver.put("key", b""),
         driver.stat("key"),
         driver.copy("key", "other"),
-        driver.compose([("key", 1), ("another", 1)], "other"),
+        driver.compose([Source("key", 1), Source("another", 1)], "other"),
         driver.list(),
         driver.list_all(),
         driver.delete("key"),

@@ -1,11 +1,25 @@
 """Writing whole objects: `put`, `copy` and `compose`."""
 
+from dataclasses import replace
+from hashlib import sha256, sha512
+
 import pytest
 
-from revstore_async.driver import Driver
-from revstore_async.errors import InvalidArgument, KeyNotFound
+from revstore_async.driver import Driver, FileInfo, Source
+from revstore_async.errors import ConditionFailed, InvalidArgument, KeyNotFound
 
 from .base import Hooks, agree, content_of, keys_of, pattern, read_all, write_all
+
+_SIZES = [[0], [10], [3, 0, 4], [6_000_000], [5, 6_000_000, 7, 5_300_000, 1]]
+
+
+async def _stored(driver: Driver, sizes: list[int], content: bytes) -> list[FileInfo]:
+    """Store content as objects of these sizes."""
+    infos, begin = [], 0
+    for number, size in enumerate(sizes):
+        infos.append(await write_all(driver, f"from/{number}", content[begin : begin + size]))
+        begin += size
+    return infos
 
 
 class Writes(Hooks):
@@ -101,28 +115,25 @@ class Writes(Hooks):
         await driver.copy("key", "key")
         assert await content_of(driver, "key") == b"content"
 
-    @pytest.mark.parametrize("sizes", [[0], [10], [3, 0, 4], [6_000_000], [5, 6_000_000, 7, 5_300_000, 1]])
+    @pytest.mark.parametrize("sizes", _SIZES)
     async def test_compose(self, driver: Driver, sizes: list[int]) -> None:
         """The content of the sources, one after another, is stored under the target; the sources stay."""
-        sources = [(f"from/{number}", size) for number, size in enumerate(sizes)]
         content = pattern(sum(sizes))
-        begin = 0
-        for source, size in sources:
-            await write_all(driver, source, content[begin : begin + size])
-            begin += size
+        sources = [Source(each.key, each.size) for each in await _stored(driver, sizes, content)]
         await driver.put("to/a/key", b"what was there")
         info = await driver.compose(sources, "to/a/key")
         assert (info.key, info.size) == ("to/a/key", len(content))
         assert agree(driver, info, await driver.stat("to/a/key"))
         assert await read_all(driver, "to/a/key") == content
-        assert await keys_of(driver) == [*(key for key, _ in sources), "to/a/key"]
+        assert await keys_of(driver) == [*(source.key for source in sources), "to/a/key"]
 
     @pytest.mark.parametrize("size", [10, 6_000_000])
     async def test_compose_of_what_is_missing(self, driver: Driver, size: int) -> None:
         """A missing source is `KeyNotFound`, and the target stays as it was."""
         before = await driver.put("target", b"target")
         await write_all(driver, "source", pattern(size))
-        for sources in ([("missing", size)], [("source", size), ("missing", size)]):
+        missing = Source("missing", size)
+        for sources in ([missing], [Source("source", size), missing]):
             with pytest.raises(KeyNotFound) as caught:
                 await driver.compose(sources, "target")
             assert caught.value.key == "missing"
@@ -132,7 +143,50 @@ class Writes(Hooks):
     async def test_compose_of_nothing_or_itself(self, driver: Driver) -> None:
         """No source, or one that is the target, is `InvalidArgument`."""
         await driver.put("key", b"content")
-        for sources in ([], [("key", 7)]):
+        for sources in ([], [Source("key", 7)]):
             with pytest.raises(InvalidArgument):
                 await driver.compose(sources, "key")
         assert await content_of(driver, "key") == b"content"
+
+    @pytest.mark.parametrize("sizes", _SIZES)
+    async def test_compose_of_versions(self, driver: Driver, sizes: list[int]) -> None:
+        """A source with an etag is copied from that version only, else it is `ConditionFailed`."""
+        content = pattern(sum(sizes))
+        sources = [Source(each.key, each.size, each.etag) for each in await _stored(driver, sizes, content)]
+        digest = f"sha256:{sha256(content).hexdigest()}"
+        await driver.compose(sources, "to/a/key", digest=digest)
+        assert await read_all(driver, "to/a/key") == content
+        before = await driver.stat("to/a/key")
+        for at, source in enumerate(sources):
+            other = await write_all(driver, source.key, b"!" * max(1, source.size))
+            with pytest.raises(ConditionFailed) as caught:
+                await driver.compose(sources, "to/a/key", digest=digest)
+            assert caught.value.key == "to/a/key"
+            assert agree(driver, before, await driver.stat("to/a/key"))
+            sources[at] = replace(source, size=other.size, etag=other.etag)
+        await driver.compose(sources, "to/a/key")
+        assert (await driver.stat("to/a/key")).size == sum(source.size for source in sources)
+
+    @pytest.mark.parametrize("sizes", _SIZES)
+    async def test_compose_compares(self, driver: Driver, sizes: list[int]) -> None:
+        """The digest is compared before the target is written; with `conditional_copy` etags may do."""
+        content = pattern(sum(sizes))
+        infos = await _stored(driver, sizes, content)
+        etags = [False] if driver.capabilities.conditional_copy else [False, True]
+        before = await driver.put("target", b"target")
+        for sources in [[Source(i.key, i.size, i.etag if each else None) for i in infos] for each in etags]:
+            with pytest.raises(ConditionFailed):
+                await driver.compose(sources, "target", digest=f"sha256:{sha256(b'other').hexdigest()}")
+            assert agree(driver, before, await driver.stat("target"))
+            for algorithm in (sha256, sha512):
+                digest = f"{algorithm().name}:{algorithm(content).hexdigest()}"
+                await driver.compose(sources, "target", digest=digest)
+                assert await read_all(driver, "target") == content
+            before = await driver.put("target", b"target")
+
+    async def test_compose_of_an_unknown_digest(self, driver: Driver) -> None:
+        """A digest of no known algorithm is `InvalidArgument`."""
+        await driver.put("key", b"content")
+        with pytest.raises(InvalidArgument):
+            await driver.compose([Source("key", 7)], "target", digest="nonsense:00")
+        assert await keys_of(driver) == ["key"]

@@ -1,0 +1,97 @@
+"""The checks of `Driver.compose`: of its arguments, the sources' versions, and the digest of the whole."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from anyio import to_thread
+
+from ..errors import ConditionFailed, InvalidArgument
+from .keys import check_key
+from .values import FileInfo, Source
+
+_INLINE: Final = 1 << 17  # bytes up to which hashing here is cheaper than the way to a thread and back
+
+
+class Versioned(Protocol):
+    """An object, or a part of one, of a version that is meant.
+
+    Attributes:
+        key: The object's key.
+        etag: The version; None for any.
+    """
+
+    @property
+    def key(self) -> str: ...  # noqa: D102
+
+    @property
+    def etag(self) -> str | None: ...  # noqa: D102
+
+
+def check_sources(sources: Sequence[Source], target: str, digest: str | None = None) -> None:
+    """Judge the arguments of `Driver.compose`.
+
+    Raises:
+        InvalidKey: A key is none.
+        InvalidArgument: There is no source, the target is one, or the digest is of no known algorithm.
+    """
+    check_key(target)
+    if not sources:
+        raise InvalidArgument("sources", sources, "there is nothing to join")
+    if target in [check_key(source.key) for source in sources]:
+        raise InvalidArgument("target", target, "it is one of the sources")
+    if digest is not None and digest.partition(":")[0] not in hashlib.algorithms_available:
+        raise InvalidArgument("digest", digest, "its algorithm is not known")
+
+
+def other_version(source: Versioned, target: str) -> ConditionFailed:
+    """Return the error for a source that is another version than its etag says."""
+    return ConditionFailed(target, f"if the etag of {source.key!r} is {source.etag}")
+
+
+def check_version(source: Versioned, found: FileInfo, target: str) -> None:
+    """Compare a source with what is stored.
+
+    Raises:
+        ConditionFailed: It is another version.
+    """
+    if source.etag not in {None, found.etag}:
+        raise other_version(source, target)
+
+
+class Comparing:
+    """Compares content, as it is copied, with a digest; with None it costs nothing."""
+
+    def __init__(self, digest: str | None) -> None:
+        self._digest = digest
+        self._hasher = None if digest is None else hashlib.new(digest.partition(":")[0])
+
+    @property
+    def needed(self) -> bool:
+        """Whether there is a digest to compare with."""
+        return self._hasher is not None
+
+    async def update(self, piece: bytes) -> None:
+        """Take more bytes; in a thread where they are many."""
+        if self._hasher is not None:
+            if len(piece) <= _INLINE:
+                self._hasher.update(piece)
+            else:
+                await to_thread.run_sync(self._hasher.update, piece)
+
+    def update_in_thread(self, piece: bytes) -> None:
+        """Take more bytes; for callers that are in a thread already."""
+        if self._hasher is not None:
+            self._hasher.update(piece)
+
+    def check(self, target: str) -> None:
+        """Compare.
+
+        Raises:
+            ConditionFailed: The content has another digest.
+        """
+        if self._hasher is not None:
+            algorithm = str(self._digest).partition(":")[0]
+            actual = f"{algorithm}:{self._hasher.hexdigest()}"
+            if actual != self._digest:
+                raise ConditionFailed(target, f"if the digest is {self._digest}, not {actual},")
