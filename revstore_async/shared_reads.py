@@ -10,12 +10,14 @@ from collections.abc import Callable, Coroutine, Hashable
 from contextvars import Context, copy_context
 from copy import copy
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from .concurrency import ended
 from .driver import Driver, DriverWrapper, File, FileInfo
-from .errors import RevstoreError
+from .driver.deadline import due, forget_deadline, metadata_operation
+from .errors import RevstoreError, Unavailable
 
 WIDTH: Final = 2
 """Requests for one object that are under way at once, at most."""
@@ -65,7 +67,9 @@ class SharedReads(Generic[Answer]):
         """Whether nothing is under way."""
         return not self._lines
 
-    async def share(self, question: Hashable, ask: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+    async def share(
+        self, question: Hashable, ask: Callable[[], Coroutine[Any, Any, Answer]], limit: timedelta
+    ) -> Answer:
         """Return the answer to a question, of a request that begins after this call did.
 
         Alone, it is one request and nothing else. An error is raised in all readers of the request.
@@ -74,10 +78,16 @@ class SharedReads(Generic[Answer]):
         Args:
             question: What tells the question from others.
             ask: Asks it: one request.
+            limit: How long to wait for the request of others, where no deadline is set.
+
+        Raises:
+            TimeoutError: The request of others took longer than this caller's deadline.
         """
         line = self._lines.get(question)
         if line is not None:
-            return await self._join(question, line)
+            with metadata_operation(limit):
+                async with asyncio.timeout_at(due()):
+                    return await self._join(question, line)
         line = self._lines[question] = _Line(ask)
         try:
             return await ask()
@@ -90,6 +100,7 @@ class SharedReads(Generic[Answer]):
         if turn is None:
             # Traces and the like belong to the first of the readers, not to whoever happens to make room.
             turn = line.following = _Turn(copy_context())
+            turn.context.run(forget_deadline)  # those who join later may have more time left than the first
             if line.under_way < WIDTH:
                 turn.timer = loop.call_later(PATIENCE, self._begin, question, line)
         reader: asyncio.Future[Answer] = loop.create_future()
@@ -166,11 +177,23 @@ class SharedReadsDriver(DriverWrapper):
 
     async def get(self, key: str, *, limit: int | None = None) -> File:
         """Return an object, whole; see `Driver.get`."""
-        return await self._gets.share((key, limit), partial(self.inner.get, key, limit=limit))
+        return await self._shared(key, self._gets, (key, limit), partial(self.inner.get, key, limit=limit))
 
     async def stat(self, key: str) -> FileInfo:
         """Return what the store knows of an object; see `Driver.stat`."""
-        return await self._stats.share(key, partial(self.inner.stat, key))
+        return await self._shared(key, self._stats, key, partial(self.inner.stat, key))
+
+    async def _shared(
+        self,
+        key: str,
+        reads: SharedReads[Answer],
+        question: Hashable,
+        ask: Callable[[], Coroutine[Any, Any, Answer]],
+    ) -> Answer:
+        try:
+            return await reads.share(question, ask, self.inner.capabilities.metadata_timeout)
+        except TimeoutError as error:
+            raise Unavailable(key, "another's request for it did not end in time") from error
 
 
 def _own(error: BaseException) -> BaseException:

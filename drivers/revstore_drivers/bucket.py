@@ -3,7 +3,7 @@
 import builtins
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
@@ -21,10 +21,12 @@ from revstore_async.driver import (
     Writer,
     check_key,
 )
+from revstore_async.driver.deadline import metadata_operation
 from revstore_async.errors import DriverClosed, InvalidArgument, Unsupported
 
 from .arguments import check_listing
 
+_AT_ONCE: Final = 1000  # keys that a server deletes in one request, if it does
 _LONGEST_SIGNED: Final = timedelta(days=7)
 
 
@@ -34,6 +36,10 @@ class Shown(Protocol):
     @property
     def shown(self) -> str:
         """What messages call the store."""
+
+    @property
+    def metadata_timeout(self) -> float:
+        """Seconds that an operation on metadata takes at most."""
 
 
 ClientT = TypeVar("ClientT")
@@ -53,7 +59,7 @@ class Verbs(Generic[ClientT]):
         copy: Of the source, and the target.
         list_children: `list`, of a prefix, the place to begin after, and a limit.
         list_below: `list_all`, likewise.
-        delete_many: Of keys, each there once.
+        delete_many: Of a thousand keys at most, each there once.
     """
 
     get: Callable[[ClientT, str, int | None], Awaitable[File]]
@@ -77,10 +83,12 @@ class BucketDriver(Driver, Generic[OptionsT, ClientT]):
     options: OptionsT
     _verbs: Verbs[ClientT]
     _client: ClientT | None
+    _limit: timedelta
 
     def _be(self, options: OptionsT) -> None:
         self.options = options
         self._client = None
+        self._limit = timedelta(seconds=options.metadata_timeout)
 
     @classmethod
     def from_options(cls, options: OptionsT) -> Self:
@@ -120,22 +128,28 @@ class BucketDriver(Driver, Generic[OptionsT, ClientT]):
 
     async def get(self, key: str, *, limit: int | None = None) -> File:
         check_key(key)
-        return await self._verbs.get(self._open(), key, limit)
+        with metadata_operation(self._limit):
+            return await self._verbs.get(self._open(), key, limit)
 
     async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
         check_key(key)
-        return await self._verbs.put(self._open(), key, bytes(content), condition)
+        with metadata_operation(self._limit, size=len(content)):
+            return await self._verbs.put(self._open(), key, bytes(content), condition)
 
     async def stat(self, key: str) -> FileInfo:
         check_key(key)
-        return await self._verbs.stat(self._open(), key)
+        with metadata_operation(self._limit):
+            return await self._verbs.stat(self._open(), key)
 
     @asynccontextmanager
     async def open_reader(
         self, key: str, *, offset: int = 0, length: int | None = None
     ) -> AsyncIterator[Reader]:
         check_key(key)
-        async with self._verbs.open_reader(self._open(), key, offset, length) as reader:
+        async with AsyncExitStack() as block:
+            with metadata_operation(self._limit):
+                entered = self._verbs.open_reader(self._open(), key, offset, length)
+                reader = await block.enter_async_context(entered)
             yield reader
 
     @asynccontextmanager
@@ -171,19 +185,23 @@ class BucketDriver(Driver, Generic[OptionsT, ClientT]):
         self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
     ) -> Page[FileInfo | Folder]:
         check_listing(prefix, limit)
-        return await self._verbs.list_children(self._open(), prefix, start_after, limit)
+        with metadata_operation(self._limit, bulk=True):
+            return await self._verbs.list_children(self._open(), prefix, start_after, limit)
 
     async def list_all(
         self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
     ) -> Page[FileInfo]:
         check_listing(prefix, limit)
-        return await self._verbs.list_below(self._open(), prefix, start_after, limit)
+        with metadata_operation(self._limit, bulk=True):
+            return await self._verbs.list_below(self._open(), prefix, start_after, limit)
 
     # ---- deletion
 
     async def delete_many(self, keys: Iterable[str]) -> None:
-        judged = dict.fromkeys(check_key(key) for key in keys)
-        await self._verbs.delete_many(self._open(), [*judged])
+        judged = [*dict.fromkeys(check_key(key) for key in keys)]
+        for begin in range(0, len(judged), _AT_ONCE):
+            with metadata_operation(self._limit, bulk=True):
+                await self._verbs.delete_many(self._open(), judged[begin : begin + _AT_ONCE])
 
     async def delete_prefix(self, prefix: str) -> None:
         check_key(prefix)

@@ -2,11 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, TypeVar
 
-from revstore_async.errors import StorageFailure, Throttled
+from revstore_async.driver.deadline import SLOWEST, due, try_due
+from revstore_async.errors import StorageFailure, Throttled, Unavailable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,6 +19,10 @@ _LONGEST_ASKED: Final = (
 )
 GRACE: Final = 5.0
 """Seconds for which a cancelled call waits for the answer of a change that is under way."""
+
+
+class NoTurn(TimeoutError):
+    """The time was over before the request's turn came: it was never sent. The cause of an `Unavailable`."""
 
 
 class Places:
@@ -33,15 +38,18 @@ class Places:
         self.taken = 0
         self._all = asyncio.Semaphore(count)
         self._readers = asyncio.Semaphore(count - 1)
-        self._one = _One(self)
 
-    def one(self) -> AbstractAsyncContextManager[None]:
-        """Hold a place for a request."""
-        return self._one
+    def one(self, key: str) -> AbstractAsyncContextManager[None]:
+        """Hold a place for a request about a key."""
+        return _One(self, key)
 
-    async def take(self) -> None:
-        """Take a place that `leave` ends."""
-        await self._all.acquire()
+    async def take(self, key: str) -> None:
+        """Take a place that `leave` ends.
+
+        Raises:
+            Unavailable: All were taken until the operation had to end.
+        """
+        await _in_time(self._all, key)
         self.taken += 1
 
     def leave(self) -> None:
@@ -49,11 +57,15 @@ class Places:
         self.taken -= 1
         self._all.release()
 
-    async def take_for_reader(self) -> None:
-        """Take a place that `give_back` ends."""
-        await self._readers.acquire()
+    async def take_for_reader(self, key: str) -> None:
+        """Take a place that `give_back` ends.
+
+        Raises:
+            Unavailable: All were taken until the operation had to end.
+        """
+        await _in_time(self._readers, key)
         try:
-            await self.take()
+            await self.take(key)
         except BaseException:
             self._readers.release()
             raise
@@ -65,16 +77,57 @@ class Places:
 
 
 class _One(AbstractAsyncContextManager[None]):
-    """Holds a place for as long as its block lasts; of no state of its own, so one serves all."""
+    """Holds a place for as long as its block lasts."""
 
-    def __init__(self, places: Places) -> None:
+    __slots__ = ("_key", "_places")
+
+    def __init__(self, places: Places, key: str) -> None:
         self._places = places
+        self._key = key
 
     async def __aenter__(self) -> None:
-        await self._places.take()
+        await self._places.take(self._key)
 
     async def __aexit__(self, *_: object) -> None:
         self._places.leave()
+
+
+async def _in_time(free: asyncio.Semaphore, key: str) -> None:
+    if not free.locked():
+        await free.acquire()
+        return
+    try:
+        async with asyncio.timeout_at(due()):
+            await free.acquire()
+    except TimeoutError as error:
+        raise Unavailable(key, "no connection was free before its time was over") from NoTurn(error)
+
+
+@asynccontextmanager
+async def answer_within(key: str, limit: float | None = None, size: int = 0) -> AsyncIterator[None]:
+    """Give one try up that takes too long.
+
+    Args:
+        key: What it is about.
+        limit: Seconds that the driver's options give it; None for no limit but that of the operation under way.
+        size: Bytes of its body, which have time of their own.
+
+    Raises:
+        Unavailable: No answer came in time; whether the request had its effect is not known.
+    """
+    now = asyncio.get_running_loop().time()
+    ends = [] if limit is None else [now + limit + size / SLOWEST]
+    if (end := due()) is not None:
+        if end <= now:
+            raise Unavailable(key, "its time was over before it was asked for") from NoTurn()
+        ends.append(try_due() or end)
+    try:
+        async with asyncio.timeout_at(min(ends, default=None)) as waiting:
+            yield
+    except TimeoutError as error:
+        if not waiting.expired():
+            raise
+        raise Unavailable(key, f"no answer within {min(ends) - now:.3g} s") from error
 
 
 class Tries:
@@ -88,15 +141,19 @@ class Tries:
         """Wait before the next try.
 
         Raises:
-            StorageFailure: The error, where there are no more tries, or the store wants them later than that.
+            StorageFailure: The error, where there are no more tries, the store wants them later than that, or
+                the operation must end before.
         """
         asked = (error.retry_after or 0.0) if isinstance(error, Throttled) else 0.0
         if self._left == 0 or asked > _LONGEST_ASKED:
             raise error
         self._left -= 1
-        wait = random.uniform(0, self._wait)  # noqa: S311 (it spreads clients, it hides nothing)
+        wait = max(asked, random.uniform(0, self._wait))  # noqa: S311 (it spreads clients, it hides nothing)
         self._wait = min(2 * self._wait, _LONGEST_WAIT)
-        await asyncio.sleep(max(wait, asked))
+        end = due()
+        if end is not None and asyncio.get_running_loop().time() + wait >= end:
+            raise error
+        await asyncio.sleep(wait)
 
 
 async def together(

@@ -2,6 +2,7 @@
 
 from .composing import Comparing, check_sources, check_version, other_version
 from .contract import LIST_LIMIT, Driver, Reader, Writer
+from .deadline import METADATA_TIMEOUT, metadata_deadline
 from .keys import KEY_LIMIT, PART_LIMIT, check_key, check_prefix
 from .opening import GROUP, open_driver, without_secrets
 from .paging import entries
@@ -12,6 +13,7 @@ __all__ = [
     "GROUP",
     "KEY_LIMIT",
     "LIST_LIMIT",
+    "METADATA_TIMEOUT",
     "PART_LIMIT",
     "Capabilities",
     "Comparing",
@@ -32,6 +34,7 @@ __all__ = [
     "check_sources",
     "check_version",
     "entries",
+    "metadata_deadline",
     "open_driver",
     "other_version",
     "without_secrets",

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from .deadline import METADATA_TIMEOUT
+
 Entry_co = TypeVar("Entry_co", covariant=True)
 
 
@@ -119,6 +121,8 @@ class Capabilities:
         connections: Requests that may usefully be under way at once.
         part_size: Bytes that a writer gathers before it sends them; its memory is a small multiple of it.
         time_resolution: The finest difference that `FileInfo.modified` can show.
+        metadata_timeout: How long an operation on metadata takes at most, over all tries; what one request asks
+            shares it, see `metadata_deadline`.
     """
 
     conditional_put: bool = True
@@ -131,3 +135,4 @@ class Capabilities:
     connections: int = 64
     part_size: int = 1 << 20
     time_resolution: timedelta = timedelta(microseconds=1)
+    metadata_timeout: timedelta = METADATA_TIMEOUT

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from ..driver import metadata_deadline
 from ..errors import InvalidName, RevstoreError, Unauthenticated
 from ..names import RepositoryName
 from ..repository import Registry
@@ -59,8 +60,9 @@ class RegistryApp:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            response = await self._answer(scope, receive)
-            await response(scope, receive, patient(scope, send, self.options.body_timeout))
+            with metadata_deadline(self.registry.driver.capabilities.metadata_timeout):
+                response = await self._answer(scope, receive)
+                await response(scope, receive, patient(scope, send, self.options.body_timeout))
         elif scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
         else:

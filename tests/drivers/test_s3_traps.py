@@ -89,7 +89,7 @@ async def test_places_are_given_in_the_order_of_asking():
     places, given = Places(8), []
 
     async def ask(number: int) -> None:
-        async with places.one():
+        async with places.one("key"):
             given.append(number)
             for _ in range(number % 3):  # some are held for longer
                 await asyncio.sleep(0)

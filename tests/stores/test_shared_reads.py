@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revstore_async import Digest, Driver, Manifest, Registry
-from revstore_async.driver import DriverWrapper, File, FileInfo
+from revstore_async.driver import METADATA_TIMEOUT, DriverWrapper, File, FileInfo
 from revstore_async.errors import KeyNotFound, ObjectTooLarge, Unavailable
 from revstore_async.shared_reads import PATIENCE, WIDTH, SharedReads, SharedReadsDriver
 from revstore_async.testing import run_on_virtual_clock
@@ -377,7 +377,7 @@ def test_a_request_that_is_cancelled_from_below_cancels_those_who_wait_for_it():
             await asyncio.sleep(2 * STEP)
             return 0
 
-        tasks = [asyncio.ensure_future(reads.share("?", ask)) for _ in range(4)]
+        tasks = [asyncio.ensure_future(reads.share("?", ask, METADATA_TIMEOUT)) for _ in range(4)]
         await asyncio.sleep(3 * STEP)
         asked[-1].cancel()
         await asyncio.wait(tasks)
@@ -403,7 +403,7 @@ def test_a_shared_request_runs_in_the_context_of_its_first_reader():
 
         async def reader(own: str) -> str:
             name.set(own)
-            return await reads.share("?", ask)
+            return await reads.share("?", ask, METADATA_TIMEOUT)
 
         names = [str(number) for number in range(4)]
         answers = await asyncio.gather(*(reader(own) for own in names))

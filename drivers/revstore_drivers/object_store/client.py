@@ -13,7 +13,7 @@ import obstore
 from revstore_async.driver import FileInfo
 from revstore_async.errors import AccessDenied, DriverClosed, Unavailable
 
-from ..turns import Places, Tries, settled
+from ..turns import Places, Tries, answer_within, settled
 from .clock import StoreClock
 from .config import ObjectStoreOptions
 from .errors import translated
@@ -98,14 +98,15 @@ class Client:
             Refused: The server refused it in a way that may mean something.
         """
         with translated(key, self.options.shown, self.options.scheme):
-            result = await send(self.store)
+            async with answer_within(key):
+                result = await send(self.store)
         self._bucket_seen = True
         return result
 
     async def change(self, key: str, send: Send[Result]) -> Result:
         """Send one request that changes the store, when it is its turn; a cancelled call waits for its answer."""
         self._check()
-        async with self.places.one():
+        async with self.places.one(key):
             result = await settled(self.once(key, send))
         self._written = True
         return result
@@ -124,7 +125,7 @@ class Client:
             try:
                 if changes:
                     return await self.change(key, send)
-                async with self.places.one():
+                async with self.places.one(key):
                     return await self.once(key, send)
             except Unavailable as error:
                 await tries.again(error)

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import cached_property
 from typing import Final, Literal, Self
 
 import obstore
 
 from revstore_async.driver import Capabilities, FileInfo, IfMatch, Source, check_key, check_sources
+from revstore_async.driver.deadline import metadata_operation
 from revstore_async.errors import Unsupported
 
 from ..bucket import BucketDriver, Verbs
@@ -54,7 +56,7 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
         """Build a driver from a URL of one of its schemes."""
         return cls.from_options(ObjectStoreOptions.from_url(url, options))
 
-    @property
+    @cached_property
     def capabilities(self) -> Capabilities:
         options = self.options
         return Capabilities(
@@ -67,6 +69,7 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
             connections=options.pool,
             part_size=options.part_size,
             time_resolution=timedelta(seconds=1),
+            metadata_timeout=self._limit,
         )
 
     async def _connect(self) -> Client:
@@ -93,7 +96,8 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
         client = self._open()
         if condition is not None:
             raise Unsupported(self.name, "conditional deletion")
-        await delete(client, key)
+        with metadata_operation(self._limit):
+            await delete(client, key)
 
     async def purge_writers(self, older_than: timedelta) -> int:  # noqa: ARG002 (there is nothing to list)
         """Remove nothing: obstore lists no unfinished uploads, so the bucket's lifecycle rules must end those."""

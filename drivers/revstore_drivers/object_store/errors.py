@@ -24,6 +24,7 @@ from revstore_async.errors import (
 )
 
 from ..refusals import CREDENTIALS, IN_THE_WAY, Refused
+from ..turns import NoTurn
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
@@ -132,7 +133,7 @@ def of_refused(refused: Refused, key: str) -> RevstoreError:
 
 def was_never_sent(error: Unavailable) -> bool:
     """Say whether a request surely did nothing: it was turned away, or there was nobody to send it to."""
-    if isinstance(error, Throttled):
+    if isinstance(error, Throttled) or isinstance(error.__cause__, NoTurn):
         return True
     debug = str(error.__cause__).partition(_DEBUG)[2]
     return bool((found := _KIND.search(debug)) and found[1] == "Connect")

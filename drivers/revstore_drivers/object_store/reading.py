@@ -142,7 +142,7 @@ class _Stream:
             return await obstore.get_async(store, key, options=asked)
 
         _ = client.store  # is it open at all?
-        await client.places.take_for_reader()
+        await client.places.take_for_reader(key)
         try:
             result = await client.once(key, send)
             return cls(client, client.info_of(key, result.meta), result)

@@ -27,7 +27,7 @@ from botocore.parsers import ResponseParserError
 from revstore_async.driver import FileInfo
 from revstore_async.errors import AccessDenied, DriverClosed, InvalidStoreURL, Unavailable
 
-from ..turns import Places, Tries, settled
+from ..turns import Places, Tries, answer_within, settled
 from .answers import Answer
 from .bodies import Body, as_file, md5_of, size_of
 from .config import S3Options
@@ -47,9 +47,6 @@ _NEEDED: Final = {
     "upload_part_copy": ("CopyPartResult",),
 }
 """What answers must tell, by the client's methods."""
-
-SLOWEST: Final = 64 << 10
-"""Bytes of a body a second, below which it is given up; of what is read piece by piece, its reader is the judge."""
 
 
 class Client:
@@ -156,13 +153,12 @@ class Client:
         if client is None:
             raise DriverClosed(DRIVER)
         body = parameters.get("Body")
+        limit, size = None, 0
+        if isinstance(body, Body):
+            # aiohttp's timeouts begin when all is sent: a server that takes nothing would hold it for ever.
+            limit, size = self.options.connect_timeout + self.options.read_timeout, size_of(body)
         with translated(key, self.options.shown):
-            if isinstance(body, Body):
-                # aiohttp's timeouts begin when all is sent: a server that takes nothing would hold it for ever.
-                limit = self.options.connect_timeout + self.options.read_timeout + size_of(body) / SLOWEST
-                async with asyncio.timeout(limit):
-                    answer = await self._send(client, operation, parameters)
-            else:
+            async with answer_within(key, limit, size):
                 answer = await self._send(client, operation, parameters)
             _check_whole(operation, answer)
         self._bucket_seen = True
@@ -209,7 +205,7 @@ class Client:
         """Send one request when it is its turn."""
         if self._client is None:
             raise DriverClosed(DRIVER)
-        async with self.places.one():
+        async with self.places.one(key):
             if changes:
                 return await settled(self.once(operation, key, **parameters))
             return await self.once(operation, key, **parameters)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
-from revstore_async.driver import without_secrets
+from revstore_async.driver import METADATA_TIMEOUT, without_secrets
 from revstore_async.errors import InvalidStoreURL
 
 from ..options import MIB, choice, endpoint, flag, number, option, part_bytes, seconds, secret, text, verify
@@ -69,6 +69,11 @@ class S3Options:
     read_timeout: float = option(seconds, 30.0, "seconds without a byte of the answer")
     idle_timeout: float = option(
         seconds, 5.0, "seconds after which a reader that nobody reads gives its connection back"
+    )
+    metadata_timeout: float = option(
+        seconds,
+        METADATA_TIMEOUT.total_seconds(),
+        "seconds for the metadata of one request, over all tries; layers have those above",
     )
     retries: int = option(number(0, 20), 3, "tries after the first, of what may be tried again")
     access_key_id: str | None = secret("explicit credentials, as an argument only")

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import cached_property
 from math import ceil
 from typing import Self
 
 from revstore_async.driver import Capabilities, FileInfo, IfMatch, Source, check_key, check_sources
+from revstore_async.driver.deadline import metadata_operation
 
 from ..bucket import BucketDriver, Verbs
 from .client import Client
@@ -51,7 +53,7 @@ class S3Driver(BucketDriver[S3Options, Client]):
         """Build a driver from an `s3:` URL."""
         return cls.from_options(S3Options.from_url(url, options))
 
-    @property
+    @cached_property
     def capabilities(self) -> Capabilities:
         options = self.options
         return Capabilities(
@@ -65,6 +67,7 @@ class S3Driver(BucketDriver[S3Options, Client]):
             connections=options.pool,
             part_size=options.part_size,
             time_resolution=timedelta(seconds=1),
+            metadata_timeout=self._limit,
         )
 
     async def _connect(self) -> Client:
@@ -88,7 +91,8 @@ class S3Driver(BucketDriver[S3Options, Client]):
 
     async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
         check_key(key)
-        await delete(self._open(), key, condition)
+        with metadata_operation(self._limit):
+            await delete(self._open(), key, condition)
 
     async def purge_writers(self, older_than: timedelta) -> int:
         return await purge(self._open(), older_than)

@@ -38,6 +38,7 @@ from revstore_async.errors import (
 )
 
 from ..refusals import CREDENTIALS, IN_THE_WAY, Refused
+from ..turns import NoTurn
 
 DRIVER: Final = "s3"
 """The driver's name, which its states carry."""
@@ -204,7 +205,7 @@ def _of_no_answer(error: Exception, key: str, store: str) -> RevstoreError:
     return Unavailable(key, f"{kind}: {error}" if str(error) else kind)
 
 
-_NOBODY: Final = (ConnectTimeoutError, ConnectionTimeoutError, ClientConnectorError)
+_NOBODY: Final = (ConnectTimeoutError, ConnectionTimeoutError, ClientConnectorError, NoTurn)
 
 
 def was_never_sent(error: Unavailable) -> bool:

@@ -145,7 +145,7 @@ async def write_once(
     lost: Unavailable | None = None  # an answer that never came: the write may have had its effect
     while True:
         try:
-            async with client.places.one():
+            async with client.places.one(key):
                 return await settled(send())
         except Refused as refused:
             # Also without a lost answer: a proxy may send a request twice, and the second loses to the first.

@@ -1,6 +1,5 @@
 """Reading: one object whole, what is known of it, and streams that outlive their connections."""
 
-import asyncio
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from functools import partial
@@ -13,9 +12,9 @@ from revstore_async.errors import ObjectTooLarge, Unavailable, Unsupported
 
 from ..refusals import Refused
 from ..resuming import DELETED, REPLACED, NoRange, Source, Stream, VersionGone, resuming
-from ..turns import Tries
+from ..turns import Tries, answer_within
 from .answers import Answer, Download
-from .client import SLOWEST, Client, time_of
+from .client import Client, time_of
 from .errors import DRIVER, of_missing, translated
 
 
@@ -56,7 +55,7 @@ async def get_dated(client: Client, key: str, limit: int | None = None) -> tuple
     tries = Tries(client.options.retries)
     while True:
         try:
-            async with client.places.one():
+            async with client.places.one(key):
                 return await _get(client, key, limit)
         except Refused as refused:
             raise of_missing(refused, key) from refused
@@ -83,7 +82,7 @@ async def _whole(client: Client, key: str, body: StreamingBody | Download, size:
     with translated(key, client.options.shown):
         if isinstance(body, Download) and body.arrived:  # most do, and a timer would be a twentieth of a GET
             return await body.read()
-        async with asyncio.timeout(client.options.read_timeout + size / SLOWEST):
+        async with answer_within(key, client.options.read_timeout, size):
             content: bytes = await body.read()
             return content
 
@@ -130,7 +129,7 @@ class _Stream:
             parameters["Range"] = f"bytes={first}-{'' if before is None else before - 1}"
         if etag is not None:
             parameters["IfMatch"] = f'"{etag}"'
-        await client.places.take_for_reader()
+        await client.places.take_for_reader(key)
         try:
             answer = await client.once("get_object", key, **parameters)
         except BaseException:

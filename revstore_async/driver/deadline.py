@@ -1,0 +1,143 @@
+"""How long metadata may take: one budget of time for all that one request asks of a storage.
+
+A request reads and writes several small objects, one after another, and each may be tried again. With a limit
+for each try alone, a storage that hangs would hold the request for minutes. Therefore all of them share one budget. It
+is spent only while an operation is under way: the time in which a client sends its layer does not count.
+"""
+
+import asyncio
+from contextvars import ContextVar, Token
+from datetime import timedelta
+from types import TracebackType
+from typing import Final
+
+METADATA_TIMEOUT: Final = timedelta(seconds=15)
+"""How long the metadata of one request may take, where the store's options say nothing else."""
+
+SLOWEST: Final = 64 << 10
+"""Bytes a second that a storage must take or give; an operation has a second more for each of them."""
+
+
+class _Budget:
+    """The time that several operations share, in seconds. Those that overlap spend it once."""
+
+    __slots__ = ("_left", "_limit", "_since", "_under_way")
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._left = limit
+        self._since = 0.0
+        self._under_way = 0
+
+    def begin(self, now: float) -> float:
+        """Return the time at which an operation must end that begins now."""
+        if not self._under_way:
+            self._since = now
+        self._under_way += 1
+        return self._since + self._left
+
+    def end(self, now: float, spared: float) -> None:
+        """End an operation; give back the seconds of it that do not count."""
+        self._under_way -= 1
+        if self._under_way:
+            self._since = min(now, self._since + spared)
+        else:
+            spent = max(0.0, now - self._since - spared)
+            self._left = min(self._limit, max(0.0, self._left - spent))
+
+
+_SHARED: ContextVar[_Budget | None] = ContextVar("revstore_metadata_budget", default=None)
+_DUE: ContextVar[float | None] = ContextVar("revstore_metadata_due", default=None)
+
+
+class metadata_deadline:  # noqa: N801 (it is used as a function is)
+    """A block whose operations on metadata share a limited time; those of its child tasks too.
+
+    The operations are `get`, `put`, `stat`, `delete` and the listings of a driver; the one during which the time
+    runs out raises `Unavailable`. A page of a listing, or a batch of a deletion, that came does not count, nor do
+    the bytes of a large `put`. A block within another one shares the time of the outer one.
+
+        with metadata_deadline(driver.capabilities.metadata_timeout):
+            ...
+
+    Args:
+        limit: The time; `Capabilities.metadata_timeout` is what the store's operator wants.
+    """
+
+    __slots__ = ("_limit", "_token")
+
+    def __init__(self, limit: timedelta) -> None:
+        self._limit = limit.total_seconds()
+        self._token: Token[_Budget | None] | None = None
+
+    def __enter__(self) -> None:
+        if _SHARED.get() is None:
+            self._token = _SHARED.set(_Budget(self._limit))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            _SHARED.reset(self._token)
+            self._token = None
+
+
+class metadata_operation:  # noqa: N801 (as above)
+    """One operation, for drivers: within the block `due` tells when it must end.
+
+    Args:
+        limit: The time for it where no `metadata_deadline` is around it.
+        size: Bytes of content that it sends; they have time of their own, at the rate of `SLOWEST`.
+        bulk: Whether it is a page or batch of many, whose time does not count where it succeeds.
+    """
+
+    __slots__ = ("_begun", "_budget", "_bulk", "_extra", "_limit", "_token")
+
+    def __init__(self, limit: timedelta, *, size: int = 0, bulk: bool = False) -> None:
+        self._limit = limit
+        self._extra = size / SLOWEST
+        self._bulk = bulk
+        self._budget: _Budget | None = None
+        self._begun = 0.0
+        self._token: Token[float | None] | None = None
+
+    def __enter__(self) -> None:
+        if _DUE.get() is not None:
+            return  # it is a part of another operation
+        self._begun = asyncio.get_running_loop().time()
+        self._budget = _SHARED.get() or _Budget(self._limit.total_seconds())
+        self._token = _DUE.set(self._budget.begin(self._begun) + self._extra)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is None or self._budget is None:
+            return
+        _DUE.reset(self._token)
+        self._token = None
+        now = asyncio.get_running_loop().time()
+        took = now - self._begun
+        self._budget.end(now, took if self._bulk and kind is None else min(took, self._extra))
+
+
+def due() -> float | None:
+    """Return the time of the loop at which the operation under way must end; outside of one, return None."""
+    return _DUE.get()
+
+
+def try_due() -> float | None:
+    """Return the time of the loop at which one try must end: it has half of the time left.
+
+    Outside of an operation, return None. The other half is for another try, or to read back whether a write took effect.
+    """
+    end = _DUE.get()
+    if end is None:
+        return None
+    now = asyncio.get_running_loop().time()
+    return now + max(0.0, end - now) / 2
+
+
+def forget_deadline() -> None:
+    """Leave the deadlines of the present context, for work that several requests wait for."""
+    _SHARED.set(None)
+    _DUE.set(None)
