@@ -1,8 +1,11 @@
 """A process of test_filesystem_processes: it says that it is ready, waits for its go, and works on a folder."""
 
 import asyncio
+import os
 import random
+import signal
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 
@@ -105,7 +108,21 @@ async def hold(driver: FilesystemDriver) -> None:
         await asyncio.sleep(60)
 
 
+async def stand_still(driver: FilesystemDriver, key: str) -> None:
+    """Stop in the midst of a write, with the lock; go on when another process says so."""
+    rename = os.rename
+
+    def stopping(*paths: str) -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # before this thread goes on
+        rename(*paths)
+
+    os.rename = stopping  # type: ignore[assignment]
+    await driver.put(key, b"of the one that stood still")
+    print("done")
+
+
 WORK: dict[str, Callable[..., Awaitable[None]]] = {
+    "stand_still": stand_still,
     "race": race,
     "count": count,
     "replace": replace,

@@ -11,7 +11,7 @@ from revstore_drivers.filesystem import FilesystemDriver
 
 
 def temporary_files(root: Path) -> list[str]:
-    return [str(path) for path in root.rglob(",*") if path.is_file() and path.parent.name != ",locks"]
+    return [str(path) for path in root.rglob(",*") if path.is_file()]
 
 
 def open_files(root: Path) -> list[str]:

@@ -319,7 +319,7 @@ async def test_a_temporary_file_that_shrinks_is_not_committed(driver) -> None:
 
 
 async def test_the_steps_of_a_durable_write(driver, monkeypatch) -> None:
-    await driver.put("first", b"so that the folder of locks is there")
+    await driver.put("first", b"so that the root is there")
     steps = []
 
     def recorded(name) -> None:

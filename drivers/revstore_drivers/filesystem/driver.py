@@ -5,6 +5,7 @@
 import fcntl
 import os
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -16,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from revstore_async.driver import (
     LIST_LIMIT,
+    METADATA_TIMEOUT,
     Capabilities,
     Comparing,
     Condition,
@@ -33,15 +35,17 @@ from revstore_async.driver import (
     check_version,
     without_secrets,
 )
+from revstore_async.driver.deadline import metadata_operation
 from revstore_async.errors import DriverClosed, InvalidStoreURL, KeyNotFound, ObjectTooLarge, Unavailable
 
 from ..arguments import check_listing, check_range, take_options
+from ..options import seconds
 from ..state import WriterState
 from .listing import list_below, list_children, unfinished_files
 from .root import Root, info_of, sync_folder
 from .streams import PART, FileReader, FileWriter
 from .threads import Threads
-from .unfinished import Unfinished, put
+from .unfinished import Put, Unfinished
 
 _COPIED_AT_ONCE = 64 << 20  # bytes of a copy, entries of a walk, keys of a deletion: what one step takes
 _HASHED_AT_ONCE = 8 << 20  # bytes of a copy that is compared: some 10 ms of hashing
@@ -52,26 +56,36 @@ _DELETED_AT_ONCE = 100
 class FilesystemDriver(Driver):
     """A driver of a folder. URL: `file:///absolute/folder` or `file:relative/folder`, `?threads=32`.
 
+    Its options are `threads` and `metadata_timeout`.
+
     Several drivers, of any number of processes on one machine, may work on one folder.
     """
 
     name = "file"
 
-    def __init__(self, root: Path | str, *, threads: int = 32) -> None:
+    def __init__(
+        self,
+        root: Path | str,
+        *,
+        threads: int = 32,
+        metadata_timeout: float = METADATA_TIMEOUT.total_seconds(),
+    ) -> None:
         """Make a driver.
 
         Args:
             root: The folder. If it is missing, nothing is stored there; the first write creates it.
             threads: How many calls may wait for the disk at once.
+            metadata_timeout: Seconds that an operation on metadata waits for a thread and a lock at most.
         """
         self.root = Path(root)
         self._count = threads
+        self._limit = timedelta(seconds=metadata_timeout)
         self._opened: tuple[Root, Threads] | None = None
 
     @classmethod
     def from_url(cls, url: str, options: Mapping[str, object]) -> Self:
         """Build a driver from a `file:` URL."""
-        taken = take_options(url, options, frozenset({"threads"}))
+        taken = take_options(url, options, frozenset({"threads", "metadata_timeout"}))
         parts = urlsplit(url)
         if parts.netloc not in {"", "localhost"} or parts.fragment:
             raise InvalidStoreURL(without_secrets(url), "a folder is written file:///the/folder")
@@ -81,17 +95,26 @@ class FilesystemDriver(Driver):
         if not str(threads).isdecimal() or not 1 <= int(str(threads)) <= 1000:
             reason = f"threads is {threads!r}, not a number from 1 to 1000"
             raise InvalidStoreURL(without_secrets(url), reason)
-        return cls(Path(path), threads=int(str(threads)))
+        limit = taken.get("metadata_timeout", METADATA_TIMEOUT.total_seconds())
+        try:
+            return cls(Path(path), threads=int(str(threads)), metadata_timeout=seconds(limit))
+        except ValueError as error:
+            raise InvalidStoreURL(without_secrets(url), f"metadata_timeout is {limit!r}: {error}") from None
 
     def __repr__(self) -> str:
         return f"FilesystemDriver({str(self.root)!r})"
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(conditional_delete=True, connections=self._count, part_size=PART)
+        return Capabilities(
+            conditional_delete=True,
+            connections=self._count,
+            part_size=PART,
+            metadata_timeout=self._limit,
+        )
 
     async def __aenter__(self) -> Self:
-        threads = Threads(self._count)
+        threads = Threads(self._count, self._limit)
         self._opened = await threads.run("", Root, self.root), threads
         return self
 
@@ -108,17 +131,26 @@ class FilesystemDriver(Driver):
     async def get(self, key: str, *, limit: int | None = None) -> File:
         check_key(key)
         root, threads = self._open()
-        return await threads.run(key, _get, root, key, limit)
+        with metadata_operation(self._limit):
+            return await threads.run(key, _get, root, key, limit)
 
     async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
         check_key(key)
         root, threads = self._open()
-        return await threads.run(key, put, root, key, content, condition)
+        step = Put(root, key, content, condition)
+        with metadata_operation(self._limit, size=len(content)):
+            try:
+                return await threads.run_locking(key, step.take)
+            finally:
+                if step.waits:
+                    await threads.finish(key, step.remove)
 
     async def stat(self, key: str) -> FileInfo:
         check_key(key)
         root, threads = self._open()
-        if (status := await threads.run(key, root.find, key)) is None:
+        with metadata_operation(self._limit):
+            status = await threads.run(key, root.find, key)
+        if status is None:
             raise KeyNotFound(key)
         return info_of(key, status)
 
@@ -130,7 +162,8 @@ class FilesystemDriver(Driver):
         root, threads = self._open()
         reader = FileReader(threads, key)
         try:
-            await threads.run(key, reader.open_in_thread, root)
+            with metadata_operation(self._limit):
+                await threads.run(key, reader.open_in_thread, root)
             reader.set_range(offset, check_range(key, offset, length, reader.info.size))
             yield reader
         finally:
@@ -173,7 +206,7 @@ class FilesystemDriver(Driver):
             for source in sources:
                 size += await self._copied(source, target, unfinished, size, comparing)
             comparing.check(target)
-            return await threads.run(target, unfinished.place, size, None)
+            return await threads.run_locking(target, unfinished.place, size, None)
         finally:
             await threads.finish(target, unfinished.remove)
 
@@ -205,35 +238,39 @@ class FilesystemDriver(Driver):
     ) -> Page[FileInfo | Folder]:
         check_listing(prefix, limit)
         root, threads = self._open()
-        return await threads.run(prefix, list_children, root, prefix, start_after, limit)
+        with metadata_operation(self._limit, bulk=True):
+            return await threads.run(prefix, list_children, root, prefix, start_after, limit)
 
     async def list_all(
         self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
     ) -> Page[FileInfo]:
         check_listing(prefix, limit)
         root, threads = self._open()
-        return await threads.run(prefix, list_below, root, prefix, start_after, limit)
+        with metadata_operation(self._limit, bulk=True):
+            return await threads.run(prefix, list_below, root, prefix, start_after, limit)
 
     async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
         check_key(key)
         root, threads = self._open()
-        await threads.run(key, _delete, root, [key], condition)
+        with metadata_operation(self._limit):
+            await threads.run_locking(key, Deletion(root, [key], condition).take)
 
     async def delete_many(self, keys: Iterable[str]) -> None:
         judged = [check_key(key) for key in keys]
         root, threads = self._open()
         for begin in range(0, len(judged), _DELETED_AT_ONCE):
             some = judged[begin : begin + _DELETED_AT_ONCE]
-            await threads.run(some[0], _delete, root, some)
+            with metadata_operation(self._limit, bulk=True):
+                await threads.run_locking(some[0], Deletion(root, some).take)
 
     async def delete_prefix(self, prefix: str) -> None:
         check_key(prefix)
         root, threads = self._open()
         after: str | None = None
         while True:
-            page = await threads.run(prefix, list_below, root, prefix, after, _DELETED_AT_ONCE)
-            if page.entries:
-                await threads.run(prefix, _delete, root, [info.key for info in page.entries])
+            with metadata_operation(self._limit, bulk=True):
+                page = await threads.run(prefix, list_below, root, prefix, after, _DELETED_AT_ONCE)
+            await self.delete_many([info.key for info in page.entries])
             after = page.next
             if after is None:
                 return
@@ -259,12 +296,35 @@ def _get(root: Root, key: str, limit: int | None) -> File:
     return File(info, content)
 
 
-def _delete(root: Root, keys: list[str], condition: IfMatch | None = None) -> None:
-    folders = {key.rpartition("/")[0] for key in keys if root.remove(key, condition)}
-    for folder in folders:
-        with suppress(FileNotFoundError):  # somebody else found it empty and removed it: that is as good
-            sync_folder(root.path_of(folder))
-        root.prune(folder)
+class Deletion:
+    """The deletion of some keys, as a step that is taken again where the folder of one is locked."""
+
+    def __init__(self, root: Root, keys: Iterable[str], condition: IfMatch | None = None) -> None:
+        self._root = root
+        self._left = deque(keys)
+        self._condition = condition
+
+    def take(self) -> None:
+        """Delete the keys that are left.
+
+        Raises:
+            ConditionFailed: The condition does not hold.
+            KeyLocked: Another holds the lock of a folder; to be called again.
+        """
+        folders = set()
+        try:
+            while self._left:
+                if self._root.remove(self._left[0], self._condition):
+                    folders.add(self._left[0].rpartition("/")[0])
+                self._left.popleft()
+        finally:
+            for folder in folders:
+                self._empty(folder)
+
+    def _empty(self, folder: str) -> None:
+        with suppress(FileNotFoundError):  # another call found it empty and removed it: that is as good
+            sync_folder(self._root.path_of(folder))
+        self._root.prune(folder)
 
 
 def _purge(root: Root, files: Iterator[tuple[str, str] | None], latest: int) -> int | None:

@@ -1,6 +1,6 @@
 """The folder that is the store: names, paths, locks, and what is known of a file. It blocks: for threads."""
 
-# ruff: noqa: PTH102, PTH103, PTH106, PTH108 (texts as paths: a Path for each would cost more than the call)
+# ruff: noqa: PTH102, PTH106, PTH108 (texts as paths: a Path for each would cost more than the call)
 
 import errno
 import fcntl
@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zlib import crc32
 
 from revstore_async.driver import KEY_LIMIT, FileInfo, IfMatch
 from revstore_async.errors import AccessDenied, InvalidKey, KeyNotFound
@@ -22,8 +21,7 @@ MARK = ","
 """The first character of every name here that is no part of a key: it is outside the grammar of keys."""
 
 _PART = re.compile(r"[A-Za-z0-9._-]+")
-_LOCKS = f"{MARK}locks"
-_LOCK_FILES = 64  # a fixed number, the same for every process; two keys of one file only wait a little
+_TRIES = 100  # how often a folder may be made anew while its lock is taken
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 
@@ -52,6 +50,20 @@ def sync_folder(path: str) -> None:
             raise
     finally:
         os.close(folder)
+
+
+class KeyLocked(Exception):
+    """Another process or thread holds the lock of a key's folder. It never leaves the driver.
+
+    Attributes:
+        key: The key.
+        folder: The folder's path.
+    """
+
+    def __init__(self, key: str, folder: str) -> None:
+        super().__init__(key)
+        self.key = key
+        self.folder = folder
 
 
 class Root:
@@ -149,36 +161,57 @@ class Root:
 
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:
-        """Keep every other process and thread from changing what is stored under a key."""
-        path = f"{self.path}/{_LOCKS}/{crc32(key.encode()) % _LOCK_FILES:02x}"
+        """Keep every other process and thread from changing the objects in the folder of a key.
+
+        The folder itself is locked: that needs no file, which a full disk would refuse, and keys of different
+        folders never wait for each other. It waits for nothing, since a process that stands still may hold it.
+
+        Raises:
+            KeyLocked: Another holds it.
+            FileNotFoundError: There is no such folder.
+        """
+        lock = self._lock(key)
         try:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:
-            os.makedirs(f"{self.path}/{_LOCKS}", exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
             os.close(lock)
+
+    def _lock(self, key: str) -> int:
+        path = self.folder_of(key)
+        for _ in range(_TRIES):
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # It may have been removed, and made anew, before it was locked. From here on it stays: a writer has
+                # its temporary file in it, and only the holder of its lock removes the file of a key.
+                if os.path.samestat(os.fstat(lock), os.lstat(path)):
+                    return lock
+            except BlockingIOError:
+                os.close(lock)
+                raise KeyLocked(key, path) from None
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)
+        raise KeyLocked(key, path)
 
     def remove(self, key: str, condition: IfMatch | None = None) -> bool:
         """Remove the file of a key; say whether there was one. Its folder is neither synced nor pruned.
 
         Raises:
             ConditionFailed: It is another version, or there is none.
+            KeyLocked: Another holds the lock of its folder.
         """
-        if self.find(key) is None:  # before the lock, whose folder a deletion of nothing need not make
-            check_condition(key, condition, None)
-            return False
-        with self.locked(key):
-            status = self.find(key)
-            check_condition(key, condition, info_of(key, status).etag if status else None)
-            if status is None:
-                return False
-            with suppress(FileNotFoundError):
+        if self.find(key) is not None:
+            with suppress(FileNotFoundError), self.locked(key):  # its folder may go with the last file in it
+                status = self.find(key)
+                check_condition(key, condition, info_of(key, status).etag if status else None)
+                if status is None:
+                    return False
                 os.unlink(self.path_of(key))
-            return True
+                return True
+        check_condition(key, condition, None)
+        return False
 
     def prune(self, folder: str) -> None:
         """Remove a folder, given by its prefix, and those above it that are empty then; but never the root.

@@ -114,7 +114,7 @@ class FileWriter(Writer):
 
     async def commit(self, *, condition: Condition | None = None) -> FileInfo:
         self._check_not_done()
-        return await self._threads.run(self._key, self._commit_in_thread, condition)
+        return await self._threads.run_locking(self._key, self._commit_in_thread, condition)
 
     def _commit_in_thread(self, condition: Condition | None) -> FileInfo:
         if self._gathered:

@@ -2,16 +2,26 @@
 
 import asyncio
 import errno
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar, TypeVarTuple
+from datetime import timedelta
+from typing import Final, Generic, TypeVar, TypeVarTuple
+from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
 
+from revstore_async.driver.deadline import due, metadata_operation
 from revstore_async.errors import AccessDenied, Unavailable
+
+from .root import KeyLocked
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
+
+_FIRST_PAUSE: Final = 0.0005  # seconds before a lock is tried again; doubled each time
+_LONGEST_PAUSE: Final = 0.02
+_STANDS_STILL: Final = "another process holds the lock of its folder, and may stand still"
 
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP})
 
@@ -35,7 +45,7 @@ class _Step(Generic[Result]):
     """A function on its way through a thread, that can be told not to begin."""
 
     def __init__(self, key: str, function: Callable[[], Result]) -> None:
-        self._key = key
+        self.key = key
         self._function = function
         self._begun = False
         self._withdrawn = False
@@ -44,7 +54,7 @@ class _Step(Generic[Result]):
         self._begun = True
         if self._withdrawn:
             raise asyncio.CancelledError
-        with translated(self._key):
+        with translated(self.key):
             return self._function()
 
     def withdraw(self) -> bool:
@@ -55,19 +65,73 @@ class _Step(Generic[Result]):
 
 
 class Threads:
-    """A bounded number of threads, for steps that end soon."""
+    """A bounded number of threads, for steps that end soon.
 
-    def __init__(self, count: int) -> None:
+    Who waits for a lock waits on the loop: a process that stands still with it would have all the threads soon.
+    """
+
+    def __init__(self, count: int, limit: timedelta) -> None:
+        """Make them.
+
+        Args:
+            count: How many.
+            limit: How long a step waits for a lock, where no deadline is set.
+        """
         self._limiter = CapacityLimiter(count)
+        self._limit = limit
+        self._queues: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, key: str, function: Callable[[*Arguments], Result], *args: *Arguments) -> Result:
         """Run a step in a thread; errors of the system are told as those of the key.
+
+        Raises:
+            Unavailable: No thread was free before the operation must end.
 
         Cancellation: a step that has begun is waited for, so that whoever called knows what there is to clean
         up; one that has not begun never does.
         """
         step = _Step(key, lambda: function(*args))
         return await self._awaited(step, withdrawable=True)
+
+    async def run_locking(
+        self, key: str, function: Callable[[*Arguments], Result], *args: *Arguments
+    ) -> Result:
+        """Run a step that takes a lock, and again where another holds it. It is to be such that it can be.
+
+        Raises:
+            Unavailable: The lock was not free before the operation must end.
+
+        Cancellation: as of `run`.
+        """
+        try:
+            return await self.run(key, function, *args)
+        except KeyLocked as error:
+            locked = error
+        # In this process one call waits for the other process, and the others for that one, in turn.
+        queue = self._queues.setdefault(locked.folder, asyncio.Lock())
+        with metadata_operation(self._limit):
+            try:
+                async with asyncio.timeout_at(due()):
+                    await queue.acquire()
+            except TimeoutError as error:
+                raise Unavailable(key, _STANDS_STILL) from error
+            try:
+                return await self._when_unlocked(key, function, *args)
+            finally:
+                queue.release()
+
+    async def _when_unlocked(
+        self, key: str, function: Callable[[*Arguments], Result], *args: *Arguments
+    ) -> Result:
+        clock, end, pause = asyncio.get_running_loop().time, due(), _FIRST_PAUSE
+        while True:
+            if end is not None and clock() + pause >= end:
+                raise Unavailable(key, _STANDS_STILL)
+            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 (it spreads callers, it hides nothing)
+            try:
+                return await self.run(key, function, *args)
+            except KeyLocked:
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def finish(self, key: str, function: Callable[[*Arguments], Result], *args: *Arguments) -> Result:
         """Run a step that must be run: to close, to remove.
@@ -81,16 +145,22 @@ class Threads:
         # A task of its own: anyio's shield holds against anyio's cancel scopes only, not against
         # Task.cancel().
         task = asyncio.create_task(to_thread.run_sync(step, limiter=self._limiter))
-        cancelled: asyncio.CancelledError | None = None
+        clock, end = asyncio.get_running_loop().time, due() if withdrawable else None
+        stopped: asyncio.CancelledError | Unavailable | None = None
         while not task.done():
             try:
-                await asyncio.wait([task])
+                await asyncio.wait([task], timeout=None if end is None else max(0.0, end - clock()))
             except asyncio.CancelledError as error:
-                cancelled = error
+                stopped = error
                 if withdrawable and step.withdraw():
                     task.cancel()
-        if cancelled is not None:
+            if end is not None and clock() >= end and not task.done():
+                end = None  # a step that has begun is waited for
+                if step.withdraw():
+                    stopped = stopped or Unavailable(step.key, "no thread was free before its time was over")
+                    task.cancel()
+        if stopped is not None:
             if not task.cancelled():
                 task.exception()  # looked at, else the loop complains that nobody did
-            raise cancelled
+            raise stopped
         return task.result()

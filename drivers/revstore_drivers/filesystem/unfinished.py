@@ -21,7 +21,7 @@ from revstore_async.errors import ConditionFailed, InvalidKey, Unavailable, Writ
 
 from ..arguments import check_condition
 from .listing import keys_below
-from .root import MARK, Root, info_of, sync_folder
+from .root import MARK, KeyLocked, Root, info_of, sync_folder
 
 _TRIES = 100  # how often a folder may be removed under a writer before it gives up
 _READ_AT_ONCE = 1 << 20
@@ -47,6 +47,7 @@ class Unfinished:
         self._file = -1
         self._way = False  # whether its folder was made, of folders only
         self._tail = False  # whether there are bytes past those that its state counted
+        self._durable = False  # whether all its bytes are written and synced
 
     def create(self) -> None:
         """Create it, and its folder."""
@@ -139,14 +140,10 @@ class Unfinished:
         Raises:
             ConditionFailed: The condition does not hold; it is removed.
             InvalidKey: The key is a folder of others.
+            KeyLocked: Another holds the lock of the key's folder: nothing has changed, to be called again.
         """
-        if not self.name:
-            self.create()
-        if self._tail:
-            self._drop_tail(size)
-        if (actual := os.fstat(self._file).st_size) != size:
-            raise Unavailable(self._key, f"the temporary file has {actual} bytes instead of {size}")
-        os.fsync(self._file)
+        if not self._durable:
+            self._make_durable(size)
         try:
             with self._root.locked(self._key):
                 info = self._replace(condition)
@@ -159,6 +156,16 @@ class Unfinished:
             sync_folder(self._folder)
         self.close()
         return info
+
+    def _make_durable(self, size: int) -> None:
+        if not self.name:
+            self.create()
+        if self._tail:
+            self._drop_tail(size)
+        if (actual := os.fstat(self._file).st_size) != size:
+            raise Unavailable(self._key, f"the temporary file has {actual} bytes instead of {size}")
+        os.fsync(self._file)
+        self._durable = True
 
     def _replace(self, condition: Condition | None) -> FileInfo:
         there = self._root.find(self._key)
@@ -231,14 +238,45 @@ class Unfinished:
         return f"{self._folder}/{MARK}{name}"
 
 
-def put(root: Root, key: str, content: bytes, condition: Condition | None) -> FileInfo:
-    """Store content under a key."""
-    if condition is not None:  # one that fails already needs no file; one that doesn't is judged again
-        there = root.find(key)
-        check_condition(key, condition, info_of(key, there).etag if there else None)
-    unfinished = Unfinished(root, key)
-    try:
-        unfinished.write(0, content)
-        return unfinished.place(len(content), condition)
-    finally:
-        unfinished.remove()
+class Put:
+    """Content on its way under a key, as a step that is taken again where the key's folder is locked."""
+
+    def __init__(self, root: Root, key: str, content: bytes, condition: Condition | None) -> None:
+        self._root = root
+        self._key = key
+        self._content = content
+        self._condition = condition
+        self._unfinished = Unfinished(root, key)
+        self.waits = False
+        """Whether it has a file, and waits for the lock."""
+
+    def take(self) -> FileInfo:
+        """Store the content; return the info of the stored object.
+
+        Raises:
+            KeyLocked: Another holds the lock; to be called again, or `remove` is.
+        """
+        try:
+            if not self.waits:
+                self._write()
+            info = self._unfinished.place(len(self._content), self._condition)
+        except KeyLocked:
+            self.waits = True
+            raise
+        except BaseException:
+            self.remove()
+            raise
+        self.waits = False
+        return info
+
+    def _write(self) -> None:
+        condition, key = self._condition, self._key
+        if condition is not None:  # one that fails already needs no file; one that doesn't is judged again
+            there = self._root.find(key)
+            check_condition(key, condition, info_of(key, there).etag if there else None)
+        self._unfinished.write(0, self._content)
+
+    def remove(self) -> None:
+        """Leave nothing of it."""
+        self.waits = False
+        self._unfinished.remove()
