@@ -1,8 +1,9 @@
 """How long metadata may take: one budget of time for all that one request asks of a storage.
 
 A request reads and writes several small objects, one after another, and each may be tried again. With a limit
-for each try alone, a storage that hangs would hold the request for minutes. Therefore all of them share one budget. It
-is spent only while an operation is under way: the time in which a client sends its layer does not count.
+for each try alone, a storage that hangs would hold the request for minutes. Therefore all of them share one
+budget. It is spent only while an operation is under way: the time in which a client sends its layer does not
+count.
 """
 
 import asyncio
@@ -128,7 +129,8 @@ def due() -> float | None:
 def try_due() -> float | None:
     """Return the time of the loop at which one try must end: it has half of the time left.
 
-    Outside of an operation, return None. The other half is for another try, or to read back whether a write took effect.
+    Outside of an operation, return None. The other half is for another try, or to read back whether a write took
+    effect.
     """
     end = _DUE.get()
     if end is None:
