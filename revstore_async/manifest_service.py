@@ -6,7 +6,7 @@ The manifest service puts the stores together. Its name is Docker Distribution's
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -102,7 +102,8 @@ class ManifestService:
             reference: A tag, or a digest.
             signatures: False where only what is served matters: `Manifest.signatures` are then those of Docker
                 schema 1, whose document holds them, and none of any other manifest. For one that was read before
-                it saves the listing of them, and for one that has some a round trip.
+                it saves the listing of them, and for one that has some a round trip. A damaged signature is then
+                left out and named in `Manifest.unreadable`, unless no signature is left.
             likely_signed: False where, besides, schema 1 is not expected: it saves that listing for one that was
                 not read before, too. If it is schema 1 all the same, that is one round trip more.
 
@@ -186,7 +187,7 @@ class ManifestService:
         media_type = await self._media_type(digest, kind)
         if not is_schema1_type(media_type):
             return Descriptor(media_type, digest, kind.size)
-        return await self._merged(revision, whole=False)
+        return await self._merged(revision, whole=False, relying=relying)
 
     async def exists(self, reference: str) -> bool:
         """Say whether a manifest is there, by tag or digest. One round trip; by tag two.
@@ -352,10 +353,10 @@ class ManifestService:
         kept = None if kind.declared else await self._revisions.media_type(digest)
         return kept or kind.media_type or OCTET_STREAM
 
-    async def _merged(self, revision: Revision, *, whole: bool) -> Manifest:
+    async def _merged(self, revision: Revision, *, whole: bool, relying: bool = False) -> Manifest:
         """Return a schema 1 manifest as it is served; two round trips where it was read without its signatures."""
         if not whole:
-            revision = replace(revision, signatures=await self._revisions.signatures(revision.digest))
+            revision = await self._revisions.signed(revision, relying=relying)
         return await merged(revision)
 
     async def _write(

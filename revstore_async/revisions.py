@@ -5,7 +5,7 @@ it is one revision.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from .blobs import BlobStore
@@ -39,11 +39,13 @@ class Revision:
         digest: The digest of the payload.
         payload: Its bytes, unsigned.
         signatures: All its signatures, in the order of a merged document.
+        unreadable: What keeps signatures out that are stored, in a revision that was read to be served.
     """
 
     digest: Digest
     payload: bytes = field(repr=False)
     signatures: tuple[Signature, ...]
+    unreadable: tuple[Damaged | ObjectTooLarge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class RevisionStore:
         """Return a revision with the signatures that its document holds: all of Docker schema 1, none of another.
 
         As `get`; but where it is known not to be schema 1, because it was read before, signatures are not listed.
+        A damaged signature is left out and named in `Revision.unreadable`, unless no signature is left.
 
         Args:
             digest: The revision's digest.
@@ -160,7 +163,25 @@ class RevisionStore:
             return Revision(digest, payload, ())
         if not listed:
             signed = await self._signatures.linked(digest)
-        return Revision(digest, payload, await self._signatures.read(signed))
+        return await self._with_readable(Revision(digest, payload, ()), signed)
+
+    async def signed(self, revision: Revision, *, relying: bool = False) -> Revision:
+        """Return a revision that was read without signatures together with them. Two round trips, or one.
+
+        Args:
+            revision: The revision.
+            relying: Raise the first damage of a signature; otherwise it is left out, as `served` says.
+
+        Raises:
+            As `signatures`.
+        """
+        if relying:
+            return replace(revision, signatures=await self.signatures(revision.digest))
+        link, signed = await gather(
+            self._links.find(self._key(revision.digest)), self._signatures.linked(revision.digest)
+        )
+        self._judge(link, revision.digest)
+        return await self._with_readable(revision, signed)
 
     async def kind(self, digest: Digest, payload: bytes) -> StoredKind:
         """Return what is known for ever of a revision that was read. No request; it is read but once."""
@@ -420,6 +441,12 @@ class RevisionStore:
             await self._driver.delete(self._key(digest))
 
     # ---- inside
+
+    async def _with_readable(self, revision: Revision, signed: Sequence[SignatureLink]) -> Revision:
+        signatures, unreadable = await self._signatures.readable(signed)
+        if unreadable and not signatures:  # an unsigned document would be another one than was pushed
+            raise unreadable[0]
+        return replace(revision, signatures=signatures, unreadable=unreadable)
 
     async def _fetch(self, digest: Digest, *, fresh: bool = False) -> bytes | ObjectTooLarge | None:
         try:

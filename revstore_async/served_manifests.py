@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .digest import Digest
-from .errors import InvalidJSON, InvalidSignature, RecordDamaged
+from .errors import Damaged, InvalidJSON, InvalidSignature, ObjectTooLarge, RecordDamaged
 from .manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, Descriptor
 from .revisions import Revision
 from .signatures import SIGNATURE_LIMIT, Signature, serialise
@@ -21,12 +21,14 @@ class Manifest:
         media_type: Its type.
         digest: The digest of the revision: for a signed document, of its payload.
         signatures: All its signatures, in the order of a merged document.
+        unreadable: What keeps signatures out that are stored, where the manifest was read as it is served.
     """
 
     content: bytes = field(repr=False)
     media_type: str
     digest: Digest
     signatures: tuple[Signature, ...] = field(repr=False)
+    unreadable: tuple[Damaged | ObjectTooLarge, ...] = ()
 
     @property
     def descriptor(self) -> Descriptor:
@@ -57,4 +59,4 @@ async def merged(revision: Revision) -> Manifest:
     except (InvalidJSON, InvalidSignature) as error:  # another program linked what it did not verify
         raise RecordDamaged(f"the signatures of {revision.digest}", str(error)) from error
     media_type = DOCKER_SCHEMA1_SIGNED if revision.signatures else DOCKER_SCHEMA1
-    return Manifest(content, media_type, revision.digest, revision.signatures)
+    return Manifest(content, media_type, revision.digest, revision.signatures, revision.unreadable)

@@ -9,9 +9,11 @@ from .digest import Digest
 from .driver import Driver, entries
 from .errors import (
     ChainWithoutKeyID,
+    Damaged,
     InvalidJSON,
     InvalidSignature,
     LinkDangling,
+    ObjectTooLarge,
     RecordDamaged,
     SignaturesTooLarge,
     TooManySignatures,
@@ -52,6 +54,27 @@ class SignatureStore:
         """
         read = await gather_map(self._read_one, links, limit=self._driver.capabilities.connections)
         return tuple(sorted(read, key=lambda signature: signature.sort_key))
+
+    async def readable(
+        self, links: Sequence[SignatureLink]
+    ) -> tuple[tuple[Signature, ...], tuple[Damaged | ObjectTooLarge, ...]]:
+        """Return the linked signatures that can be read, and what keeps the others out. One round trip.
+
+        The signatures are in the order of a merged document.
+        """
+
+        async def read(place: SignatureLink) -> Signature | Damaged | ObjectTooLarge:
+            try:
+                return await self._read_one(place)
+            except (Damaged, ObjectTooLarge) as error:
+                return error
+
+        found = await gather_map(read, links, limit=self._driver.capabilities.connections)
+        signatures = [each for each in found if isinstance(each, Signature)]
+        return (
+            tuple(sorted(signatures, key=lambda signature: signature.sort_key)),
+            tuple(each for each in found if not isinstance(each, Signature)),
+        )
 
     async def check_room(
         self, revision: Digest, signatures: Sequence[Signature], payload: bytes | None

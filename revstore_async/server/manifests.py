@@ -4,6 +4,7 @@ Sources: OCI distribution spec 1.1 and what its next version adds (`tag` paramet
 section 13, for conditions: a push or a deletion of a tag under a condition is a compare-and-swap.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Final, TypeVar
@@ -32,6 +33,8 @@ from .access import Action
 from .call import Call
 from .conditions import Conditions
 from .events import ManifestDeleted, ManifestPulled, ManifestPushed, TagDeleted
+
+_LOG = logging.getLogger("revstore_async.server")
 
 TAGS_LIMIT: Final = 100
 """Tags of one push at most."""
@@ -149,6 +152,8 @@ async def _find(call: Call, reference: str) -> tuple[Descriptor, str, bytes]:
         manifest = looked_at
     else:
         manifest = await manifests.get(reference, signatures=False, likely_signed=_likely_signed(call))
+    for error in manifest.unreadable:
+        _LOG.error("left out of the signatures of %s in %s: %s", manifest.digest, call.name, error)
     found = manifest.descriptor
     etag = str(found.digest)
     if found.media_type == DOCKER_SCHEMA1_SIGNED:

@@ -247,7 +247,6 @@ EVIDENT = [
     ("revision link", "emptied", f"manifests/{Digest.of(INDEX)}"),
     ("manifest", "emptied", f"manifests/{Digest.of(CHILD)}"),
     ("child's revision link", "garbage", f"manifests/{Digest.of(CHILD)}"),
-    ("signature", "emptied", "manifests/old"),
     ("schema 1 payload", "cut", "manifests/old"),
 ]
 
@@ -375,3 +374,41 @@ async def test_a_damaged_referrer_hides_no_other(store: Store, damage: str) -> N
         answer = await client.http.get(at(f"referrers/{Digest.of(CHILD)}", NAME))
         assert [each["digest"] for each in answer.json()["manifests"]] == [Digest.of(second)]
         assert not await client.has(f"manifests/{Digest.of(REFERRER)}")
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, "gone"])
+@FRESH
+async def test_a_damaged_signature_hides_no_other_and_a_push_heals_it(
+    store: Store, damage: str, caplog: pytest.LogCaptureFixture, *, fresh: bool
+) -> None:
+    if damage == "gone":  # as a collector leaves it that knows of no signatures
+        await store.driver.delete(CURRENT.key(OBJECTS["signature"]))
+    else:
+        await store.damage("signature", damage)
+    path, reading = at("manifests/old", NAME), RegistryApp(Registry(store.driver), access=ReadOnly())
+    async with client_of(reading) as reader:
+        answer = await reader.get(path)
+        assert answer.status_code == 200
+        (left,) = verify_document(answer.content).signatures
+        assert Digest.of(left.blob) != SIGNATURE
+        assert SIGNATURE in caplog.text
+        assert (await reader.head(path)).headers["content-length"] == str(len(answer.content))
+        told = await reader.get(at(f"_revstore/signatures/{Digest.of(OLD)}", NAME))
+        assert told.status_code in {404, 500}  # a list of all signatures is not told by half
+    async with store.client(fresh=fresh) as client:
+        if fresh:
+            assert not await client.has("manifests/old")
+        assert await client.put("old", HOSTS[1], SIGNED_TYPE)
+        assert await client.has("manifests/old")
+        await client.pull()
+
+
+async def test_a_signed_manifest_without_a_whole_signature_is_not_served_unsigned(store: Store) -> None:
+    for document in HOSTS.values():
+        (signature,) = verify_document(document).signatures
+        await store.driver.put(CURRENT.key(Content(Digest.of(signature.blob))), b"")
+    async with store.client(fresh=True) as client:
+        assert (await client.http.get(at("manifests/old", NAME))).status_code == 500
+        assert not await client.has("manifests/old")
+        assert await client.put("old", signed(OLD, 3), SIGNED_TYPE)
+        assert len((await client.http.get(at("manifests/old", NAME))).json()["signatures"]) == 1
