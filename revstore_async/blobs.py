@@ -338,6 +338,7 @@ class BlobStore:
             ConditionFailed: They are not that content; the blob is as it was.
         """
         info = await self._driver.compose(sources, self.path(digest), digest=digest)
+        self.soundness.hashed(digest, sum(source.size for source in sources))
         return self.descriptor(digest, info.size)
 
     @staticmethod

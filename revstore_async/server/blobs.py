@@ -46,9 +46,9 @@ async def delete(call: Call) -> Response:
 
 
 async def _stat(call: Call) -> Descriptor:
-    """Return the blob's descriptor; who may push relies on the answer, so it renews the link's lease."""
+    """Return the blob's descriptor. A caller who may push relies on a HEAD, so that renews the link's lease."""
     name, digest = call.repository.name, call.digest
-    if not await call.may(Action.PUSH, name):
+    if call.request.method != "HEAD" or not await call.may(Action.PUSH, name):
         return await call.repository.blobs.stat(digest)
     return await call.repository.blobs.rely_on(digest)
 
@@ -59,7 +59,7 @@ async def _delegated(call: Call) -> Response | None:
         return None
     if not rule.applies(method, client.host if client else None):
         return None
-    found = await (_stat(call) if method == "HEAD" else call.repository.blobs.stat(call.digest))
+    found = await _stat(call)
     if found.size < rule.minimum_size:
         return None
     path = call.registry.blobs.path(call.digest)
