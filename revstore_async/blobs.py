@@ -222,7 +222,7 @@ class BlobStore:
         return await self.present(digest) is not None
 
     async def look(self, digest: Digest) -> FileInfo | Damaged | None:
-        """Return what the store knows of content, or the damage that its size shows, for who reads it. One request.
+        """Return the store's stat of content, or the damage that its size shows, to callers that read. One request.
 
         Returns:
             None where nothing is stored.
@@ -234,14 +234,14 @@ class BlobStore:
         return self.soundness.shown(digest, info.size) or info
 
     async def rely(self, digest: Digest) -> FileInfo | Damaged | None:
-        """Return what the store knows of content, or what forbids to rely on it. One request.
+        """Return the store's stat of content, or the damage that forbids to rely on it. One request.
 
         This is the one function for every decision that relies on content: a check before a push, a known layer, a
         mount, what a manifest refers to. A collector at work will have a say in the answer (docs/decisions/0003).
         A caller who relies on the content links it within `Policy.link_within`, or asks again.
 
         Returns:
-            None where nothing is stored; the damage where its size shows it, or where an earlier read found it.
+            The damage where the size shows it or an earlier read found it; None where nothing is stored.
         """
         info = await self.look(digest)
         return self.soundness.damage(digest, info) or info if isinstance(info, FileInfo) else info

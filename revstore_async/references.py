@@ -31,8 +31,8 @@ class References:
     async def missing(self, document: ManifestDocument) -> Sequence[RevstoreError]:
         """Return an error for each thing that a manifest refers to and the repository lacks. One round trip.
 
-        What is damaged, or has another size than the manifest announces, is lacking: the client pushes it anew.
-        What was found is to be relied on within `Policy.link_within`. A subject need not be there.
+        The repository lacks a damaged object too, and one of another size than the manifest announces: the client
+        pushes it anew. The caller relies on the answer within `Policy.link_within`. A subject need not be there.
         """
         blobs, manifests, others = await gather(
             gather_map(self._missing_blob, document.blobs, limit=self._at_once),

@@ -100,7 +100,7 @@ class Soundness:
     def doubt(self, name: RepositoryName, digest: Digest, info: FileInfo) -> None:
         """Remember that a manifest announced another size of an object, where the right size is not known.
 
-        Either the object is damaged or the manifest is wrong, and no request tells which. So the doubt counts only
+        Either the object is damaged or the manifest is wrong, and no request tells which. The doubt counts only
         in that repository, and only for callers who may push there, until an upload writes the object again.
         """
         if self.size(digest) is None:

@@ -1,4 +1,4 @@
-"""What is damaged in the store: absent to one who may push, so that an ordinary client's push heals it.
+"""Damage in the store is absence to one who may push, so that an ordinary client's push heals it.
 
 Each kind of damage is made behind the registry's back, and two servers come upon it: the one that took the content,
 which knows its sizes, and one that starts afterwards and knows nothing.
@@ -74,7 +74,10 @@ OBJECTS: dict[str, Place] = {
     "schema 1 revision link": RevisionLink(NAME, Digest.of(OLD)),
     "signature link": SignatureLink(NAME, Digest.of(OLD), SIGNATURE),
 }
-ROWS = [(kind, damage) for kind in OBJECTS for damage in DAMAGES]
+ROWS = [
+    *(("memory", kind, damage) for kind in OBJECTS for damage in DAMAGES),
+    *(("file", kind, damage) for kind in OBJECTS for damage in ("cut", "emptied")),
+]
 
 
 # ---- a client
@@ -201,7 +204,9 @@ FRESH = pytest.mark.parametrize("fresh", [False, True], ids=["the same server", 
 
 
 @FRESH
-@pytest.mark.parametrize(("kind", "damage"), ROWS, ids=lambda row: str(row).replace(" ", "-"))
+@pytest.mark.parametrize(
+    ("driver", "kind", "damage"), ROWS, indirect=["driver"], ids=lambda row: str(row).replace(" ", "-")
+)
 async def test_a_push_by_the_book_heals_any_damage(
     store: Store, kind: str, damage: str, *, fresh: bool
 ) -> None:

@@ -96,6 +96,18 @@ def test_what_was_made_of_content_lies_beside_it():
     assert (cache.find(bytes, DIGEST), cache.used) == (None, 0)
 
 
+def test_what_is_forgotten_gives_its_room_back():
+    cache = Cache(CACHE_SIZE)
+    cache.keep("name", b"content", 7)
+    cache.keep("name", "another kind", 12)
+    cache.forget(bytes, "name")
+    cache.forget(bytes, "name")
+    assert cache.find(bytes, "name") is None
+    assert cache.find(str, "name") == "another kind"
+    cache.forget(str, "name")
+    assert cache.used == 0
+
+
 def test_content_that_is_not_small_is_not_kept():
     cache = Cache(CACHE_SIZE)
     for digest, size in zip(DIGESTS, (ENTRY_LIMIT, ENTRY_LIMIT + 1), strict=False):
