@@ -32,6 +32,7 @@ class Serving:
         host: Where to listen.
         port: 0 for any that is free.
         htpasswd: The file of users; None where callers bring no passwords.
+        password_failures: Wrong passwords that an address may send a minute; 0 for any number.
         token_issuer: Who makes tokens; None where callers bring none. The next three go with it.
         token_service: The registry's name in tokens.
         token_realm: Where clients get tokens.
@@ -64,6 +65,7 @@ class Serving:
     host: str
     port: int
     htpasswd: Path | None
+    password_failures: int
     token_issuer: str | None
     token_service: str | None
     token_realm: str | None
@@ -151,6 +153,14 @@ def default_store() -> str:
     "--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="0 for any free one."
 )
 @click.option("--htpasswd", type=_FILE, help="Users and their passwords: lines of `htpasswd -B`.")
+@click.option(
+    "--password-failures",
+    metavar="NUMBER",
+    type=click.IntRange(0),
+    default=30,
+    show_default=True,
+    help="Wrong passwords that an address may send a minute; 0 for any number.",
+)
 @click.option("--token-issuer", metavar="NAME", help="Who makes the tokens that callers bring: their iss.")
 @click.option("--token-service", metavar="NAME", help="This registry's name in tokens: their aud.")
 @click.option("--token-realm", metavar="URL", help="Where clients get a token.")

@@ -92,7 +92,7 @@ def _serve_until_told(serving: Serving, session: Session) -> None:
 
 def _access(serving: Serving) -> AccessPolicy:
     if serving.htpasswd:
-        return Htpasswd(serving.htpasswd)
+        return Htpasswd(serving.htpasswd, failures=serving.password_failures)
     if serving.token_issuer and serving.token_service and serving.token_keys and serving.token_realm:
         return BearerTokens(
             serving.token_issuer, serving.token_service, serving.token_keys, serving.token_realm

@@ -60,6 +60,23 @@ class Forbidden(RevstoreError):
 
 
 @dataclass(eq=False)
+class TooManyAttempts(RevstoreError):
+    """A password was not looked at: too many others are, or the address sent too many wrong ones.
+
+    Attributes:
+        reason: Which of the two it is.
+        seconds: The time after which another try counts.
+        user: The user that the request named, for the access log. No message repeats it.
+    """
+
+    reason: str
+    seconds: float
+    user: str = ""
+    retryable: ClassVar[bool] = True
+    says: ClassVar[str] = "{reason}; try again later"
+
+
+@dataclass(eq=False)
 class InvalidHtpasswd(InvalidInput):
     """A file of users and passwords has a line that can't count. No message repeats any part of a hash."""
 

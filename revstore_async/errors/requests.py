@@ -116,6 +116,14 @@ class ClientGone(RevstoreError):
 
 
 @dataclass(eq=False)
+class Overloaded(RevstoreError):
+    """Too many requests are under way. Nothing was begun."""
+
+    retryable: ClassVar[bool] = True
+    says: ClassVar[str] = "too many requests are under way; try again later"
+
+
+@dataclass(eq=False)
 class AnswerTimeout(RevstoreError):
     """A client took nothing of its answer for too long, or too little."""
 

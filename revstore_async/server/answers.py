@@ -74,6 +74,8 @@ TABLE: Final[Mapping[type[RevstoreError], Answer]] = {
     # who may not
     errors.Unauthenticated: Answer("UNAUTHORIZED", 401),
     errors.Forbidden: Answer("DENIED", 403),
+    errors.TooManyAttempts: Answer("TOOMANYREQUESTS", 429),
+    errors.Overloaded: Answer("UNAVAILABLE", 503),
     errors.KeySetUnavailable: Answer("UNAVAILABLE", 503, told=False),
     # what the store's state forbids
     errors.PreconditionFailed: Answer("PRECONDITION_FAILED", 412),
@@ -194,7 +196,16 @@ def _headers(error: RevstoreError, answer: Answer, options: ServerOptions) -> di
     elif isinstance(error, errors.InvalidRange):
         headers["Content-Range"] = f"bytes */{error.size}"
     elif answer.status in {429, 503} or isinstance(error, errors.UploadBusy):
-        named = error.retry_after if isinstance(error, Throttled) else None
+        named = _seconds_named(error)
         seconds = options.retry_after.total_seconds() if named is None else named
         headers["Retry-After"] = str(max(1, math.ceil(seconds)))
     return headers
+
+
+def _seconds_named(error: RevstoreError) -> float | None:
+    match error:
+        case Throttled():
+            return error.retry_after
+        case errors.TooManyAttempts():
+            return error.seconds
+    return None

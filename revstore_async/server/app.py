@@ -15,6 +15,7 @@ from . import answers, routes
 from .access import AccessPolicy, Everybody, Need
 from .call import Call
 from .events import Listener
+from .leaving import Receiving
 from .options import ServerOptions
 from .streaming import patient
 
@@ -60,6 +61,7 @@ class RegistryApp:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
+            receive = Receiving(receive)
             with metadata_deadline(self.registry.driver.capabilities.metadata_timeout):
                 response = await self._answer(scope, receive)
                 await response(scope, receive, patient(scope, send, self.options.body_timeout))

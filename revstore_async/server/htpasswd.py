@@ -4,7 +4,6 @@ Sources: RFC 7617; Apache's "Password Formats"; Docker Distribution's `htpasswd`
 """
 
 import hashlib
-import os
 import re
 import secrets
 import time
@@ -16,13 +15,16 @@ from types import MappingProxyType
 from typing import Final
 
 import bcrypt
-from anyio import CapacityLimiter, to_thread
 from starlette.requests import HTTPConnection
 
-from ..errors import InvalidArgument, InvalidHtpasswd, Unauthenticated
+from ..errors import InvalidArgument, InvalidHtpasswd, TooManyAttempts, Unauthenticated
 from .access import ANONYMOUS, AccessPolicy, Authorize, Need, Principal, agrees
+from .attempts import FAILURES, Attempts, address_of
 from .challenges import quoted
 from .credentials import Remembered, credentials_of, user_and_password
+from .in_flight import aside
+from .leaving import while_there
+from .password_checks import ASKING, WAITING, PasswordChecks
 from .watched import WatchedFile
 
 COSTS: Final = (4, 16)
@@ -33,6 +35,9 @@ PASSWORD_LIMIT: Final = 72
 
 REMEMBERED: Final = 1024
 """Credentials that are remembered at once."""
+
+KNOWN: Final = timedelta(days=1)
+"""How long credentials that were right are checked before others."""
 
 _BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 
@@ -97,18 +102,26 @@ def _nobody(cost: int) -> bytes:
 class Htpasswd(AccessPolicy):
     """Lets users in by name and password, who may then do everything, or what a rule allows them.
 
-    A password costs some 50 to 300 ms of a thread, by the cost of its hash; one that was right is remembered for a
-    while, as a hash with a secret of this process. For an unknown user as much is computed as for one whose hash is
-    the costliest. The file may change at any time; a user who is taken out of it is refused within a second or so.
+    A password costs some 2 to 300 ms of a thread, by the cost of its hash. One that was right is remembered for a
+    while, as a hash with a secret of this process, and after that for a day as one to check before others. For an
+    unknown user as much is computed as for one whose hash is the costliest. The file may change at any time; a user
+    who is taken out of it is refused within a second or so.
+
+    Guesses lock nobody out: 64 checks wait at most, and an address that sends wrong passwords is slowed down. What
+    finds no room is told to come again, at once. A request that waits does not count for `InFlight`, and one whose
+    client leaves is given up.
 
     Args:
         path: The file; it is read at once.
         authorize: A rule that is asked besides; None to let each user do everything.
         realm: What users are told that the password is for.
         remember: How long a right password is remembered; zero for never.
-        clock: Tells the time in seconds, for what is remembered and for looking at the file.
+        failures: Wrong passwords that an address may send a minute; 0 for any number. Behind a proxy whose
+            `X-Forwarded-For` the server does not believe, all clients have one address.
+        clock: Tells the time in seconds, for what is remembered, for failures and for looking at the file.
 
     Raises:
+        InvalidArgument: An argument can't be right.
         InvalidHtpasswd: A line can't count; the error names it.
         OSError: The file can't be read.
     """
@@ -120,6 +133,7 @@ class Htpasswd(AccessPolicy):
         realm: str = "registry",
         *,
         remember: timedelta = timedelta(minutes=1),
+        failures: int = FAILURES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if remember < timedelta(0):
@@ -131,14 +145,20 @@ class Htpasswd(AccessPolicy):
         self._clock: Final = clock
         self._secret: Final = secrets.token_bytes(32)
         self._right: Final = Remembered[Principal](REMEMBERED, clock)
-        # Guesses are not to take all the processor from those who are in.
-        self._threads: Final = CapacityLimiter(max(1, (os.cpu_count() or 2) // 2))
+        self._known: Final = Remembered[bool](REMEMBERED, clock)
+        self._attempts: Final = Attempts(failures, clock)
+        # Guesses take at most half of the processors, and wait for no more than their own kind.
+        self._guesses: Final = PasswordChecks(WAITING, ASKING)
+        self._checks_of_known: Final = PasswordChecks()
 
     async def authenticate(self, connection: HTTPConnection) -> Principal:
         """Return the user whose name and password are right; `ANONYMOUS` where there are none.
 
         Raises:
             Unauthenticated: They are not right, or not credentials at all.
+            TooManyAttempts: Too many others are checked, or the address sent too many wrong ones.
+            Overloaded: They are right, but meanwhile too many requests are under way.
+            ClientGone: The client left before they were checked.
         """
         credentials = credentials_of(connection, "Basic", self._challenge)
         if credentials is None:
@@ -146,22 +166,56 @@ class Htpasswd(AccessPolicy):
         user, password = user_and_password(credentials, self._challenge)
         secret = password.encode()
         if len(secret) > PASSWORD_LIMIT:
-            raise Unauthenticated(self._challenge, f"a password has {PASSWORD_LIMIT} bytes at most")
+            raise Unauthenticated(self._challenge, f"a password has {PASSWORD_LIMIT} bytes at most", user)
         users = await self._file.current()
         hashed = users.hashes.get(user)
         key = self._key(user, secret, hashed or b"")
-        principal = self._right.find(key) if hashed is not None else None
-        if principal is not None:
+        if hashed is not None and (principal := self._right.find(key)) is not None:
             return principal
-        right = await to_thread.run_sync(
-            bcrypt.checkpw, secret, hashed or users.nobody, limiter=self._threads
-        )
-        if not right or hashed is None:
-            raise Unauthenticated(self._challenge, "the user or the password is wrong")
-        principal = Principal(user)
+        if not await self._is_right(connection, user, key, secret, hashed or users.nobody) or hashed is None:
+            raise Unauthenticated(self._challenge, "the user or the password is wrong", user)
+        return Principal(user)
+
+    async def _is_right(
+        self, connection: HTTPConnection, user: str, key: bytes, secret: bytes, hashed: bytes
+    ) -> bool:
+        if self._known.find(key):
+            checking = self._checks_of_known.check(key, secret, hashed, lambda: self._remembers(key))
+            right = await while_there(connection, checking)
+            self._keep(user, key)
+            return right
+        try:
+            return await self._guessed(connection, user, key, secret, hashed)
+        except TooManyAttempts as error:
+            error.user = user
+            raise
+
+    async def _guessed(
+        self, connection: HTTPConnection, user: str, key: bytes, secret: bytes, hashed: bytes
+    ) -> bool:
+        address = address_of(connection)
+
+        def at_its_turn() -> bool:
+            self._attempts.check(address)
+            return self._remembers(key)
+
+        with self._attempts.trying(address), aside(connection.scope):
+            checking = self._guesses.check((address, key), secret, hashed, at_its_turn)
+            right = await while_there(connection, checking)
+            if right:
+                self._keep(user, key)
+            else:
+                self._attempts.failed(address)
+            return right
+
+    def _remembers(self, key: bytes) -> bool:
+        return self._right.find(key) is not None
+
+    def _keep(self, user: str, key: bytes) -> None:
         if self._remember:
-            self._right.keep(key, principal, self._clock() + self._remember)
-        return principal
+            now = self._clock()
+            self._right.keep(key, Principal(user), now + self._remember)
+            self._known.keep(key, True, now + KNOWN.total_seconds())
 
     async def reload(self) -> None:
         """Read the file anew."""

@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import math
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, Overloaded
 from . import answers
 
 _LOG = logging.getLogger("revstore_async.server")
@@ -16,14 +18,17 @@ _LOG = logging.getLogger("revstore_async.server")
 LIMIT: Final = 1000
 """Requests under way at once, where no other number is given."""
 
+_OF_SCOPE: Final = "revstore.in_flight"
+
 
 class InFlight:
     """An ASGI application around another, with a limit of requests under way: one more is answered 503 at once.
 
     A request is under way until its answer went out to its end, so slow clients count, until `RegistryApp` gives
-    them up. What one of them takes of memory is bounded by the application within; so this bounds the whole. When
-    the server shuts down, the application within is told only when no request is under way any more, or after a
-    time: a registry is not closed under requests that are cancelled and clean up.
+    them up. A request whose password waits to be checked does not count (`aside`): guesses take no room from others.
+    What one of them takes of memory is bounded by the application within; so this bounds the whole. When the server
+    shuts down, the application within is told only when no request is under way any more, or after a time: a
+    registry is not closed under requests that are cancelled and clean up.
 
     Args:
         app: The application within.
@@ -49,6 +54,7 @@ class InFlight:
         self._idle = asyncio.Event()
         self._idle.set()
         self._count = 0
+        self._aside = 0
 
     @property
     def limit(self) -> int:
@@ -57,22 +63,20 @@ class InFlight:
 
     @property
     def count(self) -> int:
-        """Requests under way."""
-        return self._count
+        """Requests under way, but those that stepped aside."""
+        return self._count - self._aside
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as the application within, unless there are too many requests."""
         if scope["type"] == "lifespan":
             await self._app(scope, self._told_late(receive), send)
             return
-        if scope["type"] == "http" and self._count >= self._limit:
-            response = answers.refuse(
-                503,
-                [{"code": "UNAVAILABLE", "message": "too many requests are under way, try again later"}],
-                {"Retry-After": self._retry_after},
-            )
+        if scope["type"] == "http" and self.count >= self._limit:
+            said: list[dict[str, object]] = [{"code": "UNAVAILABLE", "message": str(Overloaded())}]
+            response = answers.refuse(503, said, {"Retry-After": self._retry_after})
             await response(scope, receive, send)
             return
+        scope[_OF_SCOPE] = self
         self._count += 1
         self._idle.clear()
         try:
@@ -81,6 +85,17 @@ class InFlight:
             self._count -= 1
             if not self._count:
                 self._idle.set()
+
+    @contextmanager
+    def stepped_aside(self) -> Iterator[None]:
+        """See `aside`."""
+        self._aside += 1
+        try:
+            yield
+        finally:
+            self._aside -= 1
+        if self.count > self._limit:
+            raise Overloaded
 
     async def drained(self) -> bool:
         """Wait until no request is under way, for the time of `patience` at most; say whether that is so."""
@@ -99,3 +114,20 @@ class InFlight:
             return message
 
         return late
+
+
+@contextmanager
+def aside(scope: MutableMapping[str, Any]) -> Iterator[None]:
+    """Have a request not count as under way while it waits in the block, which bounds by itself how many wait.
+
+    The server's end waits for it all the same. Without an `InFlight` around the application this does nothing.
+
+    Raises:
+        Overloaded: When the block is over, others have taken all the room.
+    """
+    limited: InFlight | None = scope.get(_OF_SCOPE)
+    if limited is None:
+        yield
+        return
+    with limited.stepped_aside():
+        yield

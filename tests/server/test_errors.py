@@ -63,7 +63,7 @@ async def test_a_storage_that_does_not_answer_is_logged_without_a_traceback_each
     assert (record.levelname, record.exc_info) == ("WARNING", None)
 
 
-TOLD_AS_OURS = (errors.Unsupported, errors.TagContended, errors.UploadDamaged)
+TOLD_AS_OURS = (errors.Unsupported, errors.TagContended, errors.UploadDamaged, errors.Overloaded)
 """No fault of the client's; what they tell names nothing that is stored, and the client can do something."""
 
 
