@@ -96,7 +96,10 @@ class Call:
             BodyTimeout: The client left it standing still.
             ClientGone: The client left before its end.
         """
-        return b"".join([piece async for piece in self.pieces(limit)])
+        content = bytearray()  # a list of pieces of a byte or two would take thirty times as much
+        async for piece in self.pieces(limit):
+            content += piece
+        return bytes(content)
 
     def pieces(self, limit: int | None = None) -> RequestBody:
         """Return the body as it arrives. The next piece is taken from the client when it is asked for.

@@ -16,20 +16,27 @@ from .keys import PublicKey
 CHAIN_LIMIT: Final = 10
 """Certificates in one `x5c`."""
 
+CHAIN_BYTES: Final = 1 << 15
+"""Characters of the certificates in one `x5c`: no more fit in a signature. Read, a name takes far more memory."""
+
 
 def read_chain(value: JSONValue, member: str) -> tuple[bytes, ...]:
     """Read `x5c` to DER; the certificates are not parsed yet. `member` is its path.
 
     Raises:
-        ChainInvalid: It is not an array of 1 to `CHAIN_LIMIT` strings.
+        ChainInvalid: It is not an array of 1 to `CHAIN_LIMIT` strings, or they have more than `CHAIN_BYTES`.
         Base64NotCanonical: A string is not standard base64.
     """
     if not isinstance(value, list) or not 1 <= len(value) <= CHAIN_LIMIT:
         raise ChainInvalid(member, f"it is not an array of 1 to {CHAIN_LIMIT} certificates")
     chain: list[bytes] = []
+    left = CHAIN_BYTES
     for index, text in enumerate(value):
         if not isinstance(text, str):
             raise ChainInvalid(f"{member}[{index}]", "it is not a string")
+        left -= len(text)
+        if left < 0:
+            raise ChainInvalid(member, f"its certificates have more than {CHAIN_BYTES} characters")
         chain.append(from_base64(text, f"{member}[{index}]"))
     return tuple(chain)
 

@@ -5,10 +5,11 @@ import json
 import pytest
 from starlette.requests import HTTPConnection
 
-from revstore_async.errors import TooManySignatures, Unauthenticated
+from revstore_async.errors import ChainInvalid, TooManySignatures, Unauthenticated
 from revstore_async.server.credentials import CREDENTIALS_LIMIT, credentials_of
 from revstore_async.signatures import Signature, sign, verify
-from revstore_async.signatures.encoding import to_base64url
+from revstore_async.signatures.certificates import CHAIN_BYTES, read_chain
+from revstore_async.signatures.encoding import to_base64, to_base64url
 from revstore_async.signatures.verification import VERIFIED_BYTES
 from tests.parts.documents import key
 from tests.parts.tokens import KEYS, base64url, claims, forged, policy, reason_of, token, who
@@ -52,6 +53,16 @@ async def test_a_token_may_hold_hundreds_of_grants():
     access = [{"type": "repository", "name": f"a/{each}", "actions": ["pull"]} for each in range(150)]
     text = token(claims(access=access), KEYS["RS256"], "RS256")
     assert len((await who(text, policy())).grants) == 150
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_chain_is_bounded_before_a_certificate_is_read(count: int):
+    certificate = to_base64(b"0" * (CHAIN_BYTES // count))
+    assert count * len(certificate) > CHAIN_BYTES
+    with pytest.raises(ChainInvalid, match="more than 32768 characters"):
+        read_chain([certificate] * count, "x5c")
+    short = to_base64(b"0" * (CHAIN_BYTES // 4 * 3 // count - 2))
+    assert len(read_chain([short] * count, "x5c")) == count
 
 
 def test_signatures_are_verified_up_to_so_many_bytes_of_payload_together():

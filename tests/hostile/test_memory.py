@@ -7,19 +7,22 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
 from revstore_async import Registry
 from revstore_async.concurrency import gather_map
 from revstore_async.errors import InvalidJSON, TooManyValues
 from revstore_async.manifests import MANIFEST_LIMIT, OCI_MANIFEST, REFERENCE_LIMIT, read_manifest
-from revstore_async.server import RegistryApp
+from revstore_async.server import RegistryApp, ServerOptions
+from revstore_async.server.access import ANONYMOUS, Everybody
+from revstore_async.server.call import Call
 from revstore_async.stored_manifests import read_stored
 from revstore_async.strictjson import VALUE_LIMIT
 from revstore_async.threads import LARGE, LARGE_AT_ONCE, in_thread_if_large
 from tests.parts.documents import descriptor, image
 from tests.parts.serving import client_of
 
-MIB = 1 << 20
 SEVERAL = 8
 OTHER = "application/vnd.example.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -95,6 +98,25 @@ def test_what_another_program_stored_with_too_many_values_tells_nothing() -> Non
     with pytest.raises(TooManyValues):
         read_manifest(b"[" + b"0," * VALUE_LIMIT + b"0]")
     assert issubclass(TooManyValues, InvalidJSON)
+
+
+async def test_a_body_in_small_pieces_takes_no_more_than_a_few_times_its_size(in_memory: Registry) -> None:
+    size = 1 << 16
+    pieces = size // 2
+
+    async def receive() -> Message:
+        nonlocal pieces
+        pieces -= 1
+        return {"type": "http.request", "body": b"%02d" % (pieces % 100), "more_body": pieces > 0}
+
+    request = Request({"type": "http", "method": "PUT", "path": "/", "headers": []}, receive)
+    call = Call(request, in_memory, ServerOptions(), Everybody(), ANONYMOUS, "", {}, None)
+    tracemalloc.start()
+    try:
+        assert len(await call.body(MANIFEST_LIMIT)) == size
+        assert tracemalloc.get_traced_memory()[1] < 8 * size
+    finally:
+        tracemalloc.stop()
 
 
 # ---- many at once
