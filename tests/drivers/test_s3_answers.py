@@ -1,12 +1,17 @@
 """Answers that are not whole, or come from somebody between us and the server: errors of ours, and told apart."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import RawTestServer
+from botocore.parsers import ResponseParserError
 
 from revstore_async.driver import IfAbsent
 from revstore_async.errors import AccessDenied, Throttled, Unavailable, Unsupported
 from revstore_drivers.s3 import S3Driver
+from revstore_drivers.s3.answers import ANSWER_LIMIT, body_of
 from revstore_drivers.s3.uploads import Upload
 from tests.parts.buckets import S3, Kind
 from tests.parts.proxy import Answer, LoseAnswer, Proxy
@@ -127,3 +132,27 @@ async def test_parts_that_outlive_their_upload_do_not_keep_anybody_for_ever(spoi
         await upload.abort(thorough=True)
     assert proxy.unused() == 0
     await upload.abort(thorough=True)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize(("size", "taken"), [(0, True), (ANSWER_LIMIT, True), (ANSWER_LIMIT + 1, False)])
+async def test_an_answer_is_no_longer_than_a_bound(size: int, taken: bool, announced: bool):
+    async def told(request: web.BaseRequest) -> web.StreamResponse:
+        if announced:
+            return web.Response(body=bytes(size))
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        with suppress(ConnectionError):
+            for begin in range(0, size, PART):
+                await answer.write(bytes(min(PART, size - begin)))
+            await answer.write_eof()
+        return answer
+
+    async with RawTestServer(told) as server, ClientSession() as session:
+        async with session.get(server.make_url("/")) as response:
+            if taken:
+                assert len(await body_of(response)) == size
+            else:
+                with pytest.raises(ResponseParserError, match="more than 16777216 bytes"):
+                    await body_of(response)
+                response.close()

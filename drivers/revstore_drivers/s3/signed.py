@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from multidict import CIMultiDict
 from yarl import URL
 
-from .answers import Answer, Download, answer_of, error_of, listing_of, metadata_of
+from .answers import Answer, Download, answer_of, body_of, error_of, listing_of, metadata_of
 from .bodies import Body, pieces_of, sha256_of, size_of
 from .config import S3Options
 from .http import Sessions
@@ -231,12 +231,12 @@ class SignedWay:
 
 async def _answer(asked: Operation, response: ClientResponse) -> Answer:
     if response.status >= 300:
-        raise error_of(asked.name, response, await response.read())
+        raise error_of(asked.name, response, await body_of(response))
     answer = answer_of(response)
     if asked.name == "GetObject":
         answer["Body"] = Download(response)
         return answer
-    content = await response.read()  # of most there is none: it gives the connection back
+    content = await body_of(response)  # it gives the connection back
     if asked.name == "ListObjectsV2":
         answer |= listing_of(content)
     elif asked.method == "HEAD":
