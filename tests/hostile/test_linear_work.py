@@ -42,7 +42,7 @@ from revstore_drivers.places import place_after
 from revstore_drivers.s3.answers import listing_of
 from revstore_drivers.s3.times import parse_time
 from revstore_drivers.state import WriterState
-from tests.parts.tokens import policy
+from tests.parts.tokens import forged, policy, who
 from tests.parts.work import BEARABLE, Shape, Work, growth
 
 LARGE, SMALL = 1 << 18, 1 << 16  # bytes: of documents, and of what stands in the head of a request
@@ -119,6 +119,9 @@ JSON_SHAPES: dict[str, Shape] = {
 }
 
 
+POLICY = policy()
+
+
 def accepted_members(content: bytes) -> object:
     loads(content)
     return members(content)
@@ -151,6 +154,7 @@ JSON_READERS: dict[str, Work] = {
     "a jwk in a signature": jwk_in_entry,
     "what a signature protects": in_protected,
     "a public key": PublicKey.from_jwk,
+    "the header of a token": lambda content: asyncio.run(who(forged(content), POLICY)),
     "the keys of an issuer": partial(KeySet.read, "the issuer"),
     "the state of an upload": State.decode,
     "the state of a writer": lambda content: WriterState.decode(content, driver="s3", key="a"),
@@ -222,9 +226,6 @@ def headers(name: bytes, content: bytes) -> Headers:
 def authorization(content: bytes) -> object:
     connection = HTTPConnection({"type": "http", "headers": [(b"authorization", content)]})
     return asyncio.run(POLICY.authenticate(connection))
-
-
-POLICY = policy()
 
 
 def text(read: Callable[[str], object]) -> Work:
