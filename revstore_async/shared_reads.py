@@ -68,7 +68,10 @@ class SharedReads(Generic[Answer]):
         return not self._lines
 
     async def share(
-        self, question: Hashable, ask: Callable[[], Coroutine[Any, Any, Answer]], limit: timedelta
+        self,
+        question: Hashable,
+        ask: Callable[[], Coroutine[Any, Any, Answer]],
+        limit: timedelta | None = None,
     ) -> Answer:
         """Return the answer to a question, of a request that begins after this call did.
 
@@ -78,13 +81,15 @@ class SharedReads(Generic[Answer]):
         Args:
             question: What tells the question from others.
             ask: Asks it: one request.
-            limit: How long to wait for the request of others, where no deadline is set.
+            limit: How long to wait for the request of others, if no deadline is set; None to wait for its end.
 
         Raises:
             TimeoutError: The request of others took longer than this caller's deadline.
         """
         line = self._lines.get(question)
-        if line is not None:
+        if line is not None and limit is None:
+            return await self._join(question, line)
+        if line is not None and limit is not None:
             with metadata_operation(limit):
                 async with asyncio.timeout_at(due()):
                     return await self._join(question, line)
