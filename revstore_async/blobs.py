@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from .bodies import Body, Budget
+from .bodies import Body
 from .cache import Caches
 from .digest import Digest, new_hasher
 from .driver import Driver, FileInfo, Reader, Source
@@ -23,6 +23,7 @@ from .errors import (
 from .layout import BlobData, Layout
 from .links import LinkStore
 from .manifests import OCTET_STREAM, Descriptor
+from .memory_budget import MemoryBudget
 from .soundness import Soundness
 from .threads import StreamHasher, digest_of
 
@@ -74,7 +75,7 @@ class BlobStore:
         driver: The storage.
         layout: Where things lie.
         caches: What is kept in memory; None to keep nothing.
-        memory: What is gathered of all content on its way in; None for `bodies.MEMORY`.
+        memory: What is gathered of all content on its way in; None for `memory_budget.MEMORY`.
 
     Attributes:
         caches: What is kept in memory of content that was read whole, and verified.
@@ -83,10 +84,10 @@ class BlobStore:
     """
 
     def __init__(
-        self, driver: Driver, layout: Layout, caches: Caches | None = None, memory: Budget | None = None
+        self, driver: Driver, layout: Layout, caches: Caches | None = None, memory: MemoryBudget | None = None
     ) -> None:
         self.caches = caches or Caches.of(0)
-        self.memory = memory or Budget()
+        self.memory = memory or MemoryBudget()
         self.soundness = Soundness(self.caches)
         self._driver = driver
         self._layout = layout
@@ -275,6 +276,7 @@ class BlobStore:
             SizeMismatch: It is longer or shorter than announced; nothing is stored.
             InvalidArgument: A stream came without its digest.
             InvalidDigest: The digest is one that can't be computed (tarsum).
+            UploadMemoryFull: Other calls held the memory for too long; nothing is stored.
         """
         if not isinstance(content, bytes | bytearray | memoryview):
             if digest is None:
@@ -282,10 +284,12 @@ class BlobStore:
                     "digest", None, "a stream is stored under the digest that the caller names"
                 )
             new_hasher(digest.algorithm)  # judges it
-            body = Body(content, length)
             part_size = self._driver.capabilities.part_size
-            async with self.memory.hold(body.memory(part_size)):
-                head = await body.small(part_size)
+            with Body.of(content, length, self.memory) as body:
+                head = await body.small(min(part_size, self.memory.small))
+                if head is None:
+                    await body.promise(part_size)
+                    head = await body.small(part_size)
                 body.check()
                 if head is None:
                     return await self.write(body.whole(), digest)

@@ -8,7 +8,6 @@ from typing import Final, Self
 
 from . import inventory
 from .blobs import BlobStore
-from .bodies import MEMORY, Budget
 from .cache import CACHE_SIZE, Caches
 from .concurrency import gather, gather_map
 from .digest import Digest
@@ -17,6 +16,7 @@ from .errors import InvalidArgument
 from .layers import LayerStore, find_layer
 from .layout import CURRENT, Layout
 from .manifest_service import ManifestService
+from .memory_budget import MEMORY, WAIT, MemoryBudget
 from .names import RepositoryName
 from .policy import Policy
 from .referrers import ReferrerStore
@@ -87,11 +87,12 @@ class Registry:
         layout: Where things lie; `SEED` reads what Docker Distribution's first draft wrote.
         policy: What is demanded of manifests and tags.
         cache_size: Bytes of small content to keep in memory, such as manifests; 0 keeps nothing.
-        memory: Bytes of layers on their way in that are gathered in memory, of all calls together. Each call holds
-            up to a part (`Capabilities.part_size`) while its sender sends; who finds no room waits.
+        memory: Bytes of layers on their way in that are gathered in memory, of all calls together. Each call takes
+            them as they arrive, up to a part (`Capabilities.part_size`).
+        memory_wait: How long a call waits for such memory, before it raises `UploadMemoryFull`.
 
     Raises:
-        InvalidArgument: The cache's size is negative, or the memory is none.
+        InvalidArgument: The cache's size or the time is negative, or the memory is none.
 
     Attributes:
         driver: The storage.
@@ -107,6 +108,7 @@ class Registry:
         policy: Policy | None = None,
         cache_size: int = CACHE_SIZE,
         memory: int = MEMORY,
+        memory_wait: timedelta = WAIT,
     ) -> None:
         self.driver: Final = driver
         self.layout: Final = layout
@@ -114,7 +116,9 @@ class Registry:
             driver
         )  # what the stores ask: it opens and closes with `driver`
         self._caches: Final = Caches.of(cache_size)
-        self.blobs: Final = BlobStore(self._reads, layout, self._caches, Budget(memory))
+        self.blobs: Final = BlobStore(
+            self._reads, layout, self._caches, MemoryBudget(memory, wait=memory_wait)
+        )
         self._policy: Final = policy or Policy()
         made = partial(Repository, blobs=self.blobs, driver=self._reads, layout=layout, policy=self._policy)
         self._repository: Final = lru_cache(_MADE)(lambda name: made(RepositoryName(name)))
@@ -128,6 +132,7 @@ class Registry:
         policy: Policy | None = None,
         cache_size: int = CACHE_SIZE,
         memory: int = MEMORY,
+        memory_wait: timedelta = WAIT,
         **options: object,
     ) -> "Registry":
         """Return the registry at a store URL; it opens on entering its `async with` block.
@@ -138,15 +143,23 @@ class Registry:
             policy: What is demanded of manifests and tags.
             cache_size: Bytes of small content to keep in memory, such as manifests; 0 keeps nothing.
             memory: Bytes of layers on their way in that are gathered in memory, of all calls together.
+            memory_wait: How long a call waits for such memory.
             **options: For the driver: what the URL leaves open.
 
         Raises:
-            InvalidArgument: The cache's size is negative, or the memory is none.
+            InvalidArgument: The cache's size or the time is negative, or the memory is none.
             InvalidStoreURL: The URL or an option is not understood.
             MissingExtra: The driver needs packages that are not installed.
         """
         driver = open_driver(url, **options)
-        return cls(driver, layout=layout, policy=policy, cache_size=cache_size, memory=memory)
+        return cls(
+            driver,
+            layout=layout,
+            policy=policy,
+            cache_size=cache_size,
+            memory=memory,
+            memory_wait=memory_wait,
+        )
 
     def __repr__(self) -> str:
         return f"Registry({self.driver!r})"

@@ -1,7 +1,7 @@
 """Work that computes, kept off the event loop where it would hold it up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableSequence
 from contextlib import asynccontextmanager
 from typing import Final, Protocol, Self, TypeVar
 
@@ -17,6 +17,9 @@ HASH_INLINE: Final = 1 << 17
 
 HASH_TOGETHER: Final = 1 << 19
 """Bytes of a stream that go to a thread at once: fewer would cost the way there and back more often."""
+
+_TINY: Final = 1 << 10  # bytes of a piece that is not worth an object of its own
+_TOGETHER: Final = 1 << 16
 
 READ_INLINE: Final = 1 << 12
 """Bytes of a document up to which it is read and written here: below a millisecond, one signature included."""
@@ -79,6 +82,16 @@ async def digest_of(content: bytes | bytearray | memoryview, algorithm: str = "s
     return Digest(f"{algorithm}:{hasher.hexdigest()}")
 
 
+def gather_piece(pieces: MutableSequence[bytes | bytearray], piece: bytes) -> None:
+    """Add a piece to those that were gathered; small ones become one, as each takes more than its bytes."""
+    if len(piece) >= _TINY:
+        pieces.append(piece)
+    elif pieces and isinstance(pieces[-1], bytearray) and len(pieces[-1]) < _TOGETHER:
+        pieces[-1] += piece
+    else:
+        pieces.append(bytearray(piece))
+
+
 class StreamHasher:
     """Hashes a stream in threads while the next of its bytes come: in order, one batch at a time.
 
@@ -87,7 +100,7 @@ class StreamHasher:
 
     def __init__(self, hasher: Hasher) -> None:
         self._hasher = hasher
-        self._gathered: list[bytes] = []
+        self._gathered: list[bytes | bytearray] = []
         self._size = 0
         self._under_way: asyncio.Future[None] | None = None
 
@@ -103,7 +116,7 @@ class StreamHasher:
 
     async def update(self, data: bytes | bytearray | memoryview) -> None:
         """Take more bytes. Where they fill a batch, wait for the one before."""
-        self._gathered.append(bytes(data))  # no copy, of bytes
+        gather_piece(self._gathered, bytes(data))  # no copy, of bytes
         self._size += len(data)
         if self._size >= HASH_TOGETHER:
             await self._begin()
@@ -145,10 +158,10 @@ class StreamHasher:
             self._under_way.result()
             self._under_way = None
 
-    def _taken(self) -> list[bytes]:
+    def _taken(self) -> list[bytes | bytearray]:
         gathered, self._gathered, self._size = self._gathered, [], 0
         return gathered
 
-    def _hash(self, batch: list[bytes]) -> None:
+    def _hash(self, batch: list[bytes | bytearray]) -> None:
         for data in batch:
             self._hasher.update(data)

@@ -56,7 +56,6 @@ class UploadFinisher:
         new_hasher(digest.algorithm)  # judges it
         part_size = self._driver.capabilities.part_size
         async with (
-            self._blobs.memory.hold(body.memory(part_size)),
             alongside(self._read(id, digest, offset)) as reading,
             Staging.open(self._driver, self._states, id) as staging,
         ):
@@ -77,7 +76,8 @@ class UploadFinisher:
             if seen.state.digest is not None:
                 return await self._complete(seen.id, seen.state, digest)
             fits = body.length is None or body.length <= largest(part_size)
-            if not seen.state.offset and (head is not None or fits):
+            # Content that goes by segments first can give its memory back, so it needs no promise.
+            if not seen.state.offset and (head is not None or (fits and body.promise_now(part_size))):
                 return await self._whole(seen, digest, head, body)
             return await self._joined(seen, digest, head, body, staging, there)
 

@@ -78,22 +78,24 @@ class Staging:
         self, body: Body, hasher: ResumableDigest | None
     ) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
         """Write content as it comes, and hash it; the block commits the last segment of it, or nothing counts."""
-        more = True
-        while more:
+        begun = False
+        while not begun or await body.more():
+            begun = True
             name, key = self._new()
             async with self._driver.open_writer(key) as writer:
-                more = await self._filled(writer, body, hasher)
-                if more:
-                    await self._commit(name, writer)
-                else:
+                if not await self._filled(writer, body, hasher):
                     yield partial(self._commit, name, writer)
+                    return
+                await self._commit(name, writer)
+            body.written(0)
+        yield _done
 
     async def _commit(self, name: str, writer: Writer) -> None:
         info = await writer.commit()
         self.segments = (*self.segments, Segment(name, info.size, info.etag))
 
     async def _filled(self, writer: Writer, body: Body, hasher: ResumableDigest | None) -> bool:
-        """Write until the segment is full, or there is no more; say whether there is more."""
+        """Write until the segment is to end, or there is no more; say whether there may be more."""
         if hasher is None:
             return await self._poured(writer, body, None)
         async with StreamHasher.beside(hasher) as hashing:
@@ -102,7 +104,8 @@ class Staging:
             return more
 
     async def _poured(self, writer: Writer, body: Body, hashing: StreamHasher | None) -> bool:
-        limit = largest(self._driver.capabilities.part_size)
+        part_size = self._driver.capabilities.part_size
+        limit = largest(part_size)
         while (piece := await body.piece()) is not None:
             if writer.offset and writer.offset + len(piece) > limit:
                 body.put_back(piece)
@@ -110,6 +113,9 @@ class Staging:
             if hashing is not None:
                 await hashing.update(piece)
             await writer.write(piece)
+            # Where memory ran out, these bytes become a segment now.
+            if body.written((writer.offset - 1) % part_size + 1):
+                return True
         return False
 
     async def join(self, segments: Sequence[Segment]) -> Segment:
@@ -122,6 +128,10 @@ class Staging:
         name, key = self._new()
         info = await self._driver.compose(self._states.sources(self._id, segments), key)
         return Segment(name, info.size, info.etag)
+
+
+async def _done() -> None:
+    """Commit nothing more: all the content is in segments already."""
 
 
 def digest_so_far(state: State) -> ResumableDigest | None:

@@ -108,11 +108,12 @@ class UploadStore:
 
         Two round trips where the content fits in `Capabilities.part_size`: the state is read while the bytes are
         stored, then it is swapped. Now and then two more, by which small pieces become one. Larger content goes
-        out in parts as it comes. While its sender sends, the call holds up to that size of the registry's memory;
-        it asks for nothing before there is room.
+        out in parts as it comes. The call takes the registry's memory as bytes arrive, up to that size. When
+        memory runs out, it stores what it holds as a segment, and waits.
 
         A source that breaks off, by an error or by the cancellation of this call while it waits for bytes, is
-        the end of the content: what came is kept, then the error goes on. Any other failure keeps nothing.
+        the end of the content: what came is kept, then the error goes on. So does memory that is not there in time.
+        Any other failure keeps nothing.
 
         Args:
             id: The upload.
@@ -127,10 +128,13 @@ class UploadStore:
             UploadClaimed: A call that finishes the upload has named its digest; nothing was kept.
             UploadDamaged: The storage has changed what came before; nothing was kept.
             SizeMismatch: The content is longer or shorter than announced; nothing was kept.
+            UploadMemoryFull: Other calls held the memory for too long; what came before was kept.
         """
-        body = Body(content, length)
+        with Body.of(content, length, self._memory) as body:
+            return _upload(await self._appended(id, body, offset))
+
+    async def _appended(self, id: str, body: Body, offset: int | None) -> Seen:  # noqa: A002
         async with (
-            self._memory.hold(body.memory(self._part_size)),
             alongside(self._open_for_more(id, offset)) as reading,
             Staging.open(self._driver, self._states, id) as staging,
         ):
@@ -156,7 +160,7 @@ class UploadStore:
 
                     after = await settled(large(), grace=GRACE)
         body.check()
-        return _upload(after)
+        return after
 
     async def finish(
         self,
@@ -205,8 +209,10 @@ class UploadStore:
             UploadDamaged: The storage has changed what came before: the content is to be sent to a new upload. The
                 blob is as it was.
             SizeMismatch: The last bytes are more or fewer than announced.
+            UploadMemoryFull: Other calls held the memory for too long.
         """
-        return await self._finisher.finish(id, digest, Body(content, length), offset)
+        with Body.of(content, length, self._memory) as body:
+            return await self._finisher.finish(id, digest, body, offset)
 
     async def cancel(self, id: str) -> None:  # noqa: A002
         """End an upload, and forget what was sent. Three round trips.

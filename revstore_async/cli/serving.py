@@ -63,7 +63,11 @@ def _serve_until_told(serving: Serving, session: Session) -> None:
 
         tracing = Tracing()
         driver = tracing.around_driver(driver)
-    registry = Registry(driver, policy=Policy(check_layers=serving.check_layers))
+    registry = Registry(
+        driver,
+        policy=Policy(check_layers=serving.check_layers),
+        memory_wait=timedelta(seconds=serving.body_timeout),
+    )
     options = _options(serving)
     server = RegistryApp(registry, access=access, options=options)
     in_flight = InFlight(CutOff(server), serving.limit)

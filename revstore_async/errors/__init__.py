@@ -7,6 +7,7 @@ Coarse branches say what a caller can do; leaves carry the facts as attributes:
         NotFound            it is not there (also a LookupError)
         Conflict            somebody was first, or a policy holds: look again, decide anew
         Damaged             stored bytes are wrong: put the right ones again
+        Overloaded          this process has too much to do: the same call may succeed later
         StorageFailure      the storage can't, or can't now: `retryable` says which
 
 `retryable` is on each class: whether the same call may succeed later as it is.

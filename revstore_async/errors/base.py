@@ -105,5 +105,11 @@ class Damaged(RevstoreError):
     """Stored bytes differ from their digest or form. They are never handed out as content."""
 
 
+class Overloaded(RevstoreError):
+    """This process does as much at once as it may. Nothing is wrong with the call or the storage."""
+
+    retryable: ClassVar[bool] = True
+
+
 class StorageFailure(RevstoreError):
     """The storage below failed to do the request."""

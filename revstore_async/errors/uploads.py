@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .base import Conflict, Damaged, InvalidInput, NotFound
+from .base import Conflict, Damaged, InvalidInput, NotFound, Overloaded
 from .content import RecordDamaged
 
 
@@ -63,6 +63,21 @@ class UploadDamaged(Damaged):
     id: str
     says: ClassVar[str] = "what the storage kept of upload {id!r} is not what was sent"
     advice: ClassVar[str] = "start another"
+
+
+@dataclass(eq=False)
+class UploadMemoryFull(Overloaded):
+    """Other calls held the memory that content on its way in shares, for as long as this one waited.
+
+    Attributes:
+        size: The bytes that all calls of the registry share.
+        seconds: How long the call waited.
+    """
+
+    size: int
+    seconds: float
+    says: ClassVar[str] = "others hold the {size} bytes of memory for uploads, for {seconds} seconds now"
+    advice: ClassVar[str] = "try again later"
 
 
 @dataclass(eq=False)

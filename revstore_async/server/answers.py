@@ -92,6 +92,8 @@ TABLE: Final[Mapping[type[RevstoreError], Answer]] = {
     errors.WriterNotFound: Answer("UNKNOWN", 500, told=False),
     errors.WriterBusy: Answer("UNAVAILABLE", 503, told=False),
     errors.ConditionFailed: Answer("UNAVAILABLE", 503, told=False),
+    # what this process has no room for
+    errors.Overloaded: Answer("UNAVAILABLE", 503),
     errors.Unsupported: Answer("UNSUPPORTED", 501),
     errors.Throttled: Answer("TOOMANYREQUESTS", 429, told=False),
     errors.Unavailable: Answer("UNAVAILABLE", 503, told=False),

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -42,7 +41,6 @@ class RequestBody(AsyncIterator[bytes]):
         self._patience = self._left = patience.total_seconds()
         self._limit = limit
         self._ended = False
-        self._turn: asyncio.Timeout | None = None
 
     async def __anext__(self) -> bytes:
         """Return the next piece.
@@ -52,31 +50,10 @@ class RequestBody(AsyncIterator[bytes]):
             BodyTimeout: The client left it standing still, or sends too slowly.
             ClientGone: The client left before its end.
         """
-        if self._turn is not None:
-            self._turn.reschedule(None)
-            self._turn = None
         while not self._ended:
             if piece := await self._next():
                 return piece
         raise StopAsyncIteration
-
-    @asynccontextmanager
-    async def in_turn(self) -> AsyncIterator[asyncio.Timeout]:
-        """Have the block ask for the first piece within the patience, or end it there: it waits for room.
-
-        Bodies share a registry's memory (`bodies.Budget`), and one is asked for when there is room for it. Whether
-        the block was ended, `expired` of what it is given says; then nothing of the body was taken.
-        """
-        turn = asyncio.timeout(self._patience)
-        try:
-            async with turn:
-                self._turn = turn
-                yield turn
-        except TimeoutError:
-            if not turn.expired():
-                raise
-        finally:
-            self._turn = None
 
     async def _next(self) -> bytes:
         clock = asyncio.get_running_loop().time

@@ -25,8 +25,8 @@ class InFlight:
     """An ASGI application around another, with a limit of requests under way: one more is answered 503 at once.
 
     A request is under way until its answer went out to its end, so slow clients count, until `RegistryApp` gives
-    them up. A request whose password waits to be checked does not count (`aside`): guesses take no room from others.
-    What one of them takes of memory is bounded by the application within; so this bounds the whole. When the server
+    them up. A request does not count while its password waits to be checked (`aside`): guesses take no room from
+    others. The application within bounds the memory of one request; so this bounds the whole. When the server
     shuts down, the application within is told only when no request is under way any more, or after a time: a
     registry is not closed under requests that are cancelled and clean up.
 

@@ -4,7 +4,6 @@ Source: OCI distribution spec 1.1, "Pushing blobs" (its next version: `digest-al
 registry HTTP API V2, "Upload Progress".
 """
 
-import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from functools import wraps
@@ -43,9 +42,8 @@ async def start(call: Call) -> Response:
     if "digest" in query:
         digest = Digest(query["digest"])
         content = call.pieces(call.options.blob_limit)
-        async with content.in_turn() as turn:
-            stored = await call.repository.blobs.put(content, digest=digest, length=call.length)
-        return _no_room(call) if turn.expired() else await _stored(call, digest, stored.size)
+        stored = await call.repository.blobs.put(content, digest=digest, length=call.length)
+        return await _stored(call, digest, stored.size)
     algorithm = query.get("digest-algorithm", _algorithm_of(query.get("mount")))
     if algorithm not in HEX_LENGTHS:
         known = "it is not one of " + ", ".join(HEX_LENGTHS)
@@ -87,11 +85,10 @@ async def append(call: Call) -> Response:
     """Take the next chunk, or a stream up to its end."""
     offset, length = _chunk(call)
     content = await _body(call, offset)
-    async with content.in_turn() as turn:
-        upload = await call.repository.uploads.append(
-            call.arguments["upload"], content, offset=offset, length=length
-        )
-    return _no_room(call) if turn.expired() else _progress(call, 202, upload)
+    upload = await call.repository.uploads.append(
+        call.arguments["upload"], content, offset=offset, length=length
+    )
+    return _progress(call, 202, upload)
 
 
 @_telling_where
@@ -107,9 +104,8 @@ async def finish(call: Call) -> Response:
         stored = await uploads.finish(id, digest, offset=offset, length=0)
         return await _stored(call, digest, stored.size)
     content = await _last(call, offset)
-    async with content.in_turn() as turn:
-        stored = await uploads.finish(id, digest, content, offset=offset, length=length)
-    return _no_room(call) if turn.expired() else await _stored(call, digest, stored.size)
+    stored = await uploads.finish(id, digest, content, offset=offset, length=length)
+    return await _stored(call, digest, stored.size)
 
 
 async def cancel(call: Call) -> Response:
@@ -214,15 +210,6 @@ async def _stored(call: Call, digest: Digest, size: int) -> Response:
 def _created(call: Call, digest: Digest) -> Response:
     headers = {"Location": call.url(f"blobs/{digest}"), "Docker-Content-Digest": digest}
     return Response(status_code=201, headers=headers)
-
-
-def _no_room(call: Call) -> Response:
-    """Return the answer to an upload whose turn did not come: others hold the memory. Nothing of it was taken."""
-    said: list[dict[str, object]] = [
-        {"code": "UNAVAILABLE", "message": "too many uploads are under way, try again later"}
-    ]
-    seconds = math.ceil(call.options.retry_after.total_seconds())
-    return answers.refuse(503, said, {"Retry-After": str(max(1, seconds))})
 
 
 def _progress(call: Call, code: int, upload: Upload) -> Response:

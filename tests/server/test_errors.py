@@ -82,6 +82,9 @@ def test_each_error_has_an_answer_of_its_branch(kind: type[errors.RevstoreError]
         assert 400 <= answer.status < 500
     if answer.status >= 500:
         assert answer.told == issubclass(kind, TOLD_AS_OURS)
+    if issubclass(kind, errors.Overloaded):
+        assert kind.retryable
+        assert answer.status in {429, 503}
     if issubclass(kind, errors.Damaged):
         assert answer.status >= 500 or issubclass(kind, errors.LinkDangling)
     if issubclass(kind, errors.Damaged) and not issubclass(kind, TOLD_AS_OURS):

@@ -29,8 +29,9 @@ Result = TypeVar("Result")
 
 @pytest.fixture
 async def registry(in_memory: Registry) -> Registry:
-    """A registry with room for four bodies of a part and more."""
-    return Registry(in_memory.driver, memory=4 * in_memory.driver.capabilities.part_size)
+    """A registry with little room."""
+    part = in_memory.driver.capabilities.part_size
+    return Registry(in_memory.driver, memory=4 * part, memory_wait=timedelta(seconds=1))
 
 
 @pytest.fixture
@@ -58,17 +59,12 @@ async def trickle(server: Server, location: str) -> bytes:
     return await answer
 
 
-async def test_bodies_that_trickle_are_given_up_and_others_get_their_room(
+async def test_bodies_that_trickle_are_given_up_and_what_came_is_kept(
     server: Server, client: httpx.AsyncClient, registry: Registry
 ):
     locations = [(await client.post(BEGIN)).headers["location"] for _ in range(4)]
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         trickling = [group.create_task(trickle(server, each)) for each in locations]
-        while registry.blobs.memory.taken < registry.blobs.memory.size:  # noqa: ASYNC110 (no event tells)
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.5)  # its own second for a turn ends later than theirs
-        pushed = await client.post(f"{BEGIN}?digest={Digest.of(b'small')}", content=b"small")
-    assert pushed.status_code == 201
     for location, task in zip(locations, trickling, strict=True):
         assert task.result().startswith(b"HTTP/1.1 408 ")
         held = await client.get(location)  # what came was taken, and the upload goes on from there
@@ -80,29 +76,47 @@ async def test_bodies_that_trickle_are_given_up_and_others_get_their_room(
 async def test_a_body_without_room_is_refused_in_time_and_taken_when_there_is_some(
     client: httpx.AsyncClient, registry: Registry, method: str
 ):
-    content = b"something"
+    memory = registry.blobs.memory
+    content = bytes(memory.small * 3)
     location = BEGIN if method == "POST" else (await client.post(BEGIN)).headers["location"]
+    before = b""
     if method == "PUT":
-        assert (await client.patch(location, content=content)).status_code == 202
-        content = b" more"
-    blob = content if method != "PUT" else b"something more"
+        before = b"before"
+        assert (await client.patch(location, content=before)).status_code == 202
+    blob = before + content
     path = f"{location}?digest={Digest.of(blob)}"
-    async with asyncio.timeout(30), registry.blobs.memory.hold(registry.blobs.memory.size):
-        refused = await client.request(method, path, content=content)
+    async with asyncio.timeout(30):
+        with memory.share() as others:
+            memory.arrived(others, memory.size)
+            refused = await client.request(method, path, content=content)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "7")
-        assert refused.json()["errors"][0]["code"] == "UNAVAILABLE"
-    assert registry.blobs.memory.taken == 0
-    assert (await client.request(method, path, content=content)).is_success
-    if method == "PATCH":
-        assert (await client.put(path)).is_success
+        (told,) = refused.json()["errors"]
+        assert told["code"] == "UNAVAILABLE"
+        assert "try again later" in told["message"]
+        assert memory.taken == 0
+        if method == "PATCH":  # what came is kept, and the upload goes on from there
+            held = (await client.get(location)).headers["range"].removeprefix("0-")
+            content = content[int(held) + 1 if held != "0" else 0 :]
+        assert (await client.request(method, path, content=content)).is_success
+        if method == "PATCH":
+            assert (await client.put(path)).is_success
     assert await registry.repository(NAME).blobs.get(Digest.of(blob)) == blob
 
 
-async def test_who_sends_nothing_more_needs_no_room(client: httpx.AsyncClient, registry: Registry):
-    location = (await client.post(BEGIN)).headers["location"]
-    await client.patch(location, content=b"all of it")
-    async with asyncio.timeout(30), registry.blobs.memory.hold(registry.blobs.memory.size):
-        assert (await client.put(f"{location}?digest={Digest.of(b'all of it')}")).status_code == 201
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])
+async def test_small_content_needs_none_of_the_memory_that_large_content_holds(
+    client: httpx.AsyncClient, registry: Registry, method: str
+):
+    memory = registry.blobs.memory
+    location = BEGIN if method == "POST" else (await client.post(BEGIN)).headers["location"]
+    path = f"{location}?digest={Digest.of(b'abc')}"
+    async with asyncio.timeout(30):
+        with memory.share() as others:
+            memory.arrived(others, memory.size - memory.size // 16)
+            assert (await client.request(method, path, content=b"abc")).is_success
+            if method == "PATCH":
+                assert (await client.put(path)).status_code == 201
+    assert await registry.repository(NAME).blobs.get(Digest.of(b"abc")) == b"abc"
 
 
 # ---- how slowly
@@ -164,41 +178,6 @@ def test_what_was_sent_fast_buys_no_more_than_a_minute():
 def test_a_client_is_not_blamed_for_a_slow_storage():
     seconds, taken = given_up(*[(1.0, LEAST_RATE)] * 100, storing=1000.0)
     assert (seconds, taken) == (100 * 1001 + 60, 100 * LEAST_RATE)
-
-
-# ---- how long for room
-
-
-def taken_in_turn(wait: float) -> tuple[bool, float, int]:
-    """Ask for a body after a wait; return whether that was too late, when it was over, and the bytes taken."""
-
-    async def take() -> tuple[bool, float, int]:
-        body = RequestBody(Sender((50.0, 1 << 20), (50.0, 1 << 20)).receive, MINUTE)
-        async with body.in_turn() as turn:
-            await asyncio.sleep(wait)
-            with suppress(BodyTimeout):
-                async for _ in body:
-                    pass
-        return turn.expired(), asyncio.get_running_loop().time(), body.taken
-
-    return run_on_virtual_clock(take())
-
-
-def test_only_the_wait_for_its_turn_is_limited():
-    assert taken_in_turn(59.0) == (False, 59 + 50 + 50 + 60, 2 << 20)
-
-
-def test_a_body_whose_turn_does_not_come_is_not_touched():
-    assert taken_in_turn(61.0) == (True, 60, 0)
-
-
-def test_an_error_of_the_block_goes_on_though_it_is_a_timeout():
-    async def fail() -> None:
-        async with RequestBody(Sender().receive, MINUTE).in_turn():
-            raise TimeoutError("another's")
-
-    with pytest.raises(TimeoutError, match="another's"):
-        run_on_virtual_clock(fail())
 
 
 # ---- waiting
