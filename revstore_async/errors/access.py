@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from .base import InvalidInput, RevstoreError
+from .base import InvalidInput, Overloaded, RevstoreError
 
 _DOES: Final[Mapping[str, str]] = {
     "enter": "use the registry",
@@ -60,7 +60,7 @@ class Forbidden(RevstoreError):
 
 
 @dataclass(eq=False)
-class TooManyAttempts(RevstoreError):
+class TooManyAttempts(Overloaded):
     """A password was not looked at: too many others are, or the address sent too many wrong ones.
 
     Attributes:
@@ -72,7 +72,6 @@ class TooManyAttempts(RevstoreError):
     reason: str
     seconds: float
     user: str = ""
-    retryable: ClassVar[bool] = True
     says: ClassVar[str] = "{reason}; try again later"
 
 

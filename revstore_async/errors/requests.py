@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .base import Conflict, InvalidInput, NotFound, RevstoreError
+from .base import Conflict, InvalidInput, NotFound, Overloaded, RevstoreError
 
 
 @dataclass(eq=False)
@@ -116,10 +116,9 @@ class ClientGone(RevstoreError):
 
 
 @dataclass(eq=False)
-class Overloaded(RevstoreError):
+class ServerBusy(Overloaded):
     """Too many requests are under way. Nothing was begun."""
 
-    retryable: ClassVar[bool] = True
     says: ClassVar[str] = "too many requests are under way; try again later"
 
 

@@ -157,7 +157,7 @@ class Htpasswd(AccessPolicy):
         Raises:
             Unauthenticated: They are not right, or not credentials at all.
             TooManyAttempts: Too many others are checked, or the address sent too many wrong ones.
-            Overloaded: They are right, but meanwhile too many requests are under way.
+            ServerBusy: They are right, but meanwhile too many requests are under way.
             ClientGone: The client left before they were checked.
         """
         credentials = credentials_of(connection, "Basic", self._challenge)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import InvalidArgument, Overloaded
+from ..errors import InvalidArgument, ServerBusy
 from . import answers
 
 _LOG = logging.getLogger("revstore_async.server")
@@ -72,7 +72,7 @@ class InFlight:
             await self._app(scope, self._told_late(receive), send)
             return
         if scope["type"] == "http" and self.count >= self._limit:
-            said: list[dict[str, object]] = [{"code": "UNAVAILABLE", "message": str(Overloaded())}]
+            said: list[dict[str, object]] = [{"code": "UNAVAILABLE", "message": str(ServerBusy())}]
             response = answers.refuse(503, said, {"Retry-After": self._retry_after})
             await response(scope, receive, send)
             return
@@ -95,7 +95,7 @@ class InFlight:
         finally:
             self._aside -= 1
         if self.count > self._limit:
-            raise Overloaded
+            raise ServerBusy
 
     async def drained(self) -> bool:
         """Wait until no request is under way, for the time of `patience` at most; say whether that is so."""
@@ -123,7 +123,7 @@ def aside(scope: MutableMapping[str, Any]) -> Iterator[None]:
     The server's end waits for it all the same. Without an `InFlight` around the application this does nothing.
 
     Raises:
-        Overloaded: When the block is over, others have taken all the room.
+        ServerBusy: When the block is over, others have taken all the room.
     """
     limited: InFlight | None = scope.get(_OF_SCOPE)
     if limited is None:
