@@ -7,6 +7,7 @@ where another writer was first, all begins anew.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -19,6 +20,8 @@ from .errors import (
     KeyNotFound,
     LinkDamaged,
     ObjectTooLarge,
+    RevstoreError,
+    StorageFull,
     TagChanged,
     TagContended,
     TagImmutable,
@@ -165,7 +168,7 @@ class TagChanges:
             if state.etag is None or not wanted(state):
                 return False
             self.judge_deletion(state, expected)
-            await self._record(state, None)
+            recorded = await self._record_if_room(state)
             atomic = self._driver.capabilities.conditional_delete
             try:
                 await self._driver.delete(
@@ -174,8 +177,12 @@ class TagChanges:
             except ConditionFailed:
                 state = await self.look(state.tag)
                 continue
-            # The index goes last: whoever looks for the tags of a revision finds them by it.
-            await self._driver.delete_prefix(self._layout.index_of(self._name, state.tag))
+            # The index goes last: whoever looks for the tags of a revision finds them by it. What is left of it
+            # names a tag that is not there, which every reader sees.
+            with suppress(RevstoreError):
+                await self._driver.delete_prefix(self._layout.index_of(self._name, state.tag))
+            if not recorded:
+                await self._record_if_room(state)
             return True
         raise TagContended(self._name, state.tag)
 
@@ -195,6 +202,17 @@ class TagChanges:
         self._compare(state, expected)
 
     # ---- inside
+
+    async def _record_if_room(self, state: TagState) -> bool:
+        """Record that the tag is about to be deleted; return False where the storage is full.
+
+        A deletion makes room, so it must work on a full disk: it goes on without its record, and writes it after.
+        """
+        try:
+            await self._record(state, None)
+        except StorageFull:
+            return False
+        return True
 
     def _compare(self, state: TagState, expected: Expected) -> None:
         actual = state.current.digest if state.current else None

@@ -27,5 +27,10 @@ CREDENTIALS: Final[Mapping[str, str]] = {
 }
 """Codes that credentials are answered with, and what each says."""
 
+FULL: Final = frozenset(
+    {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "InsufficientCapacity", "507"}
+)
+"""Codes of a store that has no room; 507 is that of WebDAV, which some answer without a code of S3's."""
+
 IN_THE_WAY: Final = frozenset({"XMinioParentIsObject", "XMinioObjectExistsAsDirectory", "KeyTooLongError"})
 """Codes for a name that the store can't give an object."""

@@ -54,6 +54,7 @@ class Serving:
         connections: Connections at once; None for as many as the process's handles allow.
         purge_after: How long nobody went on with the uploads that are purged; 0 to purge none, None where nothing
             is said.
+        wait_for_store: How long to wait at the start for a store that does not work yet; None not to.
         limit: Requests under way at once.
         grace: Seconds that requests may take to end after a signal.
         metrics: Whether `/metrics` is there.
@@ -86,6 +87,7 @@ class Serving:
     idle_timeout: int
     connections: int | None
     purge_after: timedelta | None
+    wait_for_store: timedelta | None
     limit: int
     grace: float
     metrics: bool
@@ -237,6 +239,12 @@ def default_store() -> str:
     metavar="DURATION",
     type=DurationType(LEAST, MOST, never=True),
     help="Forget uploads that nobody went on with for so long; or never. Default: 7d, never with --read-only.",
+)
+@click.option(
+    "--wait-for-store",
+    metavar="DURATION",
+    type=DurationType("1s", "1d"),
+    help="Wait so long at the start for a store that does not work yet. Default: end with exit code 2.",
 )
 @click.option(
     "--limit",

@@ -1,5 +1,6 @@
 """Puts a server together as the command line says, and runs it."""
 
+import asyncio
 import json
 import logging
 import sys
@@ -30,6 +31,7 @@ from ..server.serve import CutOff, Place, run
 from .purging import purging
 from .serve import Serving, is_loopback
 from .session import Session
+from .starting import check_store
 
 _LOG = logging.getLogger("revstore_async.server")
 
@@ -39,6 +41,7 @@ def serve_until_told(serving: Serving, session: Session) -> None:
 
     Raises:
         RevstoreError: The store can't be opened, or a file of users or keys can't be used.
+        ClickException: The store does not work, though it was waited for.
         OSError: The address can't be listened at.
         KeyboardInterrupt: The signal was SIGINT.
     """
@@ -51,6 +54,9 @@ def _serve_until_told(serving: Serving, session: Session) -> None:
     access = _access(serving)
     if not (serving.open_to_writes or serving.read_only or serving.tls_cert or is_loopback(serving.host)):
         _LOG.warning("credentials come in without TLS, unless a proxy before this server sees to it")
+    asyncio.run(
+        check_store(serving.store, writes=not serving.read_only, wait=serving.wait_for_store or timedelta(0))
+    )
     driver = open_driver(serving.store)
     metrics = tracing = None
     if serving.metrics:
@@ -77,7 +83,7 @@ def _serve_until_told(serving: Serving, session: Session) -> None:
     app = AccessLog(app)
     if metrics:
         app = metrics.around_app(app)
-    app = Health(app, driver)
+    app = Health(app, driver, writes=not serving.read_only)
     place = Place(
         host=serving.host,
         port=serving.port,

@@ -139,6 +139,17 @@ class AccessDenied(StorageFailure):
     key: str
     reason: str
     says: ClassVar[str] = "access to {key!r} was denied: {reason}"
+    advice: ClassVar[str] = "the store's operator must grant it"
+
+
+@dataclass(eq=False)
+class StorageFull(StorageFailure):
+    """The storage has no room for a write: its disk is full, or a quota is reached. Nothing was written."""
+
+    key: str
+    reason: str
+    says: ClassVar[str] = "the storage has no room for {key!r}: {reason}"
+    advice: ClassVar[str] = "its operator must make room; deletions still work"
 
 
 @dataclass(eq=False)

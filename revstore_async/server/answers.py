@@ -93,7 +93,12 @@ TABLE: Final[Mapping[type[RevstoreError], Answer]] = {
     errors.ConditionFailed: Answer("UNAVAILABLE", 503, told=False),
     # what this process has no room for
     errors.Overloaded: Answer("UNAVAILABLE", 503),
-    errors.Unsupported: Answer("UNSUPPORTED", 501),
+    errors.Unsupported: Answer("UNSUPPORTED", 501, told=False),
+    # what the operator of the storage must mend: never a client's fault
+    errors.InvalidStoreURL: Answer("UNAVAILABLE", 503, told=False),
+    errors.MissingExtra: Answer("UNAVAILABLE", 503, told=False),
+    errors.AccessDenied: Answer("UNAVAILABLE", 503, told=False),
+    errors.StorageFull: Answer("UNAVAILABLE", 507, told=False),
     errors.Throttled: Answer("TOOMANYREQUESTS", 429, told=False),
     errors.Unavailable: Answer("UNAVAILABLE", 503, told=False),
     RevstoreError: Answer("UNKNOWN", 500, told=False),
@@ -106,6 +111,15 @@ _INSIDE: Final[Mapping[type[RevstoreError], Answer]] = {
 }
 """How errors are told that are found inside of a manifest."""
 
+_OPERATORS: Final = (
+    errors.InvalidStoreURL,
+    errors.MissingExtra,
+    errors.AccessDenied,
+    errors.StorageFull,
+    errors.Unsupported,
+)
+"""Faults that the operator of the storage must mend. Until then requests fail alike: each is a line in the log."""
+
 TOLD_LIMIT: Final = 100
 """Errors that one answer tells at most."""
 
@@ -113,6 +127,8 @@ _UNTOLD: Final = {
     400: "the storage can't keep anything under that name",
     404: "its content is lost, push it again",
     429: "the storage is busy, try again later",
+    501: "the storage can't do that",
+    507: "the storage is full",
     503: "the storage does not answer, try again later",
 }
 
@@ -127,19 +143,24 @@ def answer_of(error: RevstoreError, *, inside: bool = False) -> Answer:
     return TABLE[RevstoreError]
 
 
-def respond(error: RevstoreError, options: ServerOptions) -> Response:
+def respond(error: RevstoreError, options: ServerOptions, store: object = None) -> Response:
     """Return the answer that tells a client of an error.
 
     What the client is not told is logged, under a reference that it is told.
+
+    Args:
+        error: The error.
+        options: Those of the server.
+        store: The storage, for the log; its representation names it, without secrets.
     """
     answer = answer_of(error)
     if isinstance(error, VerificationFailed):
         found = error.errors
-        entries = [_entry(each, answer_of(each, inside=True)) for each in found[:TOLD_LIMIT]]
+        entries = [_entry(each, answer_of(each, inside=True), store) for each in found[:TOLD_LIMIT]]
         if (more := len(found) - TOLD_LIMIT) > 0:
             entries.append({"code": answer.code, "message": f"and {more} more"})
     else:
-        entries = [_entry(error, answer)]
+        entries = [_entry(error, answer, store)]
     return refuse(answer.status, entries, _headers(error, answer, options))
 
 
@@ -167,20 +188,24 @@ def refuse(
     return Response(content, status, headers, media_type="application/json")
 
 
-def _entry(error: RevstoreError, answer: Answer) -> dict[str, object]:
+def _entry(error: RevstoreError, answer: Answer, store: object) -> dict[str, object]:
     if answer.told:
         if isinstance(error, NotFound):
             log_damage(error)
         # The client can go on; the operator has to know all the same.
-        logged = f" (logged as {_log(error)})" if isinstance(error, Damaged) else ""
+        logged = f" (logged as {_log(error, store)})" if isinstance(error, Damaged) else ""
         return {"code": answer.code, "message": f"{error}{logged}"}
-    reference = _log(error)
+    reference = _log(error, store)
     said = _UNTOLD.get(answer.status, "an internal error")
     return {"code": answer.code, "message": f"{said} (logged as {reference})"}
 
 
-def _log(error: Exception) -> str:
+def _log(error: Exception, store: object = None) -> str:
     reference = secrets.token_hex(4)
+    if isinstance(error, _OPERATORS):
+        said = " ".join(str(error).split())  # one line, whatever a storage said
+        _LOG.error("request failed, reference %s, by the store %r: %s", reference, store, said)
+        return reference
     if isinstance(error, RevstoreError) and error.retryable:  # it comes in floods, and tracebacks all alike
         _LOG.warning("request failed, reference %s: %s: %s", reference, type(error).__name__, error)
     else:

@@ -74,7 +74,7 @@ class RegistryApp:
         try:
             response = await self._call(scope, receive)
         except RevstoreError as error:
-            response = answers.respond(error, self.options)
+            response = answers.respond(error, self.options, self.registry.driver)
         except Exception as error:  # noqa: BLE001 (it is logged, and told without its text)
             response = answers.unexpected(error)
         response.raw_headers.extend(_ON_EACH_ANSWER)

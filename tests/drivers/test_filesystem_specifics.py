@@ -25,6 +25,7 @@ from revstore_async.errors import (
     InvalidKey,
     InvalidStoreURL,
     KeyNotFound,
+    StorageFull,
     Unavailable,
     WriterNotFound,
 )
@@ -201,8 +202,8 @@ async def test_a_stale_etag_never_matches_again(driver) -> None:
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        (errno.ENOSPC, Unavailable),
-        (errno.EDQUOT, Unavailable),
+        (errno.ENOSPC, StorageFull),
+        (errno.EDQUOT, StorageFull),
         (errno.EIO, Unavailable),
         (errno.EACCES, AccessDenied),
         (errno.EPERM, AccessDenied),

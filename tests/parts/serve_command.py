@@ -102,9 +102,14 @@ def misused(capfd: pytest.CaptureFixture[str], *options: str) -> str:
     return capfd.readouterr().err
 
 
-def refused(folder: Path, *options: str) -> str:
+def refused(folder: Path, *options: str, variables: Mapping[str, str] = MappingProxyType({})) -> str:
     ran = subprocess.run(
-        command(*options), cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=30
+        command(*options),
+        cwd=folder,
+        env=environment(folder) | dict(variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert ran.returncode == 2, ran.stdout
     assert "Traceback" not in ran.stderr

@@ -63,7 +63,7 @@ async def test_a_storage_that_does_not_answer_is_logged_without_a_traceback_each
     assert (record.levelname, record.exc_info) == ("WARNING", None)
 
 
-TOLD_AS_OURS = (errors.Unsupported, errors.TagContended, errors.UploadDamaged, errors.Overloaded)
+TOLD_AS_OURS = (errors.TagContended, errors.UploadDamaged, errors.Overloaded)
 """No fault of the client's; what they tell names nothing that is stored, and the client can do something."""
 
 
@@ -77,7 +77,7 @@ def test_each_error_has_an_answer_of_its_branch(kind: type[errors.RevstoreError]
     answer = answers.answer_of(kind.__new__(kind))
     assert answer.code in CODES
     if issubclass(kind, errors.InvalidInput | errors.NotFound) and not issubclass(
-        kind, errors.KeyNotFound | errors.WriterNotFound
+        kind, errors.KeyNotFound | errors.WriterNotFound | errors.InvalidStoreURL
     ):
         assert 400 <= answer.status < 500
     if answer.status >= 500:

@@ -78,12 +78,35 @@ async def test_liveness_asks_the_storage_nothing(silent: FaultsDriver):
     assert silent.operations == 0
 
 
-async def test_readiness_is_one_request_to_the_storage():
+@pytest.mark.parametrize(("writes", "requests"), [(False, ["list"]), (True, ["list", "put", "delete"])])
+async def test_readiness_is_a_listing_and_a_small_write_that_leaves_nothing(
+    writes: bool, requests: list[str]
+):
     async with TracingDriver(MemoryDriver()) as driver:
-        answer = await ask(Health(RegistryApp(Registry(driver)), driver), "/readyz")
+        answer = await ask(Health(RegistryApp(Registry(driver)), driver, writes=writes), "/readyz")
         assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
         assert answer.headers["Cache-Control"] == "no-store"
-        assert len(driver.requests) == 1
+        assert [request.method for request in driver.requests] == requests
+        assert not (await driver.list_all()).entries
+
+
+async def test_a_storage_that_takes_no_writes_is_not_ready_where_they_are_wanted():
+    async with FaultsDriver(MemoryDriver(), Script(Rule("put", Fault.BEFORE, nth=0))) as driver:
+        app = RegistryApp(Registry(driver))
+        answer = await ask(Health(app, driver), "/readyz")
+        assert (answer.status_code, answer.json()) == (503, {"status": "the storage takes no writes"})
+        assert (await ask(Health(app, driver, writes=False), "/readyz")).status_code == 200
+
+
+async def test_the_result_of_a_write_is_shared_for_longer_than_that_of_a_listing():
+    now = 0.0
+    async with TracingDriver(MemoryDriver()) as driver:
+        health = Health(RegistryApp(Registry(driver)), driver, clock=lambda: now)
+        for second in range(11):
+            now = float(second)
+            assert await health.ready()
+        assert [request.method for request in driver.requests].count("list") == 11
+        assert [request.method for request in driver.requests].count("put") == 2
 
 
 async def test_a_storage_that_fails_is_not_ready(silent: FaultsDriver):
@@ -102,7 +125,7 @@ async def test_a_storage_that_hangs_is_not_ready():
 async def test_one_result_is_shared_by_those_who_ask_at_once_and_for_a_while():
     now = 0.0
     async with TracingDriver(MemoryDriver()) as driver:
-        health = Health(RegistryApp(Registry(driver)), driver, clock=lambda: now)
+        health = Health(RegistryApp(Registry(driver)), driver, writes=False, clock=lambda: now)
         assert await asyncio.gather(*(health.ready() for _ in range(20))) == [True] * 20
         now = 0.9
         assert await health.ready()

@@ -117,9 +117,14 @@ class Root:
             try:
                 status = os.lstat(at)
             except FileNotFoundError:
-                with suppress(FileExistsError):
+                try:
                     os.mkdir(at)
                     sync_folder(above)
+                except FileExistsError:
+                    pass
+                except OSError:  # a full disk: nothing stays of the folders that were made
+                    self.prune(at.removeprefix(self.path + "/"))
+                    raise
                 status = os.lstat(at)
             self._check_no_link(key, status)
             if not stat.S_ISDIR(status.st_mode):

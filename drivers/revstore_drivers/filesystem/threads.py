@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from anyio import CapacityLimiter, to_thread
 
 from revstore_async.driver.deadline import due, metadata_operation
-from revstore_async.errors import AccessDenied, Unavailable
+from revstore_async.errors import AccessDenied, StorageFull, Unavailable
 
 from .root import KeyLocked
 
@@ -23,6 +23,7 @@ _FIRST_PAUSE: Final = 0.0005  # seconds before a lock is tried again; doubled ea
 _LONGEST_PAUSE: Final = 0.02
 _STANDS_STILL: Final = "another process holds the lock of its folder, and may stand still"
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP})
 
 
@@ -38,6 +39,8 @@ def translated(key: str) -> Iterator[None]:
         reason = error.strerror or type(error).__name__
         if error.errno in _DENIED:
             raise AccessDenied(key, reason) from error
+        if error.errno in _FULL:
+            raise StorageFull(key, reason) from error
         raise Unavailable(key, reason) from error
 
 

@@ -18,12 +18,13 @@ from revstore_async.errors import (
     InvalidStoreURL,
     KeyNotFound,
     RevstoreError,
+    StorageFull,
     Throttled,
     Unavailable,
     Unsupported,
 )
 
-from ..refusals import CREDENTIALS, IN_THE_WAY, Refused
+from ..refusals import CREDENTIALS, FULL, IN_THE_WAY, Refused
 from ..turns import NoTurn
 
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -84,7 +85,7 @@ def _meant(error: Exception, key: str, store: str, driver: str) -> Exception:
 
 def _of_location(status: int, code: str, reason: str, store: str) -> RevstoreError | None:
     if code in _NO_BUCKET:
-        return InvalidStoreURL(store, "the bucket does not exist")
+        return InvalidStoreURL(store, "the bucket does not exist: create it, or name another one")
     if status in {301, 307} or code in {"AuthorizationHeaderMalformed", "InvalidBucketName"}:
         return InvalidStoreURL(store, f"the bucket is not where it is looked for: {reason}")
     return None
@@ -107,6 +108,8 @@ def _refused(error: Exception, status: int, code: str) -> Refused | None:
 def _of_status(status: int, code: str, reason: str, key: str) -> RevstoreError | None:
     if status == 429 or _THROTTLES.search(code):
         return Throttled(key, reason)
+    if code in FULL or status == 507:
+        return StorageFull(key, reason)
     if status in {401, 403} or code in _CREDENTIALS:
         return AccessDenied(key, f"{_CREDENTIALS.get(code, reason)} ({code or status})")
     if code in IN_THE_WAY:

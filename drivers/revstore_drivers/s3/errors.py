@@ -32,12 +32,13 @@ from revstore_async.errors import (
     InvalidStoreURL,
     KeyNotFound,
     RevstoreError,
+    StorageFull,
     Throttled,
     Unavailable,
     Unsupported,
 )
 
-from ..refusals import CREDENTIALS, IN_THE_WAY, Refused
+from ..refusals import CREDENTIALS, FULL, IN_THE_WAY, Refused
 from ..turns import NoTurn
 
 DRIVER: Final = "s3"
@@ -152,7 +153,7 @@ def of_answer(response: Mapping[str, Any], key: str, store: str) -> Exception:
         return Refused(code)
     reason = f"{told.get('Message') or 'no reason given'} ({code})"
     if code == "NoSuchBucket":
-        return InvalidStoreURL(store, "the bucket does not exist")
+        return InvalidStoreURL(store, "the bucket does not exist: create it, or name another one")
     if code in _ELSEWHERE:
         return InvalidStoreURL(store, f"the bucket is not where it is looked for: {reason}")
     if code in _SKEWED or (code == "AccessDenied" and abs(_skew(headers)) > _SKEW):
@@ -169,6 +170,8 @@ def of_answer(response: Mapping[str, Any], key: str, store: str) -> Exception:
 def _of_code(code: str, status: int, reason: str, key: str) -> RevstoreError | None:
     if code in _THROTTLES:
         return Throttled(key, reason)
+    if code in FULL or status == 507:
+        return StorageFull(key, reason)
     if code in _CREDENTIALS or status in {401, 403}:
         return AccessDenied(key, f"{_CREDENTIALS.get(code, reason)} ({code})")
     if code in IN_THE_WAY:
