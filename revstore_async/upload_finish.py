@@ -114,8 +114,12 @@ class UploadFinisher:
         else:
             await _same(head, digest)
             descriptor = self._blobs.descriptor(digest, len(head))
-        await gather(self._layers.link_stored(digest), self._states.forget(seen, digest))
+        await gather(self._layers.link_stored(digest), self._forgotten(seen, digest))
         return descriptor
+
+    async def _forgotten(self, seen: Seen, digest: Digest) -> None:
+        with suppress(RevstoreError):  # the content and its link count; a purge takes what is left
+            await self._states.forget(seen, digest)
 
     # ---- after others that were sent before
 

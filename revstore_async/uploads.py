@@ -221,7 +221,9 @@ class UploadStore:
             UploadUnknown: There is none.
         """
         await self._states.read(id)
-        await self._discard(id)
+        await self._driver.delete(self._states.key(id))  # first: who stores bytes now finds it gone
+        with suppress(RevstoreError):  # it is cancelled; a purge takes what is left
+            await self._driver.delete_prefix(self._states.folder(id))
 
     async def purge(self, id: str, *, before: datetime) -> bool:  # noqa: A002
         """Forget an upload that nobody went on with since a time; say whether it was one that nobody finished.

@@ -37,13 +37,15 @@ class Probe:
         """Return each check's name, the capability that it tests, and its function."""
         # Each of these holds a part in memory.
         at_once = max(4, min(WRITERS, (64 << 20) // self.driver.capabilities.part_size))
+        # Where the driver says that it deletes one by one, it must do that all the same.
+        bulk = "bulk_delete" if self.driver.capabilities.bulk_delete else ""
         return (
             ("what was written is read", "", self._read_after_write),
             ("what was written is listed", "", self._list_after_write),
             ("ranges", "", self._ranges),
             ("clock", "", self._clock),
             ("copy", "", self._copy),
-            ("deletion of many", "", self._delete_many),
+            ("deletion of many", bulk, self._delete_many),
             ("listings in byte order", "ordered_listing", self._byte_order),
             ("write if absent", "conditional_put", lambda: self._if_absent(self._put, WRITERS)),
             ("write if unchanged", "conditional_put", lambda: self._if_match(self._put, WRITERS)),

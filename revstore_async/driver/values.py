@@ -118,6 +118,7 @@ class Capabilities:
         signed_urls: `url_for` works.
         ordered_listing: `list` and `list_all` give the byte order of keys. Without it they are in an order of
             the server's own, in which `start_after` takes only what `Page.next` gave.
+        bulk_delete: `delete_many` takes one request for many objects; without it, one for each.
         connections: Requests that may usefully be under way at once.
         part_size: Bytes that a writer gathers before it sends them; its memory is a small multiple of it.
         time_resolution: The finest difference that `FileInfo.modified` can show.
@@ -132,6 +133,7 @@ class Capabilities:
     resumable_writes: bool = True
     signed_urls: bool = False
     ordered_listing: bool = True
+    bulk_delete: bool = True
     connections: int = 64
     part_size: int = 1 << 20
     time_resolution: timedelta = timedelta(microseconds=1)

@@ -50,6 +50,9 @@ class ObjectStoreOptions:
     service_account: str | None = option(text, None, "the file of the service account's key", GOOGLE)
     conditional_put: bool = option(flag, True, "whether the server honours conditions of a PUT")
     signed_urls: bool = option(flag, True, "whether URLs are signed, which not all credentials can")
+    bulk_delete: bool = option(
+        flag, True, "whether the server deletes many objects in one request; else each takes one", S3
+    )
     pool: int = option(number(2, 1000), 64, "requests under way at once, parts of writers not counted")
     part_size: int = option(part_bytes, 8 * MIB, "bytes of each part but the last, such as 16MiB")
     parallel_parts: int = option(number(1, 64), 4, "parts of one writer under way at once")

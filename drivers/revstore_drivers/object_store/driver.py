@@ -15,7 +15,7 @@ from revstore_async.errors import Unsupported
 from ..bucket import BucketDriver, Verbs
 from .changing import copy, delete, delete_many
 from .client import Client
-from .config import ObjectStoreOptions
+from .config import S3, ObjectStoreOptions
 from .errors import translated
 from .listing import list_below, list_children
 from .putting import put
@@ -66,6 +66,7 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
             resumable_writes=False,
             signed_urls=options.signed_urls,
             ordered_listing=True,
+            bulk_delete=options.scheme == S3 and options.bulk_delete,
             connections=options.pool,
             part_size=options.part_size,
             time_resolution=timedelta(seconds=1),

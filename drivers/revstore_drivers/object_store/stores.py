@@ -71,6 +71,9 @@ def _made(options: ObjectStoreOptions, address: str | None, common: dict[str, An
         "session_token": options.session_token,
         "server_side_encryption": options.sse,
         "sse_kms_key_id": options.kms_key,
+        "disable_bulk_delete": True
+        if not options.bulk_delete
+        else None,  # else it takes one for a single key too
     }
     return S3Store(options.bucket, **_given(config), **common)
 

@@ -9,6 +9,8 @@ trip, and waits for ever where the server is silent.
 """
 
 import asyncio
+import hashlib
+from base64 import b64encode
 from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from functools import cache
@@ -92,6 +94,7 @@ class Client:
                 )
                 stack.push_async_callback(self._sessions.close)
                 self._client.meta.events.unregister("before-call.s3", add_expect_header)
+                self._client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
                 self._signed.begin(self._client.meta.events, within.get_credentials)
                 self._signer = self._client
                 if options.public_endpoint_url is not None:
@@ -257,6 +260,12 @@ def _check_whole(operation: str, answer: Answer) -> None:
         if (body := answer.get("Body")) is not None:
             body.close()
         raise ResponseParserError(f"an answer without {' and '.join(missing)}")
+
+
+def _add_md5(params: dict[str, Any], **_: object) -> None:
+    """Give a request the MD5 of its body, which some servers demand of deletions; others take it as well."""
+    digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = b64encode(digest).decode("ascii")
 
 
 @cache

@@ -50,6 +50,9 @@ class S3Options:
         flag, None, "whether writes are suspended and resumed; needs conditional_put"
     )
     signed_urls: bool | None = option(flag, None, "whether it serves URLs that are signed")
+    bulk_delete: bool | None = option(
+        flag, None, "whether it deletes many objects in one request; else each takes one"
+    )
     pool: int = option(number(2, 1000), 64, "connections, and requests under way at once")
     part_size: int = option(part_bytes, 8 * MIB, "bytes of each part but the last, such as 16MiB")
     parallel_parts: int = option(number(1, 64), 4, "parts of one writer, or one copy, under way at once")

@@ -1,13 +1,14 @@
 """Deletion: one object, or a thousand in one request."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from revstore_async.driver import IfMatch
 from revstore_async.errors import ConditionFailed, RevstoreError, Unavailable, Unsupported
 
 from ..refusals import Refused
-from ..turns import Tries
+from ..turns import Tries, together
 from .client import Client
 from .errors import DRIVER, of_code, of_missing, was_never_sent
 from .listing import batches
@@ -61,7 +62,10 @@ async def _delete_version(client: Client, key: str, condition: IfMatch) -> None:
 
 
 async def delete_many(client: Client, keys: Sequence[str]) -> None:
-    """Delete objects, those that are there."""
+    """Delete objects, those that are there; each by itself where the server does not delete many at once."""
+    if not client.options.honours("bulk_delete"):
+        await together(partial(delete, client), keys, limit=client.options.pool)
+        return
     for batch in batches(dict.fromkeys(keys), AT_ONCE):
         await _delete(client, batch)
 

@@ -64,6 +64,7 @@ class S3Driver(BucketDriver[S3Options, Client]):
             resumable_writes=options.honours("resumable_writes"),
             signed_urls=options.honours("signed_urls"),
             ordered_listing=options.honours("ordered_listing"),
+            bulk_delete=options.honours("bulk_delete"),
             connections=options.pool,
             part_size=options.part_size,
             time_resolution=timedelta(seconds=1),

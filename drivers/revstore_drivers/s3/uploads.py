@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from revstore_async.driver import Condition, FileInfo
-from revstore_async.errors import Unavailable, Unsupported
+from revstore_async.errors import RevstoreError, Unavailable, Unsupported
 
 from ..refusals import Refused
 from ..turns import Tries, settled, together
@@ -158,4 +158,5 @@ async def by_parts(
         etags = await together(made, enumerate(parts, start=1), limit=client.options.parallel_parts)
         return await upload.complete(etags, size, None)
     finally:
-        await settled(upload.abort(thorough=True), grace=30)
+        with suppress(RevstoreError):  # what came of the object says more than that of the clean-up
+            await settled(upload.abort(thorough=True), grace=30)

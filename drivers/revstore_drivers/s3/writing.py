@@ -68,7 +68,8 @@ class S3Writer(Writer):
         try:
             tail = await read_tail(self._client, held)
         except BaseException:
-            await settled(let_go(self._client, held), grace=_CLEANING)
+            with suppress(RevstoreError):  # the lease runs out
+                await settled(let_go(self._client, held), grace=_CLEANING)
             raise
         record = held.record
         self.offset = record.offset
@@ -174,13 +175,15 @@ class S3Writer(Writer):
             await self._lose(record.tail)
             raise WriterNotFound(self._key) from error
         self._done = True
-        await self._drop_tails(self._tails - {record.tail})
+        with suppress(RevstoreError):  # it is suspended; the end of the write takes what is left
+            await self._drop_tails(self._tails - {record.tail})
         return WriterState(DRIVER, self._key, self._held.id, self.offset).encode()
 
     async def _lose(self, tail: str) -> None:
         """Leave alone what another writer has taken over; only this one's new tail is its own."""
         self._done = True
-        await self._drop_tails({tail} - {""})
+        with suppress(RevstoreError):  # the purge takes it
+            await self._drop_tails({tail} - {""})
 
     async def _drop_tails(self, tails: set[str]) -> None:
         if self._held is not None and tails:
@@ -205,7 +208,8 @@ class S3Writer(Writer):
         try:
             return await settled(self._commit(condition))
         except ConditionFailed:
-            await self.cancel()
+            with suppress(RevstoreError):  # a lifecycle rule takes the parts that are left
+                await self.cancel()
             raise
 
     async def _commit(self, condition: Condition | None) -> FileInfo:
