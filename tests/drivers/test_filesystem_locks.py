@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -121,3 +122,41 @@ async def test_who_is_cancelled_while_it_waits_leaves_nothing(tmp_path: Path):
                 with pytest.raises(asyncio.CancelledError):
                     await task
             assert _unfinished(tmp_path) == 1
+
+
+# ---- a disk that hangs
+
+
+READS: dict[str, Callable[[FilesystemDriver], Awaitable[object]]] = {
+    "get": lambda driver: driver.get(KEY),
+    "stat": lambda driver: driver.stat(KEY),
+    "list": lambda driver: driver.list("folder"),
+    "list_all": lambda driver: driver.list_all("folder"),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+async def test_a_disk_that_hangs_holds_no_read_of_metadata(
+    tmp_path: Path, read: str, monkeypatch: pytest.MonkeyPatch
+):
+    answers = threading.Event()
+    real = os.lstat
+
+    def hanging(path: str) -> os.stat_result:
+        answers.wait()
+        return real(path)
+
+    async with FilesystemDriver(tmp_path, threads=2, metadata_timeout=0.2) as driver:
+        await driver.put(KEY, b"content")
+        monkeypatch.setattr(os, "lstat", hanging)
+        try:
+            for _ in range(4):  # two have the threads, and two find none
+                with pytest.raises(Unavailable):
+                    async with asyncio.timeout(20):
+                        await READS[read](driver)
+        finally:
+            answers.set()
+        late = driver._open()[1]._abandoned
+        assert len(late) == 2
+        await asyncio.wait(late, timeout=20)
+        await READS[read](driver)

@@ -132,7 +132,7 @@ class FilesystemDriver(Driver):
         check_key(key)
         root, threads = self._open()
         with metadata_operation(self._limit):
-            return await threads.run(key, _get, root, key, limit)
+            return await threads.look(key, _get, root, key, limit)
 
     async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
         check_key(key)
@@ -149,7 +149,7 @@ class FilesystemDriver(Driver):
         check_key(key)
         root, threads = self._open()
         with metadata_operation(self._limit):
-            status = await threads.run(key, root.find, key)
+            status = await threads.look(key, root.find, key)
         if status is None:
             raise KeyNotFound(key)
         return info_of(key, status)
@@ -239,7 +239,7 @@ class FilesystemDriver(Driver):
         check_listing(prefix, limit)
         root, threads = self._open()
         with metadata_operation(self._limit, bulk=True):
-            return await threads.run(prefix, list_children, root, prefix, start_after, limit)
+            return await threads.look(prefix, list_children, root, prefix, start_after, limit)
 
     async def list_all(
         self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
@@ -247,7 +247,7 @@ class FilesystemDriver(Driver):
         check_listing(prefix, limit)
         root, threads = self._open()
         with metadata_operation(self._limit, bulk=True):
-            return await threads.run(prefix, list_below, root, prefix, start_after, limit)
+            return await threads.look(prefix, list_below, root, prefix, start_after, limit)
 
     async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
         check_key(key)
@@ -269,7 +269,7 @@ class FilesystemDriver(Driver):
         after: str | None = None
         while True:
             with metadata_operation(self._limit, bulk=True):
-                page = await threads.run(prefix, list_below, root, prefix, after, _DELETED_AT_ONCE)
+                page = await threads.look(prefix, list_below, root, prefix, after, _DELETED_AT_ONCE)
             await self.delete_many([info.key for info in page.entries])
             after = page.next
             if after is None:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Final, Generic, TypeVar, TypeVarTuple
+from typing import Any, Final, Generic, TypeVar, TypeVarTuple
 from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
@@ -82,6 +82,7 @@ class Threads:
         """
         self._limiter = CapacityLimiter(count)
         self._limit = limit
+        self._abandoned: set[asyncio.Task[Any]] = set()  # each holds a thread, so there are few
         self._queues: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, key: str, function: Callable[[*Arguments], Result], *args: *Arguments) -> Result:
@@ -95,6 +96,16 @@ class Threads:
         """
         step = _Step(key, lambda: function(*args))
         return await self._awaited(step, withdrawable=True)
+
+    async def look(self, key: str, function: Callable[[*Arguments], Result], *args: *Arguments) -> Result:
+        """Run a step that changes nothing and keeps nothing open, as `run` does.
+
+        Raises:
+            Unavailable: No thread was free, or the disk gave no answer, before the operation had to end. The
+                thread is not free before the disk answers.
+        """
+        step = _Step(key, lambda: function(*args))
+        return await self._awaited(step, withdrawable=True, abandonable=True)
 
     async def run_locking(
         self, key: str, function: Callable[[*Arguments], Result], *args: *Arguments
@@ -144,7 +155,7 @@ class Threads:
         step = _Step(key, lambda: function(*args))
         return await self._awaited(step, withdrawable=False)
 
-    async def _awaited(self, step: _Step[Result], *, withdrawable: bool) -> Result:
+    async def _awaited(self, step: _Step[Result], *, withdrawable: bool, abandonable: bool = False) -> Result:
         # A task of its own: anyio's shield holds against anyio's cancel scopes only, not against
         # Task.cancel().
         task = asyncio.create_task(to_thread.run_sync(step, limiter=self._limiter))
@@ -162,8 +173,17 @@ class Threads:
                 if step.withdraw():
                     stopped = stopped or Unavailable(step.key, "no thread was free before its time was over")
                     task.cancel()
+                elif abandonable:
+                    self._abandoned.add(task)
+                    task.add_done_callback(self._came_late)
+                    raise stopped or Unavailable(step.key, "the disk gave no answer before its time was over")
         if stopped is not None:
             if not task.cancelled():
                 task.exception()  # looked at, else the loop complains that nobody did
             raise stopped
         return task.result()
+
+    def _came_late(self, task: asyncio.Task[Any]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, else the loop complains that nobody did
