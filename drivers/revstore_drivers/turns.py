@@ -2,11 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from revstore_async.driver.deadline import SLOWEST, due, try_due
+from revstore_async.driver.deadline import SLOWEST, due
 from revstore_async.errors import StorageFailure, Throttled, Unavailable
 
 Item = TypeVar("Item")
@@ -103,9 +104,8 @@ async def _in_time(free: asyncio.Semaphore, key: str) -> None:
         raise Unavailable(key, "no connection was free before its time was over") from NoTurn(error)
 
 
-@asynccontextmanager
-async def answer_within(key: str, limit: float | None = None, size: int = 0) -> AsyncIterator[None]:
-    """Give one try up that takes too long.
+class answer_within:  # noqa: N801 (it is used as a function is)
+    """A block that gives one try up where it takes too long.
 
     Args:
         key: What it is about.
@@ -115,19 +115,40 @@ async def answer_within(key: str, limit: float | None = None, size: int = 0) -> 
     Raises:
         Unavailable: No answer came in time; whether the request had its effect is not known.
     """
-    now = asyncio.get_running_loop().time()
-    ends = [] if limit is None else [now + limit + size / SLOWEST]
-    if (end := due()) is not None:
-        if end <= now:
-            raise Unavailable(key, "its time was over before it was asked for") from NoTurn()
-        ends.append(try_due() or end)
-    try:
-        async with asyncio.timeout_at(min(ends, default=None)) as waiting:
-            yield
-    except TimeoutError as error:
-        if not waiting.expired():
-            raise
-        raise Unavailable(key, f"no answer within {min(ends) - now:.3g} s") from error
+
+    __slots__ = ("_begun", "_end", "_key", "_limit", "_waiting")
+
+    def __init__(self, key: str, limit: float | None = None, size: int = 0) -> None:
+        self._key = key
+        self._limit = None if limit is None else limit + size / SLOWEST
+        self._begun = 0.0
+        self._end: float | None = None
+        self._waiting: asyncio.Timeout | None = None
+
+    async def __aenter__(self) -> None:
+        self._begun = now = asyncio.get_running_loop().time()
+        end = due()
+        if end is not None:
+            if end <= now:
+                raise Unavailable(self._key, "its time was over before it was asked for") from NoTurn()
+            end = now + (end - now) / 2  # the other half is for another try, or to read back
+        if self._limit is not None:
+            end = now + self._limit if end is None else min(end, now + self._limit)
+        if end is not None:
+            self._end = end
+            self._waiting = asyncio.timeout_at(end)
+            await self._waiting.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._waiting is None or self._end is None:
+            return
+        try:
+            await self._waiting.__aexit__(kind, error, trace)
+        except TimeoutError as late:
+            reason = f"no answer within {self._end - self._begun:.3g} s"
+            raise Unavailable(self._key, reason) from late
 
 
 class Tries:

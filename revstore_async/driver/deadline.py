@@ -126,19 +126,6 @@ def due() -> float | None:
     return _DUE.get()
 
 
-def try_due() -> float | None:
-    """Return the time of the loop at which one try must end: it has half of the time left.
-
-    Outside of an operation, return None. The other half is for another try, or to read back whether a write took
-    effect.
-    """
-    end = _DUE.get()
-    if end is None:
-        return None
-    now = asyncio.get_running_loop().time()
-    return now + max(0.0, end - now) / 2
-
-
 def forget_deadline() -> None:
     """Leave the deadlines of the present context, for work that several requests wait for."""
     _SHARED.set(None)

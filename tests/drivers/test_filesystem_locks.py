@@ -16,18 +16,15 @@ import pytest
 from revstore_async.driver import IfAbsent
 from revstore_async.errors import Unavailable
 from revstore_drivers.filesystem import FilesystemDriver
+from tests.parts.standing_still import stopped
 
 WORKER = Path(__file__).parent / "filesystem_worker.py"
 PATHS = os.pathsep.join(path for path in sys.path if path)
 KEY = "folder/key"
 
 
-def _stopped(process: int) -> bool:
-    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
 def _wait_until_stopped(worker: subprocess.Popen[str]) -> None:
-    while not _stopped(worker.pid):
+    while not stopped(worker.pid):
         assert worker.poll() is None
         time.sleep(0.01)
 

@@ -19,8 +19,8 @@ from .root import KeyLocked
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
-_FIRST_PAUSE: Final = 0.0005  # seconds before a lock is tried again; doubled each time
-_LONGEST_PAUSE: Final = 0.02
+_FIRST_PAUSE: Final = 0.0002  # seconds before a lock is tried again; doubled each time
+_LONGEST_PAUSE: Final = 0.005
 _STANDS_STILL: Final = "another process holds the lock of its folder, and may stand still"
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -139,13 +139,13 @@ class Threads:
     ) -> Result:
         clock, end, pause = asyncio.get_running_loop().time, due(), _FIRST_PAUSE
         while True:
-            if end is not None and clock() + pause >= end:
-                raise Unavailable(key, _STANDS_STILL)
-            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 (it spreads callers, it hides nothing)
-            try:
+            try:  # at once: a call of this process held it, most likely, and has ended
                 return await self.run(key, function, *args)
             except KeyLocked:
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                if end is not None and clock() + pause >= end:
+                    raise Unavailable(key, _STANDS_STILL) from None
+            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 (it spreads callers, it hides nothing)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def finish(self, key: str, function: Callable[[*Arguments], Result], *args: *Arguments) -> Result:
         """Run a step that must be run: to close, to remove.
