@@ -36,7 +36,7 @@ from revstore_async.signatures.document import Split
 from revstore_async.signatures.encoding import from_base64, from_base64url, to_base64url
 from revstore_async.signatures.entry import _read_protected, _read_time
 from revstore_async.stored_manifests import listed_manifests, read_stored
-from revstore_async.strictjson import JSONObject, loads, members
+from revstore_async.strictjson import VALUE_LIMIT, JSONObject, loads, members
 from revstore_async.upload_state import State
 from revstore_drivers.places import place_after
 from revstore_drivers.s3.answers import listing_of
@@ -63,6 +63,8 @@ def numbered(unit: bytes, before: bytes = b"", after: bytes = b"") -> Shape:
 JSON_SHAPES: dict[str, Shape] = {
     "a string without end": repeated(b"x", b'{"a":"'),
     "a string of escaped quotes without end": repeated(b'\\"', b'{"a":"'),
+    "the same after many arrays": repeated(b'\\"', b'{"b":[' + b"[]," * 200 + b'1],"a":"'),
+    "the same after many commas": repeated(b'\\"', b'["' + b"," * VALUE_LIMIT + b'","'),
     "a string of backslashes without end": repeated(b"\\", b'{"a":"'),
     "an odd backslash at the end": repeated(b"\\\\", b'{"a":"', b"\\"),
     "escapes cut off": repeated(b"\\u004", b'{"a":"', b'"}'),

@@ -12,7 +12,8 @@ FACTOR = 4
 BEARABLE = 8
 """How much more work such an input may be: linear work is 4 times as much, quadratic 16 times."""
 
-_SMALLEST = 1 << 10  # bytes: even quadratic work ends soon there
+_SMALLEST = 1 << 12  # bytes: even quadratic work ends soon there
+_LONG = 1.0  # seconds of the processor: linear work on such inputs takes a tenth of it at most
 _TRIES = 5
 _FLOOR = 0.002  # seconds of the processor, below which its clock and caches tell more than the work does
 
@@ -33,21 +34,23 @@ def growth(work: Work, shape: Shape, largest: int) -> float:
     """
     worst, before, size = 1.0, 1.0, _SMALLEST
     while size < largest or before > BEARABLE:
-        ratio = _ratio(work, shape(size), shape(size * FACTOR))
-        worst = max(worst, min(before, ratio))
+        ratio, long = _ratio(work, shape(size), shape(size * FACTOR))
+        worst = max(worst, ratio if long else min(before, ratio))
         if worst > BEARABLE:
             break
         before, size = ratio, size * FACTOR
     return worst
 
 
-def _ratio(work: Work, smaller: bytes, larger: bytes) -> float:
+def _ratio(work: Work, smaller: bytes, larger: bytes) -> tuple[float, bool]:
+    """Return the ratio, and whether the larger input took so long that once is enough."""
     ratio = float("inf")
     for _ in range(_TRIES):  # one try that nothing disturbed tells
-        ratio = min(ratio, _seconds(work, larger) / max(_seconds(work, smaller), _FLOOR))
-        if ratio <= BEARABLE:
-            break
-    return ratio
+        seconds = _seconds(work, larger)
+        ratio = min(ratio, seconds / max(_seconds(work, smaller), _FLOOR))
+        if ratio <= BEARABLE or seconds > _LONG:
+            return ratio, seconds > _LONG
+    return ratio, False
 
 
 def _seconds(work: Work, content: bytes) -> float:
