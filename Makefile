@@ -16,7 +16,7 @@ REGISTRY_VERSION = v3.1.2
 CONFORMANCE_VERSION = v0.0.0-20260831232431-97274622c111
 CACHE = $(HOME)/.cache/revstore-async
 
-.PHONY: demo serve test bench check format lock minio registry conformance clean
+.PHONY: demo serve test explore bench check format lock minio registry conformance clean
 
 demo: $(READY)  ## The main job, explained as it goes: one manifest, signed by three hosts, merged
 	@$(BIN)/python docs/examples/signed_by_three_hosts.py
@@ -26,6 +26,9 @@ serve: $(READY)  ## A registry for docker, podman and skopeo, on a store in your
 
 test: $(READY)  ## All tests
 	$(BIN)/python -m pytest -n $(JOBS) -q -rs
+
+explore: $(READY)  ## All interleavings of calls at once, half an hour on two cores; make explore SEED=... replays one
+	@$(BIN)/python -m tests.explorer.explore $(if $(SEED),--seed '$(SEED)') $(EXPLORE)
 
 bench: $(READY) minio registry  ## Measure against the peers, a few minutes; make bench BENCH="--help" for more
 	@mkdir -p build

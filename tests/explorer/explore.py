@@ -1,0 +1,141 @@
+"""The command `make explore`: all scenarios on all profiles, or one seed.
+
+    python -m tests.explorer.explore                          all of it, in parallel
+    python -m tests.explorer.explore --only put-delete        the scenarios whose seeds begin so
+    python -m tests.explorer.explore --seed 'put-delete-other@minio@3:2,4:1'
+
+Each scenario is searched with one departure from the usual order, then two, then three, then in all orders, until
+one of these searches needs more schedules than allowed. The table says how far the search came.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+
+from .explored_store import PROFILES
+from .scenarios import SCENARIOS, case
+from .search import Failure, Search, replay
+from .seeds import Seed
+
+SCHEDULES = 4000
+"""Schedules of one search at most."""
+
+MINUTES = 28.0
+"""After so long no further search begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What came of one scenario on one profile.
+
+    Attributes:
+        reached: The largest number of departures searched whole; None for all orders, -1 where not even one was.
+        schedules: Schedules of all searches.
+        states: States of the last one.
+        failures: At most one of each sort.
+    """
+
+    scenario: str
+    profile: str
+    reached: int | None
+    schedules: int
+    states: int
+    failures: tuple[Failure, ...]
+
+    def __str__(self) -> str:
+        reached = {None: "all orders", -1: "a part"}.get(self.reached, f"{self.reached} departures")
+        return f"{self.scenario:<28} {self.profile:<14} {self.schedules:>9} {self.states:>8}  {reached}"
+
+
+HEAD = f"{'scenario':<28} {'profile':<14} {'schedules':>9} {'states':>8}  searched"
+
+
+def explored(scenario: str, profile: str, limit: int, end: float) -> Line:
+    """Search one scenario on one profile, deeper and deeper.
+
+    Args:
+        scenario: Its name.
+        profile: Its name.
+        limit: Schedules of a search at most.
+        end: The time, in seconds of `time.time`, after which no deeper search begins.
+    """
+    explored_case = case(SCENARIOS[scenario], PROFILES[profile])
+    reached: int | None = -1
+    schedules = states = 0
+    failures: dict[str, Failure] = {}
+    bounds: Sequence[int | None] = (1, 2, 3, None)
+    for bound in bounds:
+        if time.time() > end:
+            break
+        found = Search(explored_case, bound=bound, limit=limit, enough=3).run()
+        schedules, states = schedules + found.schedules, max(states, found.states)
+        for failure in found.failures:
+            failures.setdefault(failure.wrong[0], failure)
+        if not found.complete:
+            break
+        reached = bound
+    return Line(scenario, profile, reached, schedules, states, tuple(failures.values()))
+
+
+def all_of(only: str, limit: int, jobs: int, minutes: float) -> Iterator[Line]:
+    """Search all scenarios in several processes; yield each as it is done."""
+    end = time.time() + minutes * 60
+    with ProcessPoolExecutor(jobs) as pool:
+        pending = [
+            pool.submit(explored, name, profile, limit, end)
+            for name, scenario in SCENARIOS.items()
+            for profile in scenario.profiles
+            if f"{name}@{profile}".startswith(only)
+        ]
+        for future in as_completed(pending):
+            yield future.result()
+
+
+def told(failure: Failure) -> str:
+    """Return what is said of a failure."""
+    return "\n".join([f"FAILED {failure.seed}", *(f"    {wrong}" for wrong in failure.wrong)])
+
+
+def replayed(text: str) -> int:
+    """Run one seed and print all that happens; return the exit code."""
+    seed = Seed.read(text)
+    wrong, log = replay(case(SCENARIOS[seed.case], PROFILES[seed.profile]), seed.choices)
+    print(*log, sep="\n")
+    print(*(wrong or ["nothing is wrong"]), sep="\n")
+    return 1 if wrong else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit code: 1 where something is wrong."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--seed", default="", help="a schedule to run, and to print step by step")
+    parser.add_argument(
+        "--only", default="", help="search only what begins so: a scenario, or scenario@profile"
+    )
+    parser.add_argument("--schedules", type=int, default=SCHEDULES, help="schedules of one search at most")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument(
+        "--minutes", type=float, default=MINUTES, help="after so long no further search begins"
+    )
+    given = parser.parse_args(arguments)
+    if given.seed:
+        return replayed(given.seed)
+    print(HEAD)
+    lines = []
+    for line in all_of(given.only, given.schedules, given.jobs, given.minutes):
+        lines.append(line)
+        print(line, flush=True)
+        for failure in line.failures:
+            print(told(failure), flush=True)
+    failed = sum(len(line.failures) for line in lines)
+    schedules, states = sum(line.schedules for line in lines), sum(line.states for line in lines)
+    print(f"{len(lines)} searched, {schedules} schedules, {states} states, {failed} failures")
+    return 1 if failed or not lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

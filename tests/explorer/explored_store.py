@@ -1,0 +1,121 @@
+"""The store under the explorer: the memory driver's, with the etags, times and abilities of a profile.
+
+Its state is a number, by which the explorer knows a state that it has seen before. So etags and times must not
+depend on the order of writes that have nothing to do with each other: a version counts the writes of its key, and
+a time those of its tag.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import md5
+
+from revstore_async.driver import Condition, File, FileInfo, IfMatch
+from revstore_drivers.memory import MemoryStore
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+_TAG = re.compile(r"/(?:_tags|tags)/([^/]+)/")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """In what stores differ from one another.
+
+    Attributes:
+        name: Its name in seeds.
+        conditional_delete: Whether one version can be deleted.
+        etags_of_content: Whether the same bytes have the same etag again.
+        tick: How much later each write to a tag is than the one before.
+        resolution: The finest difference of times.
+        whole: Whether a deletion of many keys, and the joining of objects, are one step.
+        lost_answers: How many writes of a run have their effect and are answered by an error.
+        patience: Virtual seconds that may pass while operations wait; else time stands still as long as any waits.
+    """
+
+    name: str
+    conditional_delete: bool = True
+    etags_of_content: bool = False
+    tick: timedelta = timedelta(microseconds=1)
+    resolution: timedelta = timedelta(microseconds=1)
+    whole: bool = True
+    lost_answers: int = 0
+    patience: float = 0.0
+
+
+MEMORY = Profile("memory")
+MINIO = Profile(
+    "minio",
+    conditional_delete=False,
+    etags_of_content=True,
+    tick=timedelta(0),
+    resolution=timedelta(seconds=1),
+    whole=False,
+)
+SECONDS = replace(MINIO, name="minio-seconds", tick=timedelta(seconds=1))
+MEMORY_LOST = replace(MEMORY, name="memory-lost", lost_answers=1)
+MINIO_LOST = replace(MINIO, name="minio-lost", lost_answers=1)
+PROFILES = {profile.name: profile for profile in (MEMORY, MINIO, SECONDS, MEMORY_LOST, MINIO_LOST)}
+
+
+class ExploredStore(MemoryStore):
+    """A store whose state is a number.
+
+    Attributes:
+        profile: What it is like.
+        mark: The number of its state.
+        began: Seconds since the epoch when it was made ready, by its clock.
+        now: Seconds since then, besides the ticks.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        super().__init__()
+        self.profile = profile
+        self.mark = 0
+        self.began = 0.0
+        self.now: Callable[[], float] = lambda: 0.0
+        self._versions: dict[str, int] = {}
+        self._ticks: dict[str, int] = {}
+
+    def copy(self) -> "ExploredStore":
+        """Return a store of the same content, apart from this one."""
+        copied = ExploredStore(self.profile)
+        copied.objects = dict(self.objects)
+        copied._order = [*self._order]
+        copied._versions = dict(self._versions)
+        copied._ticks = dict(self._ticks)
+        copied.mark, copied.began, copied.now = self.mark, self.began, self.now
+        return copied
+
+    def stores_the_same(self, key: str, content: bytes) -> bool:
+        """Say whether this is content that lies under its digest: writing it again changes nothing."""
+        return "/blobs/" in key and key in self.objects and self.objects[key].content == content
+
+    def set(self, key: str, content: bytes, condition: Condition | None, now: datetime) -> FileInfo:
+        """Store an object where the condition holds; its etag and time are the profile's."""
+        if condition is None and self.stores_the_same(key, content):
+            return self.objects[key].info
+        before = self.objects.get(key)
+        info = super().set(key, content, condition, now)
+        etag = md5(content, usedforsecurity=False).hexdigest()
+        if not self.profile.etags_of_content:
+            self._versions[key] = self._versions.get(key, 0) + 1
+            etag = f"v{self._versions[key]}"
+        file = File(replace(info, etag=etag, modified=self._time(key)), content)
+        self.objects[key] = file
+        self.mark ^= hash(file) ^ (hash(before) if before else 0)
+        return file.info
+
+    def remove(self, key: str, condition: IfMatch | None = None) -> None:
+        """Forget an object, if it is there."""
+        before = self.objects.get(key)
+        super().remove(key, condition)
+        if before:
+            self.mark ^= hash(before)
+
+    def _time(self, key: str) -> datetime:
+        found = _TAG.search(key)
+        group = found[1] if found else key
+        self._ticks[group] = self._ticks.get(group, 0) + 1
+        time = EPOCH + timedelta(seconds=self.began + self.now()) + self.profile.tick * self._ticks[group]
+        return EPOCH + (time - EPOCH) // self.profile.resolution * self.profile.resolution

@@ -1,0 +1,237 @@
+"""What must hold of a registry after calls at once, and what at each step."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from revstore_async import Digest, Registry, Repository
+from revstore_async.errors import Damaged, ManifestUnknown, NotFound, RevstoreError, TagUnknown, UploadUnknown
+from revstore_async.manifests import read_manifest
+from revstore_async.policy import Policy
+
+from .acts import NAME, SOURCE, Act, Contents, Document, answer, unknown
+from .event_loop import run
+from .explored_store import ExploredStore
+from .parking import PlainDriver
+from .schedule import Call, Life, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known beforehand: what may be found at all.
+
+    Attributes:
+        documents: The manifests, by digest.
+        layers: The layers, by digest.
+        uploads: The uploads that were begun.
+        tags: The tags.
+        layers_may_go: Whether a call deletes layers.
+    """
+
+    documents: dict[str, Document]
+    layers: dict[str, bytes]
+    uploads: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ("latest",)
+    layers_may_go: bool = False
+
+
+@dataclass(slots=True)
+class Sight:
+    """A registry as its readers see it.
+
+    Attributes:
+        contents: What it holds.
+        history: Of each tag.
+        referrers: Of each subject.
+        wrong: What is there by half.
+        dangling: The tags that point at nothing.
+    """
+
+    contents: Contents
+    history: dict[str, list[str | None]] = field(default_factory=dict)
+    referrers: dict[str, frozenset[str]] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+    dangling: list[str] = field(default_factory=list)
+
+
+def look(store: ExploredStore, known: Known, policy: Policy) -> Sight:
+    """Look at everything in a store, as readers do."""
+    return run(_look(store.copy(), known, policy))
+
+
+async def _look(store: ExploredStore, known: Known, policy: Policy) -> Sight:
+    async with Registry(PlainDriver(store), policy=policy) as registry:
+        repository = registry.repository(NAME)
+        sight = Sight(Contents())
+        revisions = {}
+        async for info in repository.revisions.enumerate():
+            signatures = await _revision(repository, info.digest, known, sight)
+            if signatures is not None:
+                revisions[str(info.digest)] = signatures
+        tags = {}
+        for tag in known.tags:
+            if found := await _tag(repository, tag, sight):
+                tags[tag] = found
+        layers = {
+            (name, digest)
+            for name in (NAME, SOURCE)
+            for digest, content in known.layers.items()
+            if await _layer(registry.repository(name), Digest(digest), content, sight)
+        }
+        for subject in {each.subject for each in known.documents.values() if each.subject}:
+            page = await repository.referrers.list(subject)
+            sight.wrong += [f"an unreadable referrer: {error!r}" for error in page.unreadable]
+            sight.referrers[subject] = frozenset(str(each.descriptor.digest) for each in page.referrers)
+        uploads = {}
+        for upload in known.uploads:
+            sent = await _upload(store, repository, upload, sight)
+            if sent is not None:
+                uploads[upload] = sent
+        sight.contents = Contents(tags, revisions, frozenset(layers), uploads)
+        return sight
+
+
+async def _revision(
+    repository: Repository, digest: Digest, known: Known, sight: Sight
+) -> frozenset[str] | None:
+    """Look at a revision that is listed; return its signatures."""
+    try:
+        manifest = await repository.manifests.get(digest)
+    except RevstoreError as error:
+        sight.wrong.append(f"a revision by half: {type(error).__name__}")
+        return None
+    for blob in read_manifest(known.documents[digest].content).blobs:
+        if not known.layers_may_go and await repository.blobs.confirm(blob.digest) is None:
+            sight.wrong.append("a revision whose layer is gone")
+    return frozenset(str(Digest.of(signature.blob)) for signature in manifest.signatures)
+
+
+async def _tag(repository: Repository, tag: str, sight: Sight) -> str | None:
+    """Look at a tag; return what it points at."""
+    try:
+        sight.history[tag] = [event.digest for event in await repository.tags.history(tag)]
+    except TagUnknown:
+        sight.history[tag] = []
+    try:
+        digest = await repository.tags.resolve(tag)
+        listed = [info.tag for info in (await repository.tags.list()).tags]
+        if tag not in listed:
+            sight.wrong.append("a tag that is not listed")
+        await repository.manifests.get(tag)
+    except TagUnknown:
+        return None
+    except ManifestUnknown:
+        sight.dangling.append(f"the tag {tag} is listed, and what it points at is gone")
+        return str(digest)
+    except RevstoreError as error:
+        sight.wrong.append(f"a tag by half: {type(error).__name__}")
+        return None
+    return str(digest)
+
+
+async def _layer(repository: Repository, digest: Digest, content: bytes, sight: Sight) -> bool:
+    try:
+        if await repository.blobs.get(digest) != content:
+            sight.wrong.append("a layer of other bytes")
+    except Damaged as error:
+        sight.wrong.append(f"a layer by half: {type(error).__name__}")
+        return False
+    except NotFound:
+        return False
+    return True
+
+
+async def _upload(store: ExploredStore, repository: Repository, upload: str, sight: Sight) -> bytes | None:
+    """Look at an upload; return what was sent."""
+    try:
+        seen = await repository.uploads._states.read(upload)
+    except UploadUnknown:
+        return None
+    if seen.state.digest is not None:  # it is being finished, and takes no more
+        return None
+    sent = b""
+    for key, size in repository.uploads._states.sources(upload, seen.state.segments):
+        segment = store.objects.get(key)
+        if segment is None or segment.info.size != size:
+            sight.wrong.append("an upload whose segment is gone")
+            return None
+        sent += segment.content
+    return sent
+
+
+def left_over(store: ExploredStore, uploads: Sequence[str]) -> list[str]:
+    """Return what no upload's state names, and no call will delete."""
+    left = []
+    for upload in uploads:
+        keys = [key for key in store.objects if upload in key]
+        if keys and not any(key.endswith("/state") for key in keys):
+            left.append("segments of an upload that is gone")
+    return left
+
+
+# ---- after all
+
+
+def life(before: Sequence[str | None], events: Life) -> list[str | None]:
+    """Return what a tag was, one after another, as a history tells it: no two neighbours are the same."""
+    told: list[str | None] = [*before]
+    for event in events:
+        digest = None if event is None else event[0].decode()
+        if told[-1:] != [digest] and (told or digest is not None):
+            told.append(digest)
+    return told
+
+
+def wrong_history(done: Run, before: Sight, sight: Sight) -> list[str]:
+    """Compare the history of each tag with what its current link held."""
+    wrong = []
+    for tag, told in sight.history.items():
+        events = next((events for key, events in done.life.items() if f"/tags/{tag}/" in key), [])
+        if told != life(before.history[tag], events):
+            wrong.append("the history is not the tag's life")
+    return wrong
+
+
+def wrong_answers(done: Run, acts: dict[str, Act], before: Contents, sight: Sight) -> list[str]:
+    """Say whether there is no order of the calls that explains all answers, and what is found."""
+    if any(_explained(done.calls, acts, frozenset(), before, sight.contents)):
+        return []
+    return ["no order of the calls explains their answers and what is there"]
+
+
+def _explained(
+    calls: Sequence[Call], acts: dict[str, Act], over: frozenset[int], now: Contents, found: Contents
+) -> Iterator[bool]:
+    if len(over) == len(calls):
+        if _is(now, found):
+            yield True
+        return
+    for number, call in enumerate(calls):
+        if number in over or not (call.after or frozenset()) <= over:
+            continue
+        act = acts[call.name]
+        if unknown(call.answer):
+            possible = list(act.parts(now))
+        else:
+            possible = [after for word, after in act.means(now) if word == answer(call.answer)]
+        for after in possible:
+            yield from _explained(calls, acts, over | {number}, after, found)
+
+
+def _is(expected: Contents, found: Contents) -> bool:
+    """Say whether what is found is what is expected; more signatures may be there than must be."""
+    return (
+        expected.tags == found.tags
+        and expected.layers == found.layers
+        and expected.uploads == found.uploads
+        and expected.revisions.keys() == found.revisions.keys()
+        and all(signed <= found.revisions[digest] for digest, signed in expected.revisions.items())
+    )
+
+
+def wrong_referrers(sight: Sight, known: Known) -> list[str]:
+    """Compare what is listed as referrers with the revisions that are there."""
+    for subject, listed in sight.referrers.items():
+        there = {d for d in sight.contents.revisions if known.documents[d].subject == subject}
+        if listed != there:
+            return ["the referrers listed are not those that are there"]
+    return []

@@ -1,0 +1,361 @@
+"""The scenarios: what is there, and which calls run at once. A new race gets a row here."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from revstore_async import ABSENT, Digest, Registry
+from revstore_async.policy import NO_TAGS, Policy, TagRule, tags_matching
+from tests.parts.documents import image, schema1, signed
+from tests.parts.referring import about
+
+from .acts import (
+    NAME,
+    SOURCE,
+    Act,
+    Document,
+    append,
+    cancel,
+    delete,
+    delete_layer,
+    finish,
+    mount,
+    pull,
+    purge,
+    put,
+    restore,
+    set_tag,
+)
+from .event_loop import run
+from .explored_store import EPOCH, PROFILES, ExploredStore, Profile
+from .invariants import Known, left_over, look, wrong_answers, wrong_history, wrong_referrers
+from .parking import ParkingDriver, PlainDriver
+from .schedule import Actor, Run
+from .search import Case
+
+CONFIG, LAYER = b"{}", b"a layer"
+FAR = timedelta(days=100_000)  # no lease is renewed: its time is this computer's, not the store's
+
+
+def _document(content: bytes) -> Document:
+    return Document.of(content)
+
+
+def _signed(number: int) -> Document:
+    """A manifest signed by one host, such that signatures lie in the order of their numbers in every process."""
+    payload = schema1(Digest.of(LAYER))
+    while True:
+        document = Document.of(signed(payload, number))
+        if next(iter(document.signatures)).startswith(f"sha256:{number}"):
+            return document
+
+
+A, B, C = (_document(image(CONFIG, number=number)) for number in "ABC")
+WITH_LAYER = _document(image(CONFIG, LAYER))
+BY_1, BY_2, BY_3 = map(_signed, (1, 2, 3))
+REFERRER, OTHER_REFERRER = (_document(about(A.digest, number=number)) for number in "01")
+ALL_DOCUMENTS = (A, B, C, WITH_LAYER, BY_1, BY_2, BY_3, REFERRER, OTHER_REFERRER)
+UPLOAD = "00000000-0000-4000-8000-000000000000"
+SENT, MORE = b"the first bytes", b", and more"
+
+Step = Callable[[Registry], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A row.
+
+    Attributes:
+        name: Its name in seeds.
+        before: What is done before, one after another.
+        actors: What each actor does, one after another; the actors run at once.
+        large: Whether it has so many schedules that only some of them are run with all tests.
+        profiles: On which stores.
+        immutable: The tags that are never moved.
+        uploads: The uploads that are begun.
+    """
+
+    name: str
+    before: Sequence[Act]
+    actors: Sequence[Sequence[Act]]
+    large: bool = False
+    profiles: tuple[str, ...] = tuple(PROFILES)
+    immutable: TagRule = NO_TAGS
+    uploads: tuple[str, ...] = ()
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(immutable=self.immutable, lease=FAR)
+
+
+TAG = "latest"
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        # ---- manifests and their tags
+        Scenario("put-put-other-signatures", [], [[put(BY_1, TAG)], [put(BY_2, TAG)]], large=True),
+        Scenario("put-put-more-signatures", [put(BY_1, TAG)], [[put(BY_2, TAG)], [put(BY_3, TAG)]]),
+        Scenario("put-delete-same", [put(A, TAG)], [[put(A, TAG)], [delete(A.digest)]]),
+        Scenario("put-delete-same-untagged", [put(A)], [[put(A, TAG)], [delete(A.digest)]]),
+        Scenario(
+            "put-delete-same-signed", [put(BY_1, TAG)], [[put(BY_2, TAG)], [delete(BY_1.digest)]], large=True
+        ),
+        Scenario("put-delete-other", [put(A, TAG)], [[put(B, TAG)], [delete(A.digest)]]),
+        Scenario("put-delete-tag", [put(A, TAG)], [[put(B, TAG)], [delete(TAG)]]),
+        Scenario("tag-delete-digest", [put(A), put(B, TAG)], [[set_tag(TAG, A.digest)], [delete(A.digest)]]),
+        Scenario("tag-delete-other", [put(B), put(A, TAG)], [[set_tag(TAG, B.digest)], [delete(A.digest)]]),
+        Scenario(
+            "tag-tag", [put(A), put(B), put(C, TAG)], [[set_tag(TAG, A.digest)], [set_tag(TAG, B.digest)]]
+        ),
+        Scenario("tag-tag-new", [put(A), put(B)], [[set_tag(TAG, A.digest)], [set_tag(TAG, B.digest)]]),
+        Scenario(
+            "tag-there-and-back",
+            [put(B), put(C), put(A, TAG)],
+            [[set_tag(TAG, B.digest), set_tag(TAG, A.digest)], [set_tag(TAG, C.digest)]],
+        ),
+        Scenario(
+            "compare-and-swap",
+            [put(B), put(C), put(A, TAG)],
+            [
+                [set_tag(TAG, B.digest, expected=A.digest)],
+                [set_tag(TAG, C.digest, expected=A.digest)],
+            ],
+        ),
+        Scenario(
+            "compare-and-swap-absent",
+            [put(A), put(B)],
+            [[set_tag(TAG, A.digest, expected=ABSENT)], [put(B, TAG, expected=ABSENT)]],
+        ),
+        Scenario(
+            "immutable",
+            [put(A), put(B)],
+            [[set_tag(TAG, A.digest, immutable=True)], [set_tag(TAG, B.digest, immutable=True)]],
+            immutable=tags_matching(TAG),
+        ),
+        Scenario("delete-delete-digest", [put(A, TAG)], [[delete(A.digest)], [delete(A.digest)]]),
+        Scenario("delete-delete-tag", [put(A, TAG)], [[delete(TAG)], [delete(TAG)]]),
+        Scenario("delete-tag-delete-digest", [put(A, TAG)], [[delete(TAG)], [delete(A.digest)]]),
+        Scenario(
+            "restore-tag",
+            [put(A, TAG), put(C), put(B, TAG)],
+            [[restore(TAG, EPOCH + timedelta(seconds=15), A.digest)], [set_tag(TAG, C.digest)]],
+        ),
+        Scenario(
+            "restore-delete",
+            [put(A, TAG), put(B, TAG)],
+            [[restore(TAG, EPOCH + timedelta(seconds=15), A.digest)], [delete(A.digest)]],
+        ),
+        Scenario("pull-put", [put(A, TAG)], [[pull(TAG)], [put(B, TAG), delete(A.digest)]]),
+        Scenario(
+            "put-put-delete", [put(A, TAG)], [[put(B, TAG)], [put(C, TAG)], [delete(A.digest)]], large=True
+        ),
+        Scenario(
+            "tag-tag-delete",
+            [put(B), put(C), put(A, TAG)],
+            [[set_tag(TAG, B.digest)], [set_tag(TAG, C.digest)], [delete(A.digest)]],
+            large=True,
+        ),
+        Scenario(
+            "tag-tag-tag",
+            [put(A), put(B), put(C)],
+            [[set_tag(TAG, A.digest)], [set_tag(TAG, B.digest)], [set_tag(TAG, C.digest)]],
+            large=True,
+        ),
+        Scenario(
+            "compare-and-swap-of-three",
+            [put(B), put(C), put(A, TAG)],
+            [
+                [set_tag(TAG, B.digest, expected=A.digest)],
+                [set_tag(TAG, C.digest, expected=A.digest)],
+                [set_tag(TAG, A.digest, expected=B.digest)],
+            ],
+            large=True,
+        ),
+        Scenario(
+            "put-delete-put-same",
+            [put(A, TAG)],
+            [[put(A, TAG)], [delete(A.digest)], [set_tag("other", A.digest)]],
+            large=True,
+        ),
+        Scenario(
+            "put-put-delete-signed",
+            [put(BY_1, TAG)],
+            [[put(BY_2, TAG)], [put(BY_3, TAG)], [delete(BY_1.digest)]],
+            large=True,
+        ),
+        # ---- referrers
+        Scenario(
+            "referrer-put-delete", [put(A), put(REFERRER)], [[put(REFERRER)], [delete(REFERRER.digest)]]
+        ),
+        Scenario("referrer-put-put", [put(A)], [[put(REFERRER)], [put(OTHER_REFERRER)]]),
+        Scenario("referrer-put-delete-subject", [put(A)], [[put(REFERRER)], [delete(A.digest)]]),
+        # ---- layers
+        Scenario(
+            "mount-delete",
+            [delete_layer(Digest.of(LAYER))],
+            [[mount(Digest.of(LAYER))], [delete_layer(Digest.of(LAYER), SOURCE)]],
+        ),
+        Scenario(
+            "mount-delete-here",
+            [mount(Digest.of(LAYER))],
+            [[mount(Digest.of(LAYER))], [delete_layer(Digest.of(LAYER))]],
+        ),
+        Scenario(
+            "mount-mount-delete",
+            [delete_layer(Digest.of(LAYER))],
+            [[mount(Digest.of(LAYER))], [mount(Digest.of(LAYER))], [delete_layer(Digest.of(LAYER), SOURCE)]],
+        ),
+        # ---- uploads
+        Scenario(
+            "append-append",
+            [append(UPLOAD, SENT)],
+            [[append(UPLOAD, b"1", len(SENT))], [append(UPLOAD, b"2", len(SENT))]],
+            uploads=(UPLOAD,),
+        ),
+        Scenario(
+            "append-finish",
+            [append(UPLOAD, SENT)],
+            [[append(UPLOAD, MORE)], [finish(UPLOAD, SENT)]],
+            uploads=(UPLOAD,),
+        ),
+        Scenario(
+            "finish-finish",
+            [append(UPLOAD, SENT)],
+            [[finish(UPLOAD, SENT + MORE, MORE)], [finish(UPLOAD, SENT + MORE, MORE)]],
+            uploads=(UPLOAD,),
+        ),
+        Scenario(
+            "finish-finish-other",
+            [append(UPLOAD, SENT)],
+            [[finish(UPLOAD, SENT + MORE, MORE)], [finish(UPLOAD, SENT)]],
+            uploads=(UPLOAD,),
+        ),
+        Scenario(
+            "finish-finish-at-once",
+            [],
+            [[finish(UPLOAD, SENT, SENT)], [finish(UPLOAD, SENT, SENT)]],
+            uploads=(UPLOAD,),
+        ),
+        Scenario(
+            "append-finish-at-once",
+            [],
+            [[append(UPLOAD, MORE)], [finish(UPLOAD, SENT, SENT)]],
+            uploads=(UPLOAD,),
+        ),
+        Scenario(
+            "finish-cancel",
+            [append(UPLOAD, SENT)],
+            [[finish(UPLOAD, SENT)], [cancel(UPLOAD)]],
+            uploads=(UPLOAD,),
+        ),
+        Scenario(
+            "append-cancel",
+            [append(UPLOAD, SENT)],
+            [[append(UPLOAD, MORE)], [cancel(UPLOAD)]],
+            uploads=(UPLOAD,),
+        ),
+        Scenario(
+            "append-purge",
+            [append(UPLOAD, SENT)],
+            [[append(UPLOAD, MORE)], [purge(UPLOAD, EPOCH + FAR)]],
+            uploads=(UPLOAD,),
+        ),
+        Scenario(
+            "finish-purge",
+            [append(UPLOAD, SENT)],
+            [[finish(UPLOAD, SENT)], [purge(UPLOAD, EPOCH + FAR)]],
+            uploads=(UPLOAD,),
+        ),
+        Scenario(
+            "append-finish-cancel",
+            [append(UPLOAD, SENT)],
+            [[append(UPLOAD, MORE)], [finish(UPLOAD, SENT)], [cancel(UPLOAD)]],
+            uploads=(UPLOAD,),
+            large=True,
+        ),
+        Scenario(
+            "append-append-finish",
+            [append(UPLOAD, SENT)],
+            [[append(UPLOAD, MORE)], [append(UPLOAD, MORE)], [finish(UPLOAD, SENT + MORE)]],
+            uploads=(UPLOAD,),
+            large=True,
+        ),
+    )
+}
+
+
+def case(scenario: Scenario, profile: Profile) -> Case:
+    """Make what is explored of a scenario, on a store of a profile."""
+    acts = [act for actor in scenario.actors for act in actor]
+    known = Known(
+        {document.digest: document for document in ALL_DOCUMENTS},
+        {Digest.of(content): content for content in (CONFIG, LAYER, SENT, SENT + MORE)},
+        scenario.uploads,
+        (TAG, "other"),
+        layers_may_go=any(act.name.startswith("delete layer") for act in acts),
+    )
+    store = run(_prepared(scenario, profile))
+    before = look(store, known, scenario.policy)
+    by_name = {
+        f"{number}.{place} {act.name}": act
+        for number, actor in enumerate(scenario.actors)
+        for place, act in enumerate(actor)
+    }
+
+    def judge(done: Run) -> Sequence[str]:
+        sight = look(done.store, known, scenario.policy)
+        wrong = [*sight.wrong, *sight.dangling]
+        wrong += wrong_answers(done, by_name, before.contents, sight)
+        wrong += wrong_history(done, before, sight)
+        wrong += wrong_referrers(sight, known)
+        if not done.store.profile.lost_answers:
+            wrong += left_over(done.store, scenario.uploads)
+        return wrong
+
+    def looked(store: ExploredStore) -> Sequence[str]:
+        return look(store, known, scenario.policy).wrong
+
+    assert not before.wrong
+    return Case(
+        scenario.name,
+        store,
+        [_actor(scenario, number) for number in range(len(scenario.actors))],
+        judge,
+        looked,
+    )
+
+
+def _actor(scenario: Scenario, number: int) -> Actor:
+    async def acting(run: Run, number: int, driver: ParkingDriver) -> None:
+        async with Registry(driver, policy=scenario.policy) as registry:
+            for place, act in enumerate(scenario.actors[number]):
+                await run.call(number, f"{number}.{place} {act.name}", partial(act.do, registry))
+
+    return acting
+
+
+async def _prepared(scenario: Scenario, profile: Profile) -> ExploredStore:
+    """Make the store that a scenario begins with; each step takes ten seconds."""
+    store = ExploredStore(profile)
+    async with Registry(PlainDriver(store), policy=Policy(lease=FAR)) as registry:
+        repository = registry.repository(NAME)
+        await repository.blobs.put(CONFIG)
+        await repository.blobs.put(LAYER)
+        await registry.repository(SOURCE).blobs.put(LAYER)
+        for upload in scenario.uploads:
+            await _begun(registry, upload)
+        for act in scenario.before:
+            store.began += 10
+            await act.do(registry)
+        store.began += 10
+    return store
+
+
+async def _begun(registry: Registry, upload: str) -> None:
+    states = registry.repository(NAME).uploads._states
+    begun = await registry.repository(NAME).uploads.start()
+    seen = await states.read(begun.id)
+    driver = registry.driver
+    await driver.delete(states.key(begun.id))
+    await driver.put(states.key(upload), seen.state.encode())

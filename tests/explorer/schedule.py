@@ -1,0 +1,337 @@
+"""One run of several actors on one store, whose operations go on in the order that a schedule says."""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeVar
+from unittest.mock import patch
+
+from revstore_async.driver import File, FileInfo, Page, Reader
+from revstore_async.errors import RevstoreError, Unavailable
+
+from .event_loop import IdleLoop, run_on, without_threads
+from .explored_store import ExploredStore
+from .parking import Operation, ParkingDriver
+
+Answer = TypeVar("Answer")
+Life = list[tuple[bytes, str, object] | None]
+
+STEPS_AT_MOST = 1500
+"""Operations of a run at most: what needs more goes on for ever."""
+
+
+@dataclass(eq=False)
+class GivenUp(Unavailable):
+    """The explorer has seen enough of this run."""
+
+    retryable: ClassVar[bool] = False
+
+
+@dataclass(eq=False, slots=True)
+class Parked:
+    """An operation that waits for its turn."""
+
+    actor: int
+    task: str
+    number: int
+    operation: Operation
+    turn: "asyncio.Future[bool]"
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of an actor, as it was seen from outside.
+
+    Attributes:
+        actor: Which actor's.
+        name: What it is called.
+        after: The calls that had been answered when its first operation had its effect; None before that.
+        answer: What it returned or raised.
+        done: Whether it was answered.
+    """
+
+    actor: int
+    name: str
+    after: frozenset[int] | None = None
+    answer: object = None
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The store after so many steps."""
+
+    steps: int
+    store: ExploredStore
+
+
+Actor = Callable[["Run", int, ParkingDriver], Awaitable[None]]
+"""What runs beside others: it is given the run, its own number and its driver."""
+
+Chooser = Callable[["Run"], int | None]
+"""Says which option of a run is taken; None to give the run up."""
+
+_ACTOR: ContextVar[int] = ContextVar("actor")
+_CALL: ContextVar[int | None] = ContextVar("call", default=None)
+_RUN: ContextVar["Run"] = ContextVar("run")
+
+
+@dataclass(eq=False)
+class Run:
+    """A run. It is the gate of its drivers.
+
+    Attributes:
+        store: What the actors work on.
+        actors: Them.
+        choose: Says what happens next.
+        watched: Says of a state of the store whether it is to be looked at.
+        parked: The operations that wait.
+        choices: What was chosen so far.
+        calls: The calls so far.
+        life: What each watched key held, one after another.
+        log: What happened, a line for each step.
+        failures: What went wrong by itself.
+    """
+
+    store: ExploredStore
+    actors: Sequence[Actor]
+    choose: Chooser
+    watched: Callable[[int], bool] = lambda mark: False
+    parked: list[Parked] = field(default_factory=list)
+    choices: list[int] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    life: dict[str, Life] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    snapshots: list[Snapshot] = field(default_factory=list)
+    last: int = 0
+    lost: int = 0
+    stopped: bool = False
+    _arrived: int = 0
+    _traces: dict[str, int] = field(default_factory=dict)
+    _drawn: dict[str, int] = field(default_factory=dict)
+    _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    def perform(self) -> "Run":
+        """Do it; return this run."""
+        self.loop = IdleLoop(self._idle)
+        self.store.now = self.loop.time
+        for key, file in self.store.objects.items():
+            if is_watched(key):
+                self.life[key] = [_state(file)]
+        run_on(self.loop, self._main())
+        return self
+
+    async def _main(self) -> None:
+        _RUN.set(self)
+        for number, actor in enumerate(self.actors):
+            self._tasks.append(asyncio.ensure_future(self._acting(number, actor)))
+        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(ended, BaseException) and not self.stopped:
+                self.failures.append(f"an actor ended with {ended!r}")
+        if self.parked and not self.stopped:
+            self.failures.append("an operation goes on after its actor is done")
+
+    async def _acting(self, number: int, actor: Actor) -> None:
+        _ACTOR.set(number)
+        await actor(self, number, ParkingDriver(self.store, self))
+
+    # ---- what actors do
+
+    async def call(self, actor: int, name: str, work: Callable[[], Awaitable[object]]) -> object:
+        """Do one call of an actor, and remember how it went; an error of the engine is an answer."""
+        number, call = len(self.calls), Call(actor, name)
+        self.calls.append(call)
+        _CALL.set(number)
+        try:
+            call.answer = await work()
+        except RevstoreError as error:
+            call.answer = error
+        if self.stopped:
+            return None
+        call.done = True
+        if call.after is None:
+            call.after = self._answered(but=number)
+        self.log.append(f"{'':>4} {actor}: {name} is answered: {_said(call.answer)}")
+        return call.answer
+
+    async def passed(self, operation: Operation, perform: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Perform an operation when its turn has come."""
+        if self.stopped:
+            raise GivenUp("", "the run is over")
+        task = f"{_ACTOR.get()}{asyncio.current_task().get_name()}"
+        parked = Parked(_ACTOR.get(), task, self._arrived, operation, self.loop.create_future())
+        self._arrived += 1
+        self.parked.append(parked)
+        try:
+            lost = await parked.turn
+        except asyncio.CancelledError:
+            if parked in self.parked:
+                self.parked.remove(parked)
+            self._trace(task, operation, "cancelled")
+            raise
+        number = _CALL.get()
+        if number is not None and self.calls[number].after is None:
+            self.calls[number].after = self._answered(but=number)
+        before = self.store.mark
+        try:
+            answer = await perform()
+        except RevstoreError as error:
+            self._happened(parked, f"{type(error).__name__}: {error}", before)
+            raise
+        self._happened(parked, answer, before)
+        if lost:
+            self.log[-1] += ", and the answer is lost"
+            self._trace(task, operation, "lost")
+            raise Unavailable(operation.text, "the answer was lost")
+        return answer
+
+    # ---- what the scheduler does
+
+    def options(self) -> list[tuple[Parked | None, bool]]:
+        """Return what may happen next: each waiting operation, each write without its answer, time that passes.
+
+        The first is what happens without a preemption: the actor that was at work goes on.
+        """
+        self.parked.sort(key=lambda parked: (parked.actor != self.last, parked.actor, parked.number))
+        going: list[tuple[Parked | None, bool]] = [(parked, False) for parked in self.parked]
+        return [*going, *((parked, True) for parked in self.parked), (None, False)]
+
+    def may_lose(self, parked: Parked) -> bool:
+        """Say whether the answer of an operation may be lost."""
+        return parked.operation.writes and self.lost < self.store.profile.lost_answers
+
+    def may_wait(self) -> bool:
+        """Say whether time may pass though operations wait."""
+        timer = self.loop.next_timer()
+        return timer is not None and timer <= self.store.profile.patience
+
+    def state(self) -> int:
+        """Return the number of the state of all: what is stored, and what each task has been answered."""
+        lives = ((key, tuple(life)) for key, life in self.life.items())
+        calls = tuple((call.actor, call.after, call.done) for call in self.calls)
+        said = frozenset(self._traces.items())
+        # The numbers of calls depend on the order in which they began.
+        order = tuple(sorted((call[0], self._names(call[1]), call[2]) for call in calls))
+        return hash((self.store.mark, said, frozenset(lives), order, self.lost, self.loop.time()))
+
+    def stop(self) -> None:
+        """Give up: nothing has an effect any more."""
+        self.stopped = True
+        for parked in self.parked:
+            parked.turn.set_exception(GivenUp("", "the run is over"))
+        self.parked.clear()
+
+    def _idle(self) -> bool:
+        if self.stopped:
+            return self._ended()
+        if not self.parked:
+            if self.loop.next_timer() is not None:
+                return False
+            self.failures.append("all wait for one another")
+            return self._ended()
+        if len(self.choices) >= STEPS_AT_MOST:
+            self.failures.append(f"it goes on after {STEPS_AT_MOST} operations")
+            self.stop()
+            return True
+        chosen = self.choose(self)
+        if chosen is None:
+            self.stop()
+            return True
+        parked, lost = self.options()[chosen]
+        self.choices.append(chosen)
+        if parked is None:
+            self.log.append(f"{len(self.choices) - 1:>4} time passes")
+            self.loop.pass_time(self.loop.next_timer() or 0)
+            return True
+        self.last = parked.actor
+        self.lost += lost
+        self.parked.remove(parked)
+        parked.turn.set_result(lost)
+        return True
+
+    def _ended(self) -> bool:
+        self.stopped = True
+        for task in self._tasks:
+            task.cancel()
+        return True
+
+    def _happened(self, parked: Parked, answer: object, before: int) -> None:
+        operation = parked.operation
+        self._trace(parked.task, operation, answer)
+        self.log.append(
+            f"{len(self.choices) - 1:>4} {parked.actor}: {_short(str(operation))}: {_said(answer)}"
+        )
+        if self.store.mark == before:
+            return
+        for key in {*self.life, *(access.key for access in operation.accesses if access.write)}:
+            if is_watched(key):
+                life, file = self.life.setdefault(key, [None]), self.store.objects.get(key)
+                state = None if file is None else _state(file)
+                if life[-1] != state:
+                    life.append(state)
+        if self.watched(self.store.mark):
+            self.snapshots.append(Snapshot(len(self.choices), self.store.copy()))
+
+    def _trace(self, task: str, operation: Operation, answer: object) -> None:
+        told = answer.info if isinstance(answer, Reader) else answer
+        self._traces[task] = hash((self._traces.get(task, 0), operation.method, operation.text, told))
+
+    def _answered(self, *, but: int) -> frozenset[int]:
+        return frozenset(number for number, call in enumerate(self.calls) if call.done and number != but)
+
+    def _names(self, calls: frozenset[int] | None) -> tuple[tuple[int, int], ...]:
+        if calls is None:
+            return ()
+        before = [sum(each.actor == self.calls[n].actor for each in self.calls[:n]) for n in sorted(calls)]
+        return tuple(sorted((self.calls[n].actor, b) for n, b in zip(sorted(calls), before, strict=True)))
+
+    def random(self, size: int) -> bytes:
+        """Return bytes that are the same in each run, and no other task's."""
+        task = asyncio.current_task()
+        place = f"{_ACTOR.get()}{task.get_name() if task else ''}"
+        self._drawn[place] = self._drawn.get(place, 0) + 1
+        return hashlib.shake_128(f"{place}/{self._drawn[place]}".encode()).digest(size)
+
+
+def is_watched(key: str) -> bool:
+    """Say whether what a key holds is to be known for all its life: the current links of tags."""
+    return key.endswith("/current/link")
+
+
+def _state(file: object) -> tuple[bytes, str, object]:
+    return file.content, file.info.etag, file.info.modified
+
+
+def _said(answer: object) -> str:
+    """Return an answer in few words."""
+    if isinstance(answer, File):
+        return f"{_short(answer.content[:80].decode(errors='replace'))} ({answer.info.etag})"
+    if isinstance(answer, FileInfo):
+        return answer.etag
+    if isinstance(answer, Page):
+        return f"{len(answer.entries)} entries"
+    if isinstance(answer, RevstoreError):
+        return _short(f"{type(answer).__name__}: {answer}")
+    return _short(" ".join(str(answer).split())[:160])
+
+
+def _short(text: str) -> str:
+    """Return a text whose digests and keys are cut to what tells them apart."""
+    text = re.sub(r"docker/registry/(?:v2/)?", "", text)
+    return re.sub(r"([0-9a-f]{4})[0-9a-f]{28,124}", r"\1", text)
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """Have programs draw the same random bytes in each run, and compute in no thread."""
+    with (
+        without_threads(),
+        patch("os.urandom", lambda size: _RUN.get().random(size)),
+        patch("random._urandom", lambda size: _RUN.get().random(size)),
+    ):
+        yield

@@ -1,0 +1,32 @@
+"""The part of the exploration that runs with all tests; `make explore` runs all of it.
+
+On a store like the memory driver's and on one like MinIO, scenarios of two actors are searched with two departures
+from the usual order, those of three actors with one. Where an answer is lost, or each write of a tag has a second
+of its own, scenarios of two actors are searched with one departure.
+"""
+
+import pytest
+
+from .explore import told
+from .explored_store import MEMORY, MEMORY_LOST, MINIO, MINIO_LOST, SECONDS, Profile
+from .scenarios import SCENARIOS, Scenario, case
+from .search import Search
+
+
+def bound(scenario: Scenario, profile: Profile) -> int:
+    return 2 if profile in {MEMORY, MINIO} and not scenario.large else 1
+
+
+PART = [
+    pytest.param(scenario, profile, id=f"{scenario.name}@{profile.name}")
+    for scenario in SCENARIOS.values()
+    for profile in (MEMORY, MINIO, SECONDS, MEMORY_LOST, MINIO_LOST)
+    if profile in {MEMORY, MINIO} or not scenario.large
+]
+
+
+@pytest.mark.parametrize(("scenario", "profile"), PART)
+def test_calls_at_once_lose_nothing_and_tell_the_truth(scenario: Scenario, profile: Profile) -> None:
+    found = Search(case(scenario, profile), bound=bound(scenario, profile), enough=3).run()
+    assert not found.failures, "\n".join(map(told, found.failures))
+    assert found.complete
