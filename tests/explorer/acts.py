@@ -95,24 +95,34 @@ def no_parts(contents: Contents) -> Iterable[Contents]:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A manifest, and what is known of it."""
+    """A manifest, and what is known of it.
+
+    Attributes:
+        content: The document as a client sends it.
+        digest: The digest of the revision.
+        signatures: The digests of its signatures.
+        layers: The digests of its config and layers.
+        subject: The digest of the manifest that it refers to, if any.
+        media_type: The type that it comes with; None where the document tells it.
+    """
 
     content: bytes
     digest: Digest
     signatures: frozenset[str]
     layers: frozenset[str]
     subject: str | None
+    media_type: str | None
 
     @classmethod
-    def of(cls, content: bytes) -> "Document":
+    def of(cls, content: bytes, media_type: str | None = None) -> "Document":
         payload, signatures = content, frozenset[str]()
         if is_signed(content):
             parsed = verify_document(content)
             payload, signatures = parsed.payload, frozenset(Digest.of(s.blob) for s in parsed.signatures)
-        read = read_manifest(payload)
+        read = read_manifest(payload, media_type)
         layers = frozenset(each.digest for each in read.blobs)
         subject = read.subject.digest if read.subject else None
-        return cls(content, Digest.of(payload), signatures, layers, subject)
+        return cls(content, Digest.of(payload), signatures, layers, subject, media_type)
 
 
 def refused(contents: Contents, tag: str | None, expected: Expected, digest: str, *, immutable: bool) -> str:
@@ -136,7 +146,9 @@ def put(
 
     async def do(registry: Registry) -> object:
         repository = registry.repository(NAME)
-        return await repository.manifests.put(document.content, tag=tag, expected=expected)
+        return await repository.manifests.put(
+            document.content, tag=tag, expected=expected, media_type=document.media_type
+        )
 
     def means(contents: Contents) -> Iterable[tuple[str, Contents]]:
         missing = [layer for layer in document.layers if (NAME, layer) not in contents.layers]

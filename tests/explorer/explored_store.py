@@ -51,6 +51,7 @@ MINIO = Profile(
     tick=timedelta(0),
     resolution=timedelta(seconds=1),
     whole=False,
+    patience=0.5,
 )
 SECONDS = replace(MINIO, name="minio-seconds", tick=timedelta(seconds=1))
 MEMORY_LOST = replace(MEMORY, name="memory-lost", lost_answers=1)

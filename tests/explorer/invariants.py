@@ -99,7 +99,10 @@ async def _revision(
     except RevstoreError as error:
         sight.wrong.append(f"a revision by half: {type(error).__name__}")
         return None
-    for blob in read_manifest(known.documents[digest].content).blobs:
+    document = known.documents[digest]
+    if document.media_type not in {None, manifest.media_type}:
+        sight.wrong.append("a revision without its media type")
+    for blob in read_manifest(document.content, document.media_type).blobs:
         if not known.layers_may_go and await repository.blobs.confirm(blob.digest) is None:
             sight.wrong.append("a revision whose layer is gone")
     return frozenset(str(Digest.of(signature.blob)) for signature in manifest.signatures)

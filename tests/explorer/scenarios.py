@@ -7,7 +7,7 @@ from functools import partial
 
 from revstore_async import ABSENT, Digest, Registry
 from revstore_async.policy import NO_TAGS, Policy, TagRule, tags_matching
-from tests.parts.documents import image, schema1, signed
+from tests.parts.documents import DOCKER_SCHEMA2, image, schema1, signed
 from tests.parts.referring import about
 
 from .acts import (
@@ -55,7 +55,8 @@ A, B, C = (_document(image(CONFIG, number=number)) for number in "ABC")
 WITH_LAYER = _document(image(CONFIG, LAYER))
 BY_1, BY_2, BY_3 = map(_signed, (1, 2, 3))
 REFERRER, OTHER_REFERRER = (_document(about(A.digest, number=number)) for number in "01")
-ALL_DOCUMENTS = (A, B, C, WITH_LAYER, BY_1, BY_2, BY_3, REFERRER, OTHER_REFERRER)
+SILENT = Document.of(image(CONFIG, media_type=None), DOCKER_SCHEMA2)
+ALL_DOCUMENTS = (A, B, C, WITH_LAYER, SILENT, BY_1, BY_2, BY_3, REFERRER, OTHER_REFERRER)
 UPLOAD = "00000000-0000-4000-8000-000000000000"
 SENT, MORE = b"the first bytes", b", and more"
 
@@ -73,6 +74,7 @@ class Scenario:
         large: Whether it has so many schedules that only some of them are run with all tests.
         profiles: On which stores.
         immutable: The tags that are never moved.
+        one_process: Whether the actors share one registry, with what that keeps in memory.
         uploads: The uploads that are begun.
     """
 
@@ -82,6 +84,7 @@ class Scenario:
     large: bool = False
     profiles: tuple[str, ...] = tuple(PROFILES)
     immutable: TagRule = NO_TAGS
+    one_process: bool = False
     uploads: tuple[str, ...] = ()
 
     @property
@@ -101,6 +104,8 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(
             "put-delete-same-signed", [put(BY_1, TAG)], [[put(BY_2, TAG)], [delete(BY_1.digest)]], large=True
         ),
+        Scenario("put-delete-same-silent", [put(SILENT)], [[put(SILENT, TAG)], [delete(SILENT.digest)]]),
+        Scenario("put-put-silent", [], [[put(SILENT)], [put(SILENT, TAG)]]),
         Scenario("put-delete-other", [put(A, TAG)], [[put(B, TAG)], [delete(A.digest)]]),
         Scenario("put-delete-tag", [put(A, TAG)], [[put(B, TAG)], [delete(TAG)]]),
         Scenario("tag-delete-digest", [put(A), put(B, TAG)], [[set_tag(TAG, A.digest)], [delete(A.digest)]]),
@@ -147,6 +152,18 @@ SCENARIOS: dict[str, Scenario] = {
             [[restore(TAG, EPOCH + timedelta(seconds=15), A.digest)], [delete(A.digest)]],
         ),
         Scenario("pull-put", [put(A, TAG)], [[pull(TAG)], [put(B, TAG), delete(A.digest)]]),
+        # ---- in one process, which shares reads and keeps things in memory
+        Scenario("pull-pull-put", [put(A, TAG)], [[pull(TAG), pull(TAG)], [put(B, TAG)]], one_process=True),
+        Scenario(
+            "put-delete-in-one-process", [put(A, TAG)], [[put(A, TAG)], [delete(A.digest)]], one_process=True
+        ),
+        Scenario(
+            "tag-tag-in-one-process",
+            [put(A), put(B), put(C, TAG)],
+            [[set_tag(TAG, A.digest)], [set_tag(TAG, B.digest)]],
+            one_process=True,
+        ),
+        # ---- three at once
         Scenario(
             "put-put-delete", [put(A, TAG)], [[put(B, TAG)], [put(C, TAG)], [delete(A.digest)]], large=True
         ),
@@ -328,9 +345,14 @@ def case(scenario: Scenario, profile: Profile) -> Case:
 
 def _actor(scenario: Scenario, number: int) -> Actor:
     async def acting(run: Run, number: int, driver: ParkingDriver) -> None:
-        async with Registry(driver, policy=scenario.policy) as registry:
-            for place, act in enumerate(scenario.actors[number]):
-                await run.call(number, f"{number}.{place} {act.name}", partial(act.do, registry))
+        registry = run.kept.get("shared" if scenario.one_process else number)
+        if not isinstance(registry, Registry):
+            registry = run.kept["shared" if scenario.one_process else number] = Registry(
+                driver, policy=scenario.policy
+            )
+            await registry.__aenter__()  # it is never left: the last of several actors would have to do that
+        for place, act in enumerate(scenario.actors[number]):
+            await run.call(number, f"{number}.{place} {act.name}", partial(act.do, registry))
 
     return acting
 

@@ -95,6 +95,11 @@ class Run:
         life: What each watched key held, one after another.
         log: What happened, a line for each step.
         failures: What went wrong by itself.
+        snapshots: The states of the store that are to be looked at.
+        last: The actor that acted last.
+        lost: How many answers were lost.
+        stopped: Whether the run was given up.
+        kept: What actors share.
     """
 
     store: ExploredStore
@@ -111,6 +116,7 @@ class Run:
     last: int = 0
     lost: int = 0
     stopped: bool = False
+    kept: dict[object, object] = field(default_factory=dict)
     _arrived: int = 0
     _traces: dict[str, int] = field(default_factory=dict)
     _drawn: dict[str, int] = field(default_factory=dict)

@@ -239,7 +239,7 @@ class _Steering:
         options = [n for n in candidates if free or self._cost(run, n) <= self._left()]
         count = len(run.parked)
         options += [count + n for n in options if run.may_lose(run.parked[n])]
-        if not free and run.may_wait():
+        if not free and run.may_wait() and (self._search.bound is None or self._left() > 0):
             options.append(2 * count)
         return options
 
@@ -254,7 +254,10 @@ class _Steering:
         return int(any(parked.actor == chosen.actor for parked in earlier))
 
     def _take(self, run: Run, chosen: int, *, free: bool) -> None:
-        if free or chosen == 2 * len(run.parked):
+        if free:
+            return
+        if chosen == 2 * len(run.parked):
+            self._departed += 1
             return
         number = chosen % len(run.parked)
         self._departed += self._cost(run, number)
