@@ -339,11 +339,15 @@ def finish(upload: str, whole: bytes, rest: bytes = b"", offset: int | None = No
         done = replace(contents, layers=contents.layers | {(NAME, digest)})
         if rest == whole:  # an upload to which another call has added bytes meanwhile stays
             return [(OK, replace(done, uploads=kept)), (OK, done), *refusals]
-        return [(OK, replace(done, uploads=kept)), *refusals]
+        claimed = replace(done, uploads={**kept, upload: whole})  # its clean-up failed, and a purge takes it
+        return [(OK, replace(done, uploads=kept)), (OK, claimed), *refusals]
 
     def parts(contents: Contents) -> Iterable[Contents]:
         gone = replace(contents, uploads={n: s for n, s in contents.uploads.items() if n != upload})
-        return [contents, gone, *(after for _, after in means(contents))]
+        claimed = replace(contents, uploads=dict.fromkeys(contents.uploads, whole))
+        ends = [after for _, after in means(contents)]
+        stays = [replace(after, uploads=claimed.uploads) for after in ends]
+        return [contents, gone, claimed, *ends, *stays]
 
     return Act(f"finish {digest[7:11]} with {rest!r}", do, means, parts)
 

@@ -21,7 +21,7 @@ from .scenarios import SCENARIOS, case
 from .search import Failure, Search, replay
 from .seeds import Seed
 
-SCHEDULES = 4000
+SCHEDULES = 2500
 """Schedules of one search at most."""
 
 MINUTES = 28.0
@@ -82,12 +82,12 @@ def explored(scenario: str, profile: str, limit: int, end: float) -> Line:
 
 
 def all_of(only: str, limit: int, jobs: int, minutes: float) -> Iterator[Line]:
-    """Search all scenarios in several processes; yield each as it is done."""
+    """Search all scenarios in several processes, the large ones last; yield each as it is done."""
     end = time.time() + minutes * 60
     with ProcessPoolExecutor(jobs) as pool:
         pending = [
             pool.submit(explored, name, profile, limit, end)
-            for name, scenario in SCENARIOS.items()
+            for name, scenario in sorted(SCENARIOS.items(), key=lambda item: item[1].large)
             for profile in scenario.profiles
             if f"{name}@{profile}".startswith(only)
         ]

@@ -42,6 +42,7 @@ class Sight:
         contents: What it holds.
         history: Of each tag.
         referrers: Of each subject.
+        uploads: The bytes of each upload.
         wrong: What is there by half.
         dangling: The tags that point at nothing.
     """
@@ -49,6 +50,7 @@ class Sight:
     contents: Contents
     history: dict[str, list[str | None]] = field(default_factory=dict)
     referrers: dict[str, frozenset[str]] = field(default_factory=dict)
+    uploads: dict[str, int] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     dangling: list[str] = field(default_factory=list)
 
@@ -81,12 +83,11 @@ async def _look(store: ExploredStore, known: Known, policy: Policy) -> Sight:
             page = await repository.referrers.list(subject)
             sight.wrong += [f"an unreadable referrer: {error!r}" for error in page.unreadable]
             sight.referrers[subject] = frozenset(str(each.descriptor.digest) for each in page.referrers)
-        uploads = {}
         for upload in known.uploads:
-            sent = await _upload(store, repository, upload, sight)
-            if sent is not None:
-                uploads[upload] = sent
-        sight.contents = Contents(tags, revisions, frozenset(layers), uploads)
+            size = await _upload(repository, upload)
+            if size is not None:
+                sight.uploads[upload] = size
+        sight.contents = Contents(tags, revisions, frozenset(layers))
         return sight
 
 
@@ -143,22 +144,12 @@ async def _layer(repository: Repository, digest: Digest, content: bytes, sight: 
     return True
 
 
-async def _upload(store: ExploredStore, repository: Repository, upload: str, sight: Sight) -> bytes | None:
-    """Look at an upload; return what was sent."""
+async def _upload(repository: Repository, upload: str) -> int | None:
+    """Look at an upload; return how many bytes it has."""
     try:
-        seen = await repository.uploads._states.read(upload)
+        return (await repository.uploads.status(upload)).offset
     except UploadUnknown:
         return None
-    if seen.state.digest is not None:  # it is being finished, and takes no more
-        return None
-    sent = b""
-    for key, size in repository.uploads._states.sources(upload, seen.state.segments):
-        segment = store.objects.get(key)
-        if segment is None or segment.info.size != size:
-            sight.wrong.append("an upload whose segment is gone")
-            return None
-        sent += segment.content
-    return sent
 
 
 def left_over(store: ExploredStore, uploads: Sequence[str]) -> list[str]:
@@ -196,17 +187,20 @@ def wrong_history(done: Run, before: Sight, sight: Sight) -> list[str]:
 
 def wrong_answers(done: Run, acts: dict[str, Act], before: Contents, sight: Sight) -> list[str]:
     """Say whether there is no order of the calls that explains all answers, and what is found."""
-    if any(_explained(done.calls, acts, frozenset(), before, sight.contents)):
-        return []
-    return ["no order of the calls explains their answers and what is there"]
+    explained = [now for now in _ends(done.calls, acts, frozenset(), before) if agrees(now, sight)]
+    if not explained:
+        return ["no order of the calls explains their answers and what is there"]
+    if not any(all(_ends_in(done.store, *upload) for upload in now.uploads.items()) for now in explained):
+        return ["an upload does not hold the bytes that were acknowledged"]
+    return []
 
 
-def _explained(
-    calls: Sequence[Call], acts: dict[str, Act], over: frozenset[int], now: Contents, found: Contents
-) -> Iterator[bool]:
+def _ends(
+    calls: Sequence[Call], acts: dict[str, Act], over: frozenset[int], now: Contents
+) -> Iterator[Contents]:
+    """Yield what each order of the calls ends in that explains their answers."""
     if len(over) == len(calls):
-        if _is(now, found):
-            yield True
+        yield now
         return
     for number, call in enumerate(calls):
         if number in over or not (call.after or frozenset()) <= over:
@@ -217,18 +211,33 @@ def _explained(
         else:
             possible = [after for word, after in act.means(now) if word == answer(call.answer)]
         for after in possible:
-            yield from _explained(calls, acts, over | {number}, after, found)
+            yield from _ends(calls, acts, over | {number}, after)
 
 
-def _is(expected: Contents, found: Contents) -> bool:
+def agrees(expected: Contents, sight: Sight) -> bool:
     """Say whether what is found is what is expected; more signatures may be there than must be."""
+    found = sight.contents
     return (
         expected.tags == found.tags
         and expected.layers == found.layers
-        and expected.uploads == found.uploads
+        and {upload: len(sent) for upload, sent in expected.uploads.items()} == sight.uploads
         and expected.revisions.keys() == found.revisions.keys()
         and all(signed <= found.revisions[digest] for digest, signed in expected.revisions.items())
     )
+
+
+def _ends_in(store: ExploredStore, upload: str, sent: bytes) -> bool:
+    """Say whether an upload can be finished as these bytes."""
+
+    async def finished() -> bool:
+        async with Registry(PlainDriver(store.copy())) as registry:
+            try:
+                await registry.repository(NAME).uploads.finish(upload, Digest.of(sent))
+            except RevstoreError:
+                return False
+        return True
+
+    return run(finished())
 
 
 def wrong_referrers(sight: Sight, known: Known) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from revstore_async.driver import (
     LIST_LIMIT,
@@ -134,19 +134,18 @@ class ParkingDriver(DriverWrapper):
         operation = Operation("copy", f"{source} to {target}", (Access(source), Access(target, write=True)))
         return await self._gate.passed(operation, partial(self.inner.copy, source, target))
 
-    async def compose(self, sources: Sequence[tuple[str, int]], target: str) -> FileInfo:
-        read = tuple(Access(source) for source, _ in sources)
+    async def compose(self, sources: Sequence[Any], target: str, **more: Any) -> FileInfo:
+        keys = [source[0] if isinstance(source, tuple) else source.key for source in sources]
         if not self._store.profile.whole:  # parts are copied first, and made one object at the end
-            return await self._joined(sources, target)
-        operation = Operation("compose", target, (*read, Access(target, write=True)))
-        return await self._gate.passed(operation, partial(self.inner.compose, sources, target))
+            return await self._joined(keys, target)
+        operation = Operation("compose", target, (*map(Access, keys), Access(target, write=True)))
+        return await self._gate.passed(operation, partial(self.inner.compose, sources, target, **more))
 
-    async def _joined(self, sources: Sequence[tuple[str, int]], target: str) -> FileInfo:
+    async def _joined(self, sources: Sequence[str], target: str) -> FileInfo:
         content = b""
-        for source, _ in sources:
-            content += (
-                await self._one("copy part", source, partial(self.inner.get, source), write=False)
-            ).content
+        for source in sources:
+            part = await self._one("copy part", source, partial(self.inner.get, source), write=False)
+            content += part.content
         return await self.put(target, content)
 
     async def list(

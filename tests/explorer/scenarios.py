@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from unittest.mock import patch
 
 from revstore_async import ABSENT, Digest, Registry
 from revstore_async.policy import NO_TAGS, Policy, TagRule, tags_matching
@@ -12,8 +13,10 @@ from tests.parts.referring import about
 
 from .acts import (
     NAME,
+    OK,
     SOURCE,
     Act,
+    Contents,
     Document,
     append,
     cancel,
@@ -29,7 +32,7 @@ from .acts import (
 )
 from .event_loop import run
 from .explored_store import EPOCH, PROFILES, ExploredStore, Profile
-from .invariants import Known, left_over, look, wrong_answers, wrong_history, wrong_referrers
+from .invariants import Known, agrees, left_over, look, wrong_answers, wrong_history, wrong_referrers
 from .parking import ParkingDriver, PlainDriver
 from .schedule import Actor, Run
 from .search import Case
@@ -314,6 +317,7 @@ def case(scenario: Scenario, profile: Profile) -> Case:
     )
     store = run(_prepared(scenario, profile))
     before = look(store, known, scenario.policy)
+    start = _start(scenario)
     by_name = {
         f"{number}.{place} {act.name}": act
         for number, actor in enumerate(scenario.actors)
@@ -323,7 +327,7 @@ def case(scenario: Scenario, profile: Profile) -> Case:
     def judge(done: Run) -> Sequence[str]:
         sight = look(done.store, known, scenario.policy)
         wrong = [*sight.wrong, *sight.dangling]
-        wrong += wrong_answers(done, by_name, before.contents, sight)
+        wrong += wrong_answers(done, by_name, start, sight)
         wrong += wrong_history(done, before, sight)
         wrong += wrong_referrers(sight, known)
         if not done.store.profile.lost_answers:
@@ -334,6 +338,7 @@ def case(scenario: Scenario, profile: Profile) -> Case:
         return look(store, known, scenario.policy).wrong
 
     assert not before.wrong
+    assert agrees(start, before)
     return Case(
         scenario.name,
         store,
@@ -341,6 +346,15 @@ def case(scenario: Scenario, profile: Profile) -> Case:
         judge,
         looked,
     )
+
+
+def _start(scenario: Scenario) -> Contents:
+    """Return what the calls before mean."""
+    layers = {(NAME, Digest.of(CONFIG)), (NAME, Digest.of(LAYER)), (SOURCE, Digest.of(LAYER))}
+    contents = Contents(layers=frozenset(layers), uploads=dict.fromkeys(scenario.uploads, b""))
+    for act in scenario.before:
+        contents = next(after for word, after in act.means(contents) if word == OK)
+    return contents
 
 
 def _actor(scenario: Scenario, number: int) -> Actor:
@@ -365,19 +379,11 @@ async def _prepared(scenario: Scenario, profile: Profile) -> ExploredStore:
         await repository.blobs.put(CONFIG)
         await repository.blobs.put(LAYER)
         await registry.repository(SOURCE).blobs.put(LAYER)
-        for upload in scenario.uploads:
-            await _begun(registry, upload)
+        if scenario.uploads:
+            with patch("os.urandom", bytes):  # its name is known to the acts
+                assert (await repository.uploads.start()).id == UPLOAD
         for act in scenario.before:
             store.began += 10
             await act.do(registry)
         store.began += 10
     return store
-
-
-async def _begun(registry: Registry, upload: str) -> None:
-    states = registry.repository(NAME).uploads._states
-    begun = await registry.repository(NAME).uploads.start()
-    seen = await states.read(begun.id)
-    driver = registry.driver
-    await driver.delete(states.key(begun.id))
-    await driver.put(states.key(upload), seen.state.encode())

@@ -8,7 +8,7 @@ of its own, scenarios of two actors are searched with one departure.
 import pytest
 
 from .explore import told
-from .explored_store import MEMORY, MEMORY_LOST, MINIO, MINIO_LOST, SECONDS, Profile
+from .explored_store import MEMORY, MEMORY_LOST, MINIO, SECONDS, Profile
 from .scenarios import SCENARIOS, Scenario, case
 from .search import Search
 
@@ -20,7 +20,7 @@ def bound(scenario: Scenario, profile: Profile) -> int:
 PART = [
     pytest.param(scenario, profile, id=f"{scenario.name}@{profile.name}")
     for scenario in SCENARIOS.values()
-    for profile in (MEMORY, MINIO, SECONDS, MEMORY_LOST, MINIO_LOST)
+    for profile in (MEMORY, MINIO, SECONDS, MEMORY_LOST)
     if profile in {MEMORY, MINIO} or not scenario.large
 ]
 
