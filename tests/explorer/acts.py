@@ -1,8 +1,7 @@
 """The calls that actors make, each with its meaning: how it changes a registry in which no other call is under way.
 
-The meaning is what the answers are measured by: there must be an order of the calls, in which none comes before one
-that was answered before it began, such that each has the answer that it means, and the last registry is the one
-that is found.
+The judge looks for an order of the calls that explains a run: each call has an answer of its meaning, and readers
+find the registry of the end. A call that began after the answer of another comes after that.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -20,7 +19,7 @@ NAME, SOURCE = "library/hello", "library/source"
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a registry holds, as its users know it.
+    """The contents of a registry, as its users know them.
 
     Attributes:
         tags: The revision of each tag.
@@ -59,8 +58,8 @@ class Act:
     Attributes:
         name: What it is called.
         do: Does it.
-        means: What it means.
-        parts: What the registry may hold when it failed half-way: a call whose storage failed.
+        means: Its meaning.
+        parts: The contents that it may leave when the storage fails half-way.
     """
 
     name: str
@@ -73,7 +72,7 @@ OK = "done"
 
 
 def answer(given: object) -> str:
-    """Return what a call was answered, in a word."""
+    """Return the answer of a call in a word."""
     if isinstance(given, VerificationFailed):
         return ", ".join(sorted(type(error).__name__ for error in given.errors))
     if isinstance(given, RevstoreError):
@@ -82,7 +81,7 @@ def answer(given: object) -> str:
 
 
 def unknown(given: object) -> bool:
-    """Say whether the caller was told that nothing is known of what happened."""
+    """Say whether an answer leaves open how far the call came."""
     return isinstance(given, Unavailable)
 
 
@@ -95,7 +94,7 @@ def no_parts(contents: Contents) -> Iterable[Contents]:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A manifest, and what is known of it.
+    """A manifest.
 
     Attributes:
         content: The document as a client sends it.
@@ -193,7 +192,7 @@ def delete(reference: str, *, expected: Expected = None) -> Act:
 
 
 def _gone_already(contents: Contents) -> Iterable[tuple[str, Contents]]:
-    """A deletion beside another of the same is answered as if it had done it: what was asked for is so."""
+    """A deletion may succeed without an effect: another deletion of the same thing came first."""
     return [(OK, contents)]
 
 
@@ -212,7 +211,7 @@ def set_tag(tag: str, digest: Digest, *, expected: Expected = None, immutable: b
 
 
 def restore(tag: str, time: datetime, digest: Digest) -> Act:
-    """A tag that is pointed at what it had at a time."""
+    """A tag that gets back the revision that it had at a time."""
 
     async def do(registry: Registry) -> object:
         return await registry.repository(NAME).tags.restore(tag, time)

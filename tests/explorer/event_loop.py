@@ -1,4 +1,4 @@
-"""An event loop without I/O, threads or real time: when no task can run, it asks what happens next."""
+"""An event loop without I/O, threads or real time: when no task can run, it calls a function."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -19,8 +19,8 @@ class Stuck(Exception):
 class IdleLoop(asyncio.BaseEventLoop):
     """A loop that calls `idle` whenever no task can run.
 
-    Its time is virtual and begins at 0. What a program gives to a thread is computed at once, in the loop. Each
-    task has a name that says by which task it was made, and as its how-manieth: the same in every run.
+    Its time is virtual and begins at 0. It does the work of executors at once, without a thread. Each task has a
+    name made of the name of its parent and a number, which are the same in every run.
 
     Args:
         idle: Makes a task go on and returns true, or returns false: then the time of the next timer comes.
@@ -39,7 +39,7 @@ class IdleLoop(asyncio.BaseEventLoop):
         return self._now
 
     def next_timer(self) -> float | None:
-        """Return the time of the next timer that is still wanted; None where there is none."""
+        """Return the time of the next timer, in seconds; None without a timer."""
         times = [handle.when() for handle in self._scheduled if not handle.cancelled()]
         return min(times, default=None)
 
@@ -48,7 +48,7 @@ class IdleLoop(asyncio.BaseEventLoop):
         self._now = max(self._now, until)
 
     def select(self, timeout: float | None) -> list[Any]:
-        """Do what a selector does for a loop: wait for something to happen."""
+        """Stand in for the selector of the loop: wait for an event."""
         if timeout == 0 or self._idle():
             return []
         if timeout is None:
@@ -91,7 +91,7 @@ async def _here(function: Callable[..., Result], *args: object, **_options: obje
 
 @contextmanager
 def without_threads() -> Iterator[None]:
-    """Compute here what the program gives to a thread by anyio."""
+    """Do in the loop the work that a program gives to threads of anyio."""
     with patch("anyio.to_thread.run_sync", _here):
         yield
 

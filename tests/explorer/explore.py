@@ -30,7 +30,7 @@ MINUTES = 28.0
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What came of one scenario on one profile.
+    """The result of one scenario on one profile.
 
     Attributes:
         reached: The largest number of departures searched whole; None for all orders, -1 where not even one was.
@@ -96,7 +96,7 @@ def all_of(only: str, limit: int, jobs: int, minutes: float) -> Iterator[Line]:
 
 
 def told(failure: Failure) -> str:
-    """Return what is said of a failure."""
+    """Return the text of a failure."""
     return "\n".join([f"FAILED {failure.seed}", *(f"    {wrong}" for wrong in failure.wrong)])
 
 

@@ -1,8 +1,7 @@
 """The store under the explorer: the memory driver's, with the etags, times and abilities of a profile.
 
-Its state is a number, by which the explorer knows a state that it has seen before. So etags and times must not
-depend on the order of writes that have nothing to do with each other: a version counts the writes of its key, and
-a time those of its tag.
+Its state is a number, by which the explorer recognises a state. So etags and times must not depend on the order of
+unrelated writes. A version counts the writes of its key, and a time counts the writes of its tag.
 """
 
 import re
@@ -20,7 +19,7 @@ _TAG = re.compile(r"/(?:_tags|tags)/([^/]+)/")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """In what stores differ from one another.
+    """The ways in which stores differ.
 
     Attributes:
         name: Its name in seeds.
@@ -60,7 +59,7 @@ PROFILES = {profile.name: profile for profile in (MEMORY, MINIO, SECONDS, MEMORY
 
 
 class ExploredStore(MemoryStore):
-    """A store whose state is a number.
+    """A memory store with the etags and times of a profile, and a number for its state.
 
     Attributes:
         profile: What it is like.

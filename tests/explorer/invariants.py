@@ -1,4 +1,4 @@
-"""What must hold of a registry after calls at once, and what at each step."""
+"""The rules for a registry after calls at once, and for each state of its store on the way."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from .schedule import Call, Life, Run
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known beforehand: what may be found at all.
+    """The things that a scenario may leave in a registry.
 
     Attributes:
         documents: The manifests, by digest.
@@ -110,7 +110,7 @@ async def _revision(
 
 
 async def _tag(repository: Repository, tag: str, sight: Sight) -> str | None:
-    """Look at a tag; return what it points at."""
+    """Look at a tag; return its revision."""
     try:
         sight.history[tag] = [event.digest for event in await repository.tags.history(tag)]
     except TagUnknown:
@@ -145,7 +145,7 @@ async def _layer(repository: Repository, digest: Digest, content: bytes, sight: 
 
 
 async def _upload(repository: Repository, upload: str) -> int | None:
-    """Look at an upload; return how many bytes it has."""
+    """Return the size of an upload in bytes; None where it is gone."""
     try:
         return (await repository.uploads.status(upload)).offset
     except UploadUnknown:
@@ -153,7 +153,7 @@ async def _upload(repository: Repository, upload: str) -> int | None:
 
 
 def left_over(store: ExploredStore, uploads: Sequence[str]) -> list[str]:
-    """Return what no upload's state names, and no call will delete."""
+    """Return an error for each upload that has segments and no state."""
     left = []
     for upload in uploads:
         keys = [key for key in store.objects if upload in key]
@@ -166,7 +166,7 @@ def left_over(store: ExploredStore, uploads: Sequence[str]) -> list[str]:
 
 
 def life(before: Sequence[str | None], events: Life) -> list[str | None]:
-    """Return what a tag was, one after another, as a history tells it: no two neighbours are the same."""
+    """Return the revisions of a tag in their order, without repeats, as a history tells them."""
     told: list[str | None] = [*before]
     for event in events:
         digest = None if event is None else event[0].decode()
@@ -176,7 +176,7 @@ def life(before: Sequence[str | None], events: Life) -> list[str | None]:
 
 
 def wrong_history(done: Run, before: Sight, sight: Sight) -> list[str]:
-    """Compare the history of each tag with what its current link held."""
+    """Compare the history of each tag with the contents that its current link had."""
     wrong = []
     for tag, told in sight.history.items():
         events = next((events for key, events in done.life.items() if f"/tags/{tag}/" in key), [])
@@ -186,7 +186,7 @@ def wrong_history(done: Run, before: Sight, sight: Sight) -> list[str]:
 
 
 def wrong_answers(done: Run, acts: dict[str, Act], before: Contents, sight: Sight) -> list[str]:
-    """Say whether there is no order of the calls that explains all answers, and what is found."""
+    """Look for an order of the calls that explains all answers and the contents of the registry."""
     explained = [now for now in _ends(done.calls, acts, frozenset(), before) if agrees(now, sight)]
     if not explained:
         return ["no order of the calls explains their answers and what is there"]
@@ -198,7 +198,7 @@ def wrong_answers(done: Run, acts: dict[str, Act], before: Contents, sight: Sigh
 def _ends(
     calls: Sequence[Call], acts: dict[str, Act], over: frozenset[int], now: Contents
 ) -> Iterator[Contents]:
-    """Yield what each order of the calls ends in that explains their answers."""
+    """Yield the contents at the end of each order of the calls that explains their answers."""
     if len(over) == len(calls):
         yield now
         return
@@ -215,7 +215,7 @@ def _ends(
 
 
 def agrees(expected: Contents, sight: Sight) -> bool:
-    """Say whether what is found is what is expected; more signatures may be there than must be."""
+    """Say whether a registry has the expected contents; it may have more signatures."""
     found = sight.contents
     return (
         expected.tags == found.tags
@@ -241,7 +241,7 @@ def _ends_in(store: ExploredStore, upload: str, sent: bytes) -> bool:
 
 
 def wrong_referrers(sight: Sight, known: Known) -> list[str]:
-    """Compare what is listed as referrers with the revisions that are there."""
+    """Compare the listed referrers with the stored revisions."""
     for subject, listed in sight.referrers.items():
         there = {d for d in sight.contents.revisions if known.documents[d].subject == subject}
         if listed != there:

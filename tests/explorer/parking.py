@@ -1,4 +1,4 @@
-"""A driver around a driver, whose operations wait until they are told to go on."""
+"""A driver around a driver, which lets its operations wait for the scheduler."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -29,7 +29,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What an operation reads or writes.
+    """A key that an operation reads or writes.
 
     Attributes:
         key: The key, or the prefix.
@@ -82,7 +82,7 @@ class Gate(Protocol):
 
 
 class ParkingDriver(DriverWrapper):
-    """A driver of an explored store whose operations go through a gate."""
+    """A driver of an explored store. Its operations go through a gate."""
 
     def __init__(self, store: ExploredStore, gate: Gate) -> None:
         super().__init__(MemoryDriver(store))
@@ -182,7 +182,7 @@ class ParkingDriver(DriverWrapper):
 
 
 class _ParkingWriter(Writer):
-    """Parks the commit; what comes before it is seen by no reader."""
+    """Parks the commit; readers see nothing of the steps before it."""
 
     def __init__(self, driver: ParkingDriver, key: str, inner: Writer) -> None:
         self.inner = inner
@@ -220,7 +220,7 @@ class PlainDriver(DriverWrapper):
 
 
 def able(driver: Driver, profile: Profile) -> Capabilities:
-    """Return what a driver can do on a store of this profile."""
+    """Return the capabilities of a driver on a store of this profile."""
     return replace(
         driver.capabilities,
         conditional_delete=profile.conditional_delete,

@@ -1,4 +1,4 @@
-"""The scenarios: what is there, and which calls run at once. A new race gets a row here."""
+"""The scenarios: the calls before, and the calls that run at once. A new race gets a row here."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -306,7 +306,7 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 def case(scenario: Scenario, profile: Profile) -> Case:
-    """Make what is explored of a scenario, on a store of a profile."""
+    """Make the case of a scenario on a store of a profile."""
     acts = [act for actor in scenario.actors for act in actor]
     known = Known(
         {document.digest: document for document in ALL_DOCUMENTS},
@@ -349,7 +349,7 @@ def case(scenario: Scenario, profile: Profile) -> Case:
 
 
 def _start(scenario: Scenario) -> Contents:
-    """Return what the calls before mean."""
+    """Return the contents of the registry after the calls before, by their meaning."""
     layers = {(NAME, Digest.of(CONFIG)), (NAME, Digest.of(LAYER)), (SOURCE, Digest.of(LAYER))}
     contents = Contents(layers=frozenset(layers), uploads=dict.fromkeys(scenario.uploads, b""))
     for act in scenario.before:

@@ -1,4 +1,4 @@
-"""One run of several actors on one store, whose operations go on in the order that a schedule says."""
+"""One run of several actors on one store. A schedule says in which order their operations go on."""
 
 import asyncio
 import hashlib
@@ -199,9 +199,9 @@ class Run:
     # ---- what the scheduler does
 
     def options(self) -> list[tuple[Parked | None, bool]]:
-        """Return what may happen next: each waiting operation, each write without its answer, time that passes.
+        """Return the options of a step: each waiting operation, the same with its answer lost, time that passes.
 
-        The first is what happens without a preemption: the actor that was at work goes on.
+        The operations of the actor that acted last come first.
         """
         self.parked.sort(key=lambda parked: (parked.actor != self.last, parked.actor, parked.number))
         going: list[tuple[Parked | None, bool]] = [(parked, False) for parked in self.parked]
@@ -217,7 +217,7 @@ class Run:
         return timer is not None and timer <= self.store.profile.patience
 
     def state(self) -> int:
-        """Return the number of the state of all: what is stored, and what each task has been answered."""
+        """Return the number of the whole state: the store, and the answers that each task has received."""
         lives = ((key, tuple(life)) for key, life in self.life.items())
         calls = tuple((call.actor, call.after, call.done) for call in self.calls)
         said = frozenset(self._traces.items())
@@ -305,7 +305,7 @@ class Run:
 
 
 def is_watched(key: str) -> bool:
-    """Say whether what a key holds is to be known for all its life: the current links of tags."""
+    """Say whether a run remembers all contents of a key: it does so for the current links of tags."""
     return key.endswith("/current/link")
 
 
@@ -327,7 +327,7 @@ def _said(answer: object) -> str:
 
 
 def _short(text: str) -> str:
-    """Return a text whose digests and keys are cut to what tells them apart."""
+    """Return a text with shorter digests and keys."""
     text = re.sub(r"docker/registry/(?:v2/)?", "", text)
     return re.sub(r"([0-9a-f]{4})[0-9a-f]{28,124}", r"\1", text)
 

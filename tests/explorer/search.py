@@ -2,14 +2,14 @@
 
 Two things are left out, because they lead to nothing new:
 
-- a state that was seen before. The state is what is stored, what each task has been answered, which calls were over
-  before which began, and what each tag has held so far;
-- the orders of an operation that meets no other actor's: where no other actor ever reads or writes what it does,
-  it goes first. Which keys actors use is learned on the way; when one turns up that an earlier decision did not
-  know of, the search begins anew.
+- a state that the search has seen. The state is the store, the answers that each task has received, the order of
+  calls that did not overlap, and all revisions that each tag has had;
+- the orders of an operation on keys that no other actor uses: it goes first. The search learns the keys of each
+  actor on the way. When an actor uses a key that an earlier decision did not expect, the search begins anew. Tasks
+  of one actor that run at once are taken to use different keys.
 
-A bound, where it is given, leaves out more: schedules that depart more often from the usual one, in which an actor
-goes on until it is done, and its operations in the order in which they came.
+A bound leaves out more: schedules that depart more often from the usual one. In the usual one each actor goes on
+until it is done, and its operations go in the order in which they came.
 """
 
 from collections.abc import Callable, Sequence
@@ -57,7 +57,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Found:
-    """What came of a search.
+    """The result of a search.
 
     Attributes:
         schedules: How many runs there were.
@@ -153,7 +153,7 @@ class Search:
     # ---- what the steering asks
 
     def learn(self, parked: Parked) -> None:
-        """Take notice of what an actor uses."""
+        """Remember the keys that an actor uses."""
         mine = self._footprints[parked.actor]
         new = [access for access in parked.operation.accesses if access not in mine]
         if not new:
@@ -165,7 +165,7 @@ class Search:
                 self._again = True
 
     def alone(self, parked: Parked, others: Sequence[Parked]) -> bool:
-        """Say whether an operation meets none of another actor, nor one of its own that waits."""
+        """Say whether no other operation uses the keys of this one: of other actors at any time, of its own now."""
         if not self.case.independent:
             return False
         place = (parked.actor, parked.operation.accesses)
@@ -201,7 +201,7 @@ class Search:
 
 
 class _Steering:
-    """Chooses for one run: first what it is told, then always the first; the others wait for a run of theirs."""
+    """Chooses for one run: first as told, then the first option; each other option gets a run of its own."""
 
     def __init__(self, search: Search, told: tuple[int, ...], waiting: list[tuple[int, ...]]) -> None:
         self._search = search
@@ -269,7 +269,7 @@ def _meet(one: Parked, other: Parked) -> bool:
 
 
 def replay(case: Case, choices: Sequence[int]) -> tuple[list[str], list[str]]:
-    """Run one schedule; return what is wrong, and what happened."""
+    """Run one schedule; return its faults and its log."""
     with reproducible():
         return replayed(case, choices)
 

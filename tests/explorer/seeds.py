@@ -1,7 +1,7 @@
 """Seeds: a schedule as a short text, such as `put-and-delete@minio@15:1,6:2`.
 
-It names the case and the profile. Then it says how many steps take the first of what may happen next, the actor
-that was at work going on; then the number of the other choice; and so on. After the last all steps take the first.
+It names the case and the profile. Each pair of numbers is a count of steps that take their first option, and the
+option of the step after them. All later steps take their first option.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The explorer finds what it is for: in toys whose schedules can be counted, and whose faults are known."""
+"""The explorer finds the faults of toys, and runs as many schedules as a formula says."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import factorial, prod
@@ -175,7 +175,7 @@ def test_cuts_hide_no_outcome(seed: int) -> None:
 
 
 def counter(*, atomic: bool) -> Actor:
-    """An actor that counts up what is stored."""
+    """An actor that adds one to a stored number."""
 
     async def act(run: Run, number: int, driver: ParkingDriver) -> None:
         async with driver:
@@ -268,7 +268,7 @@ def test_what_is_visible_by_half_is_found_in_the_middle_of_a_run() -> None:
 
 
 def test_the_same_etag_of_the_same_bytes_is_found_where_a_store_gives_it() -> None:
-    """A, B, A: who saw the first A writes over the second. Versions of their own forbid it."""
+    """A, B, A: a writer that saw the first A writes over the second. An etag for each version forbids it."""
 
     def swap(*contents: bytes) -> Actor:
         async def act(run: Run, number: int, driver: ParkingDriver) -> None:
