@@ -3,6 +3,7 @@
 import importlib
 import ipaddress
 import os
+import signal
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
@@ -278,6 +279,8 @@ def serve(session: Session, /, *, no_check_layers: bool, no_verify_blobs: bool, 
         **options,  # type: ignore[arg-type] # click has judged them
     )
     serving.check()
+    if hasattr(signal, "SIGHUP"):  # not on Windows. The server reads its files anew at it, once it serves
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     importlib.import_module("revstore_async.server")  # the error of a missing extra names it
     from .serving import serve_until_told  # noqa: PLC0415 (what it needs takes a while to load)
 

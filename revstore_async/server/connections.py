@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum
+from enum import IntEnum
 from typing import Final, Protocol
 
 from ..errors import InvalidArgument
@@ -32,7 +32,7 @@ _UNLIMITED: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a server takes of clients before it knows who they are.
+    """The bounds on a client that the server does not know yet.
 
     Attributes:
         head_size: Bytes of a request's head, and of what a chunked body has besides its content, at most.
@@ -61,13 +61,13 @@ class Limits:
                 raise InvalidArgument(name, getattr(self, name), "at least one must be taken")
 
 
-class State(Enum):
-    """What a connection does."""
+class State(IntEnum):  # hashed in C, several times a request
+    """The state of a connection."""
 
-    BEGINNING = "beginning"  # a handshake or a head has not come to its end
-    BUSY = "busy"  # a request is under way
-    ENDING = "ending"  # the answer went out before the request's body had come
-    IDLE = "idle"  # the last request is answered
+    BEGINNING = 0  # a handshake or a head has not come to its end
+    BUSY = 1  # a request is under way
+    ENDING = 2  # the answer went out before the request's body had come
+    IDLE = 3  # the last request is answered
 
 
 class Connection(Protocol):
@@ -92,7 +92,7 @@ class Connections:
         if limit < 1:
             raise InvalidArgument("connections", limit, "at least one must get through")
         self.limit: Final = limit
-        self._by_state: Final = {state: dict[Connection, None]() for state in State}
+        self._by_state: Final = [dict[Connection, None]() for _ in State]
         self._states: Final = dict[Connection, State]()
         self._full = Seldom("all %d connections have a request under way, new ones are refused")
 

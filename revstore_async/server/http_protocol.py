@@ -126,10 +126,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._answered: RequestResponseCycle | None = None  # the one whose answer is or was under way
         self._in_head = True  # in a head or before one, not in a body
         self._begun = False  # whether the next head has begun
-        self._fields = 0
-        self._field_bytes = 0
-        self._overhead = 0  # bytes since the last head's or message's end, without content
-        self._counted = True  # whether what arrived last is in that number
+        self._overhead = 0  # bytes since the end of the last head or message, without content
+        # Whether the piece that is parsed is in that number. The rest of a piece in which a head or a message has
+        # ended is not: 256 KiB at most, which are read at once.
+        self._counted = True
         self._replaying = False
         self._deaf = False
         self._refusal: Refusal | None = None
@@ -142,8 +142,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self.flow = _Flow(self, transport)
         if self._all.enter(self):
             self._settle()
-        else:
-            self._refuse(_FULL)
+        else:  # it is not counted, so it must not stay
+            self._deaf = True
+            transport.write(bytes(_FULL))
+            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application that the client has left."""
@@ -168,11 +170,11 @@ class BoundedProtocol(HttpToolsProtocol):
             tls = self._answered is None and data.startswith(_HANDSHAKE)
             self._refuse(self._refusal or (_TLS if tls else _NO_HTTP))
             return
-        self._overhead = max(self._overhead, 0)
         if self._overhead > self._limits.head_size:
             self._refuse(self._too_large())
-        else:
-            self._settle()
+            return
+        self._overhead = max(self._overhead, 0)
+        self._settle()
 
     def _parse(self, data: bytes) -> None:
         while True:
@@ -188,8 +190,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _go_on_after_head(self) -> None:
         """Have a new parser read the body of the request whose head the former parser has read."""
-        framing = [field for field in self.headers if field[0] in {b"content-length", b"transfer-encoding"}]
-        head = b"".join(name + b": " + value + b"\r\n" for name, value in framing)
+        framing = {b"content-length", b"transfer-encoding"}
+        fields = [field for field in self.scope["headers"] if field[0] in framing]
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in fields)
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._replaying = True
@@ -206,38 +209,30 @@ class BoundedProtocol(HttpToolsProtocol):
             self._begun = True
             super().on_message_begin()
 
-    def on_url(self, url: bytes) -> None:
-        """Take a part of the target."""
-        if self._replaying:
-            return
-        super().on_url(url)
-        if len(self.url) > self._limits.target_size:
-            self._stop(Refusal(414, f"the request's target has more than {self._limits.target_size} bytes"))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field of the head; a trailer after a body is counted only, and not made a field of the head."""
-        if self._replaying:
-            return
-        self._fields += 1
-        self._field_bytes += len(name) + len(value) + 4
-        if self._fields > self._limits.fields:
-            self._stop(Refusal(431, f"the request has more than {self._limits.fields} header fields"))
-        if self._field_bytes + len(self.url) > self._limits.head_size:
-            self._stop(self._too_large())
-        if self._in_head:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """Hand the request to the application, or keep it until those before are answered."""
         if self._replaying:
             return
-        if len(self.pipeline) >= self._limits.pipelined:
-            self._stop(_AHEAD)
+        self._check_head()
         super().on_headers_complete()
         if not (self.pipeline and self.pipeline[0][0] is self.cycle):
             self._answered = self.cycle
-        self._in_head = self._begun = False
-        self._count_anew()
+        self.headers = []  # takes the trailers, which are no fields of the head
+        self._in_head = self._begun = self._counted = False
+        self._overhead = 0
+
+    def _check_head(self) -> None:
+        limits, fields = self._limits, self.headers
+        if len(self.url) > limits.target_size:
+            self._stop(self._too_large())
+        if len(fields) > limits.fields:
+            self._stop(Refusal(431, f"the request has more than {limits.fields} header fields"))
+        if self._overhead > limits.head_size or not self._counted:
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in fields)
+            if size > limits.head_size:
+                self._stop(self._too_large())
+        if len(self.pipeline) >= limits.pipelined:
+            self._stop(_AHEAD)
 
     def on_chunk_header(self) -> None:
         """Allow a chunk some bytes besides its content."""
@@ -253,13 +248,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return  # its body is still to come
         self._in_head = True
-        self._count_anew()
-        super().on_message_complete()
-
-    def _count_anew(self) -> None:
-        # What follows in the same piece is not counted: at most the 256 KiB that are read at once.
-        self._fields = self._field_bytes = self._overhead = 0
         self._counted = False
+        self._overhead = 0
+        super().on_message_complete()
 
     # ---- what the answers call
 
@@ -287,7 +278,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._state = state
         self._all.note(self, state)
         self._unset_deadline()
-        if state in {State.BEGINNING, State.ENDING}:
+        if state is State.BEGINNING or state is State.ENDING:
             self._unset_keepalive_if_required()
             limits = self._limits
             patience = limits.head_timeout if state is State.BEGINNING else limits.rest_timeout
@@ -319,8 +310,10 @@ class BoundedProtocol(HttpToolsProtocol):
     # ---- refusals
 
     def _too_large(self) -> Refusal:
-        limit = self._limits.head_size
+        limit, target = self._limits.head_size, self._limits.target_size
         if self._in_head:
+            if self._begun and len(self.url) > target:
+                return Refusal(414, f"the request's target has more than {target} bytes")
             return Refusal(431, f"the request's head has more than {limit} bytes")
         return Refusal(400, f"the request's body has more than {limit} bytes besides its content")
 

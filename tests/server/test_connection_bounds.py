@@ -5,13 +5,16 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
 
-from revstore_async import Digest
-from revstore_async.server.connections import Connections, Seldom, State, room_for_connections
+from revstore_async import Digest, Registry
+from revstore_async.server import RegistryApp
+from revstore_async.server.connections import Connections, Limits, Seldom, State, room_for_connections
+from revstore_async.server.serve import bounded
 from tests.parts.raw_clients import (
     connected,
     read_to_end,
@@ -20,6 +23,7 @@ from tests.parts.raw_clients import (
     status_line,
 )
 from tests.parts.serve_command import Serving, serving, status_of
+from tests.parts.serving import serving as serving_here
 
 MIB = 1 << 20
 FLOOD = 48 * MIB  # bytes that a client would send; the server must not keep them
@@ -58,7 +62,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         pytest.param(CHUNKED + b"1", b";a=b", 400, id="extensions of a chunk"),
         pytest.param(CHUNKED, b"0", 400, id="the size of a chunk"),
         pytest.param(CHUNKED, b"1;" + b"a" * 1000 + b"\r\nb\r\n", 400, id="an extension of each chunk"),
-        pytest.param(CHUNKED + b"0\r\n", b"X: " + b"y" * 100 + b"\r\n", 431, id="trailers"),
+        pytest.param(CHUNKED + b"0\r\n", b"X: " + b"y" * 100 + b"\r\n", 400, id="trailers"),
         pytest.param(CHUNKED + b"0\r\nX: ", b"a", 400, id="a trailer"),
     ],
 )
@@ -217,6 +221,18 @@ def test_tls_on_a_plain_port_is_told_without_a_line_each(tmp_path: Path):
             assert b"a TLS handshake" in answer
         assert server.end() == 0
         assert server.log.read_text().count("\n") <= 1
+
+
+async def test_a_program_gives_its_own_uvicorn_the_bounds(in_memory: Registry):
+    app = RegistryApp(in_memory)
+    limits = Limits(head_size=100, head_timeout=timedelta(milliseconds=100))
+    async with serving_here(app, http=bounded(Connections(4), limits)) as here:
+        for sent, status in ((b"GET /v2/ HTT", 408), (GET + b"X: " + b"a" * 200, 431), (GET + b"\r\n", 200)):
+            reader, writer = await here.connect()
+            writer.write(sent)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert status_line(head) == status
+            writer.close()
 
 
 # ---- how many

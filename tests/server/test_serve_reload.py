@@ -14,8 +14,13 @@ from cryptography import x509
 
 from tests.parts.certificates import certificate
 from tests.parts.raw_clients import SECONDS, connected, read_to_end, send_and_read, status_line
-from tests.parts.serve_command import Serving, serving, status_of
+from tests.parts.serve_command import COMMAND, Serving, serving, status_of
 
+WITHOUT_UVLOOP = (
+    "-c",
+    "import sys; sys.modules['uvloop'] = None; from revstore_async.cli import main; main()",
+)
+LOOPS = pytest.mark.parametrize("program", [COMMAND, WITHOUT_UVLOOP], ids=["uvloop", "asyncio"])
 GET = b"GET /v2/ HTTP/1.1\r\nHost: registry\r\nConnection: close\r\n\r\n"
 
 
@@ -50,9 +55,12 @@ def reload(server: Serving, times: int) -> str:
     return server.log.read_text()
 
 
-def test_a_new_certificate_is_served_after_sighup_and_a_wrong_one_never(tmp_path: Path):
+@LOOPS
+def test_a_new_certificate_is_served_after_sighup_and_a_wrong_one_never(
+    tmp_path: Path, program: tuple[str, ...]
+):
     pem = certificate(tmp_path, serial=1)
-    with serving(tmp_path, "--tls-cert", str(pem)) as server, secured(server) as before:
+    with serving(tmp_path, "--tls-cert", str(pem), program=program) as server, secured(server) as before:
         assert serial_number(server) == 1
         certificate(tmp_path, serial=2)
         assert serial_number(server) == 1
@@ -100,9 +108,28 @@ def test_sighup_ends_no_server_and_says_what_takes_a_restart(tmp_path: Path):
         assert server.end() == 0
 
 
-def test_plain_http_on_a_tls_port_is_told(tmp_path: Path):
+HUNG_UP_AT_THE_START = """
+import os, signal
+from revstore_async.cli import main, serving
+put_together = serving.serve_until_told
+def hung_up(*arguments):
+    os.kill(os.getpid(), signal.SIGHUP)
+    put_together(*arguments)
+serving.serve_until_told = hung_up
+main()
+"""
+
+
+def test_sighup_does_not_end_a_server_that_is_not_ready_yet(tmp_path: Path):
+    with serving(tmp_path, program=("-c", HUNG_UP_AT_THE_START)) as server:
+        assert status_of(f"{server.url}/v2/") == 200
+        assert server.end() == 0
+
+
+@LOOPS
+def test_plain_http_on_a_tls_port_is_told(tmp_path: Path, program: tuple[str, ...]):
     pem = certificate(tmp_path)
-    with serving(tmp_path, "--tls-cert", str(pem)) as server:
+    with serving(tmp_path, "--tls-cert", str(pem), program=program) as server:
         for begin in (GET, b"GET /" + b"a" * 100_000, b"PUT / HTTP/1.1\r\n"):
             with connected(server) as connection:
                 connection.sendall(begin)
@@ -144,10 +171,11 @@ def test_bounds_hold_by_tls_too(tmp_path: Path):
             assert status_line(read_to_end(connection)) == 408
 
 
-def test_handshakes_give_way_and_leave_no_handle(tmp_path: Path):
+@LOOPS
+def test_handshakes_give_way_and_leave_no_handle(tmp_path: Path, program: tuple[str, ...]):
     pem = certificate(tmp_path)
     options = ("--tls-cert", str(pem), "--connections", "10", "--head-timeout", "60")
-    with serving(tmp_path, *options) as server:
+    with serving(tmp_path, *options, program=program) as server:
         assert serial_number(server) == 1
         folder = Path(f"/proc/{server.process.pid}/fd")
         before = len(list(folder.iterdir()))
