@@ -24,7 +24,7 @@ from .streaming import PIECE, Streamed
 async def get(call: Call) -> Response:
     """Answer with a blob, or with the range of it that was asked for; or send the client to the storage for it."""
     digest = call.digest
-    if conditions := Conditions.of(call.request.headers):
+    if conditions := Conditions.of(call.request.headers, reading=True):
         await _stat(call)  # a condition is judged only on what is there
         conditions.check_match(digest)
         if conditions.unchanged(digest):
@@ -83,8 +83,8 @@ async def _content(call: Call, wanted: ByteRange | None) -> Response:
         reader = await _open(call, wanted, stack)
         size = reader.info.size
         begin, end, status, headers = 0, size, 200, _described(call.digest)
-        if wanted is not None:
-            begin, end = _satisfied(call, wanted, size)
+        if wanted is not None and (found := _satisfied(call, wanted, size)) is not None:
+            begin, end = found
             status, headers["Content-Range"] = 206, f"bytes {begin}-{end - 1}/{size}"
         length = end - begin
         first = await reader.read(min(PIECE, length) or 1)  # of nothing, too: only so can it be verified
@@ -106,7 +106,8 @@ async def _open(call: Call, wanted: ByteRange | None, stack: AsyncExitStack) -> 
     blobs = call.repository.blobs
     offset, length = 0, None
     if isinstance(wanted, Tail):  # the storage must first say where the last bytes begin
-        offset, _ = _satisfied(call, wanted, (await blobs.stat(call.digest)).size)
+        found = _satisfied(call, wanted, (await blobs.stat(call.digest)).size)
+        offset = found[0] if found else 0
     elif wanted is not None:
         offset = wanted.begin
         length = None if wanted.end is None else wanted.end - offset
@@ -117,7 +118,10 @@ async def _open(call: Call, wanted: ByteRange | None, stack: AsyncExitStack) -> 
         raise InvalidRange(call.request.headers["range"], error.size) from error
 
 
-def _satisfied(call: Call, wanted: ByteRange, size: int) -> tuple[int, int]:
+def _satisfied(call: Call, wanted: ByteRange, size: int) -> tuple[int, int] | None:
+    """Return begin and end; None for empty content, which is served whole to a client that always sends a range."""
+    if not size and wanted.from_the_first:
+        return None
     found = wanted.within(size)
     if found is None:
         raise InvalidRange(call.request.headers["range"], size)

@@ -17,6 +17,9 @@ _LONGEST: Final = 8192
 """Characters of a condition: some 80 digests."""
 
 _ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_BARE = re.compile(
+    r"(W/)?([\x21\x23-\x29\x2b\x2d-\x7e\x80-\xff]+)"
+)  # of one without quotes: no comma, no asterisk
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +52,20 @@ class Conditions:
     none_match: EntityTags | None = None
 
     @classmethod
-    def of(cls, headers: Headers) -> "Conditions":
+    def of(cls, headers: Headers, *, reading: bool = False) -> "Conditions":
         """Read the conditions of a request.
+
+        Args:
+            headers: Of the request.
+            reading: Whether the request only reads. Clients then send the digest in `If-None-Match` without quotes,
+                and it is taken: a mistake would cost one answer. In a change it would cost what another has pushed.
 
         Raises:
             InvalidHeader: One is neither `*` nor a list of entity tags in quotes.
         """
         if "if-match" not in headers and "if-none-match" not in headers:
             return NONE
-        return cls(_read(headers, "If-Match"), _read(headers, "If-None-Match"))
+        return cls(_read(headers, "If-Match"), _read(headers, "If-None-Match", bare=reading))
 
     def __bool__(self) -> bool:
         return self.match is not None or self.none_match is not None
@@ -112,7 +120,7 @@ NONE: Final = Conditions()
 """A request without conditions."""
 
 
-def _read(headers: Headers, name: str) -> EntityTags | None:
+def _read(headers: Headers, name: str, *, bare: bool = False) -> EntityTags | None:
     values = headers.getlist(name)
     if not values:
         return None
@@ -129,6 +137,8 @@ def _read(headers: Headers, name: str) -> EntityTags | None:
             place += 1
             continue
         found = _ENTITY_TAG.match(text, place) if comma else None
+        if found is None and comma and bare:
+            found = _BARE.match(text, place)
         if found is None:
             raise InvalidHeader(name, text, "it is neither '*' nor a list of entity tags in double quotes")
         (weak if found[1] else strong).add(found[2])

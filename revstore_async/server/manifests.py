@@ -46,7 +46,7 @@ R = TypeVar("R")
 
 async def get(call: Call) -> Response:
     """Answer with a manifest as it is stored, whatever the client says that it accepts."""
-    conditions = Conditions.of(call.request.headers)
+    conditions = Conditions.of(call.request.headers, reading=True)
     reference = call.arguments["reference"]
     found, etag, content = await _find(call, reference)
     headers = {"Docker-Content-Digest": found.digest, "ETag": f'"{etag}"'}

@@ -28,6 +28,11 @@ class Span:
     begin: int
     end: int | None
 
+    @property
+    def from_the_first(self) -> bool:
+        """Whether it begins with the first byte of any content that is short enough."""
+        return self.begin == 0
+
     def within(self, size: int) -> tuple[int, int] | None:
         """Return begin and end in content of this size; None where no byte of it is in the range."""
         end = size if self.end is None else min(self.end, size)
@@ -39,6 +44,11 @@ class Tail:
     """The last bytes, so many."""
 
     count: int
+
+    @property
+    def from_the_first(self) -> bool:
+        """Whether it begins with the first byte of any content that is short enough."""
+        return self.count > 0
 
     def within(self, size: int) -> tuple[int, int] | None:
         """Return begin and end in content of this size; None where no byte of it is in the range."""

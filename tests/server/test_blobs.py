@@ -129,14 +129,17 @@ async def test_a_range_that_cannot_be_served_is_refused(
     assert answer.headers["content-range"] == "bytes */2048"
 
 
-async def test_no_range_of_an_empty_blob_can_be_served(
+async def test_an_empty_blob_is_served_whole_to_clients_that_always_send_a_range(
     client: httpx.AsyncClient, repository: Repository
 ) -> None:
     digest = (await repository.blobs.put(b"")).digest
-    for asked in ("0-0", "0-", "-1"):
-        answer = await client.get(
-            f"/v2/{repository.name}/blobs/{digest}", headers={"Range": f"bytes={asked}"}
-        )
+    path = f"/v2/{repository.name}/blobs/{digest}"
+    for asked in ("0-", "0-0", "0-99", "-1"):
+        answer = await client.get(path, headers={"Range": f"bytes={asked}"})
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert "content-range" not in answer.headers
+    for asked in ("1-", "5-9", "-0", "a-b"):
+        answer = await client.get(path, headers={"Range": f"bytes={asked}"})
         assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */0")
 
 

@@ -12,10 +12,9 @@ ETAGS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_ch
 SPACE = st.text(" \t", max_size=3)
 
 
-def conditions(*headers: tuple[str, str]) -> Conditions:
-    return Conditions.of(
-        Headers(raw=[(name.lower().encode(), value.encode("latin-1")) for name, value in headers])
-    )
+def conditions(*headers: tuple[str, str], reading: bool = False) -> Conditions:
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+    return Conditions.of(Headers(raw=raw), reading=reading)
 
 
 def holds(read: Conditions, etag: str | None) -> bool:
@@ -74,6 +73,31 @@ def test_a_failed_condition_says_what_there_is():
         conditions(("if-match", '"a"')).check("b")
     assert failed.value.actual == "b"
     assert 'If-Match: "a"' in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "known"),
+    [
+        ("sha256:0123", {"sha256:0123"}),
+        ("W/abc", {"abc"}),
+        (' a, "b" ,c;d', {"a", "b", "c;d"}),
+        ("'a'", {"'a'"}),
+    ],
+)
+def test_a_read_takes_entity_tags_without_quotes_and_a_change_does_not(value: str, known: set[str]):
+    header = ("if-none-match", value)
+    read = conditions(header, reading=True)
+    assert {etag for etag in known | {"other", "*", value[1:]} if read.unchanged(etag)} == known
+    with pytest.raises(InvalidHeader):
+        conditions(header)
+    with pytest.raises(InvalidHeader):
+        conditions(("if-match", value), reading=True)
+
+
+@pytest.mark.parametrize("value", ["", ",", '"a', 'a"', '"a" "b"', "a b", "**", "*, a", '"a"; q=1', "a\x00"])
+def test_a_read_refuses_what_is_no_entity_tag_at_all(value: str):
+    with pytest.raises(InvalidHeader):
+        conditions(("if-none-match", value), reading=True)
 
 
 @pytest.mark.parametrize(
