@@ -1,5 +1,6 @@
 """The ASGI application: finds the route, asks the access policy, calls the handler, tells errors."""
 
+import re
 from typing import Final
 
 from starlette.requests import Request
@@ -8,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from ..driver import metadata_deadline
-from ..errors import InvalidName, RevstoreError, Unauthenticated
+from ..errors import InvalidHeader, InvalidName, RevstoreError, Unauthenticated
 from ..names import RepositoryName
 from ..repository import Registry
 from . import answers, routes
@@ -26,6 +27,8 @@ _ON_EACH_ANSWER: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; sandbox"),
 )
+
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(:[0-9]*)?")  # RFC 3986, 3.2.2
 
 
 class RegistryApp:
@@ -61,14 +64,16 @@ class RegistryApp:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            receive = Receiving(receive)
-            with metadata_deadline(self.registry.driver.capabilities.metadata_timeout):
-                response = await self._answer(scope, receive)
-                await response(scope, receive, patient(scope, send, self.options.body_timeout))
+            await self._respond(scope, Receiving(receive), send)
         elif scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
         else:
             raise RuntimeError(f"a registry does not speak {scope['type']}")
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with metadata_deadline(self.registry.driver.capabilities.metadata_timeout):
+            response = await self._answer(scope, receive)
+            await response(scope, receive, patient(scope, send, self.options.body_timeout))
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         try:
@@ -81,9 +86,10 @@ class RegistryApp:
         return response
 
     async def _call(self, scope: Scope, receive: Receive) -> Response:
-        request = Request(scope, receive)
+        _check_host(scope)
         base = scope.get("root_path", "")
-        path = scope["path"].removeprefix(base)
+        path = _make_canonical(scope, base)
+        request = Request(scope, receive)
         found = routes.find(scope["method"], path)
         scope["revstore.route"] = found.route
         name = None if found.name is None else _name(found.name, scope)
@@ -123,8 +129,39 @@ class RegistryApp:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+def _check_host(scope: Scope) -> None:
+    """Refuse a request of HTTP/1.1 without its one `Host` (RFC 9112, 3.2): gates and we may read it otherwise."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if len(hosts) == 1:
+        if not _HOST.fullmatch(hosts[0]):
+            raise InvalidHeader("Host", hosts[0].decode("latin-1"), "it is not a host with or without a port")
+    elif hosts:
+        raise InvalidHeader("Host", b", ".join(hosts).decode("latin-1"), "it is given more than once")
+    elif scope.get("http_version") == "1.1":
+        raise InvalidHeader("Host", "", "it is missing")
+
+
+def _make_canonical(scope: Scope, base: str) -> str:
+    """Return the path below the base, with single slashes; and have whatever looks at the request see the same one.
+
+    An encoded slash separates nothing: a path with one stays as it is.
+    """
+    path: str = scope["path"].removeprefix(base)
+    canonical = routes.canonical(path)
+    raw: bytes = scope.get("raw_path") or b""
+    if canonical != path and not _has_encoded_slash(raw):
+        scope["path"] = base + canonical
+        scope["raw_path"] = routes.canonical(raw.decode("latin-1")).encode("latin-1")
+        return canonical
+    return path
+
+
 def _name(text: str, scope: Scope) -> RepositoryName:
     # An encoded slash would make one name of two paths, which a gate before us may judge differently.
-    if b"%2f" in scope.get("raw_path", b"").lower():
+    if _has_encoded_slash(scope.get("raw_path") or b""):
         raise InvalidName(text, "a slash in it is encoded")
     return RepositoryName(text)
+
+
+def _has_encoded_slash(raw_path: bytes) -> bool:
+    return b"%2f" in raw_path.lower()

@@ -94,6 +94,18 @@ def _compiled(path: str) -> re.Pattern[str]:
 _PATTERNS: Final = tuple((_compiled(route.path), route) for route in ROUTES)
 
 
+_SLASHES = re.compile("/{2,}")
+
+
+def canonical(path: str) -> str:
+    """Return a path with single slashes, and with one at its end only where the route has one."""
+    if "//" in path:
+        path = _SLASHES.sub("/", path)
+    if not path.endswith("/") or path == "/v2/" or path.endswith("/blobs/uploads/"):
+        return path
+    return path[:-1]
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A request's route.

@@ -36,7 +36,8 @@ class Bare:
             "scheme": "http",
             "query_string": query.encode(),
             "headers": [
-                (name.lower().encode(), text.encode("latin-1")) for name, text in (headers or {}).items()
+                (name.lower().encode(), text.encode("latin-1"))
+                for name, text in ({"Host": "registry.test"} | dict(headers or {})).items()
             ],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 2),

@@ -118,7 +118,7 @@ async def ask_raw(
         "raw_path": raw_path if raw_path is not None else path.encode(errors="replace"),
         "query_string": query,
         "root_path": "",
-        "headers": list((headers or {}).items()),
+        "headers": list(({b"host": b"registry.test"} | (headers or {})).items()),
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 5000),
     }

@@ -35,7 +35,6 @@ TRAVERSALS = [
     "\N{ONE DOT LEADER}" * 2,
     "a\N{FRACTION SLASH}b",
     "a\N{DIVISION SLASH}b",
-    "a//b",
     "a%00b",
     "a%00/../b",
     "_manifests",
@@ -89,7 +88,7 @@ async def test_a_name_never_leaves_the_store(app: RegistryApp, name: str):
 @pytest.mark.parametrize(
     "reference",
     [
-        *(sorted(set(TRAVERSALS) - {"_manifests", "a/_manifests", "a//b"})),  # a tag, and other paths
+        *(sorted(set(TRAVERSALS) - {"_manifests", "a/_manifests"})),  # a tag, and another path
         *INJECTIONS,
         *("-a", ".a", "a:b", "sha256:..", "a" * 129),
     ],
