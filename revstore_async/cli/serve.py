@@ -49,6 +49,7 @@ class Serving:
         delegate_network: The networks whose clients are sent there; none for all.
         delegate_expires: How long the URLs are good that they get; None for the server's own time.
         blob_limit: Bytes of a blob at most; None for any number.
+        cors_origin: The origins of web pages that may use the registry in a browser.
         body_timeout: Seconds that a client may leave a body standing still.
         head_timeout: Seconds that a client may take for a request's head.
         idle_timeout: Seconds that a connection stays open without a request.
@@ -83,6 +84,7 @@ class Serving:
     delegate_network: tuple[IPv4Network | IPv6Network, ...]
     delegate_expires: timedelta | None
     blob_limit: int | None
+    cors_origin: tuple[str, ...]
     body_timeout: int
     head_timeout: int
     idle_timeout: int
@@ -123,6 +125,10 @@ class Serving:
         if sum(map(bool, ways)) > 1:
             raise click.UsageError(
                 "of --htpasswd, --token-..., --read-only and --allow-anonymous-writes only one is taken"
+            )
+        if "*" in self.cors_origin and (self.htpasswd or self.token_issuer):
+            raise click.UsageError(
+                "--cors-origin '*' is not taken where callers bring credentials: name the origins"
             )
         if self.tls_key and not self.tls_cert:
             raise click.UsageError("--tls-key needs --tls-cert")
@@ -205,6 +211,12 @@ def default_store() -> str:
 )
 @click.option(
     "--blob-limit", metavar="SIZE", type=SizeType(1), help="The largest blob that is taken, such as 10GiB."
+)
+@click.option(
+    "--cors-origin",
+    metavar="ORIGIN",
+    multiple=True,
+    help="Let web pages of this origin use the registry, such as https://ui.example. May be given several times.",
 )
 @click.option(
     "--body-timeout",

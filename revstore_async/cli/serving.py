@@ -116,6 +116,7 @@ def _options(serving: Serving) -> ServerOptions:
         blob_limit=serving.blob_limit,
         delegation=_delegation(serving),
         verify_blobs=serving.verify_blobs,
+        origins=serving.cors_origin,
     )
 
 

@@ -76,6 +76,18 @@ class TooManyAttempts(Overloaded):
 
 
 @dataclass(eq=False)
+class CrossOrigin(RevstoreError):
+    """A web page of another origin made a browser send this, and would change something.
+
+    Attributes:
+        origin: The page's origin, or how a browser calls its relation to the registry.
+    """
+
+    origin: str
+    says: ClassVar[str] = "a page of another origin ({origin}) may not change anything here"
+
+
+@dataclass(eq=False)
 class InvalidHtpasswd(InvalidInput):
     """A file of users and passwords has a line that can't count. No message repeats any part of a hash."""
 

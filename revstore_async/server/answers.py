@@ -75,6 +75,7 @@ TABLE: Final[Mapping[type[RevstoreError], Answer]] = {
     errors.Unauthenticated: Answer("UNAUTHORIZED", 401),
     errors.Forbidden: Answer("DENIED", 403),
     errors.TooManyAttempts: Answer("TOOMANYREQUESTS", 429),
+    errors.CrossOrigin: Answer("DENIED", 403),
     errors.KeySetUnavailable: Answer("UNAVAILABLE", 503, told=False),
     # what the store's state forbids
     errors.PreconditionFailed: Answer("PRECONDITION_FAILED", 412),

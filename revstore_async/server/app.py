@@ -18,6 +18,7 @@ from .call import Call
 from .events import Listener
 from .leaving import Receiving
 from .options import ServerOptions
+from .origins import answering_pages, check_page
 from .streaming import patient
 
 _ON_EACH_ANSWER: Final = (
@@ -58,13 +59,14 @@ class RegistryApp:
         self.access: Final = access or Everybody()
         self.options: Final = options or ServerOptions()
         self.listener: Final = listener
+        self._http: Final = answering_pages(self._respond, self.options.origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or open and close the registry with the server that runs this application."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            await self._respond(scope, Receiving(receive), send)
+            await self._http(scope, Receiving(receive), send)
         elif scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
         else:
@@ -90,6 +92,7 @@ class RegistryApp:
         base = scope.get("root_path", "")
         path = _make_canonical(scope, base)
         request = Request(scope, receive)
+        check_page(scope["method"], request.headers, self.options.origins)
         found = routes.find(scope["method"], path)
         scope["revstore.route"] = found.route
         name = None if found.name is None else _name(found.name, scope)

@@ -1,11 +1,13 @@
 """What an operator may decide about a server."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from ..errors import InvalidArgument
 from .delegation import Delegation
+from .origins import check_origins
 
 PAGE: Final = 1000
 """Entries of one page of tags or repositories, where the client asks for no other number."""
@@ -27,6 +29,9 @@ class ServerOptions:
         verify_blobs: Compare each blob that is pulled whole with its digest, and break off before its last bytes
             where it is damaged. Clients compare it again; False leaves it to them, for a third of the CPU.
         retry_after: How long a client is told to wait when the storage is busy and names no time itself.
+        origins: The origins of web pages that may use the registry in a browser, such as `https://ui.example`; or
+            `*` alone, for pages of all origins to read what needs no credentials. Empty for no page of another
+            origin.
     """
 
     body_timeout: timedelta = timedelta(minutes=1)
@@ -36,6 +41,7 @@ class ServerOptions:
     delegation: Delegation | None = None
     verify_blobs: bool = True
     retry_after: timedelta = timedelta(seconds=5)
+    origins: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name in ("body_timeout", "retry_after"):
@@ -47,3 +53,4 @@ class ServerOptions:
             raise InvalidArgument("blob_limit", self.blob_limit, "it is not a number of bytes")
         if self.mount_search < 0:
             raise InvalidArgument("mount_search", self.mount_search, "it is not a number of repositories")
+        check_origins(self.origins)

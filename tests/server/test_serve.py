@@ -164,6 +164,7 @@ def test_tokens_are_demanded_where_an_issuer_is_named(tmp_path: Path):
         (["--blob-limit", "0"], "'0' is too small: 1 at least"),
         (["--blob-limit", "-1"], "'-1' is no size"),
         (["--body-timeout", "0"], "0 is not in the range"),
+        (["--cors-origin", "*", "--htpasswd", __file__], "name the origins"),
         (["--purge-after", "10m"], "'10m' is too short: 1h at least"),
         (["--purge-after", "soon"], "write it like 90m, 12h or 2d, or never"),
     ],
@@ -180,6 +181,8 @@ def test_options_that_do_not_fit_together_are_told(
         (["--htpasswd", "damaged"], "damaged, line 2"),
         (["--tls-cert", "users"], "certificate = 'users'"),
         (["--store", "nowhere:"], "no installed driver"),
+        (["--cors-origin", "ui.example"], "write it like https://ui.example"),
+        (["--cors-origin", "https://ui.example", "--cors-origin", "*"], "it stands alone"),
         (["--store", "s3://key:hunter2@bucket/?unknown=hunter2"], "s3://bucket"),
     ],
 )
