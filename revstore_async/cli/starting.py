@@ -1,4 +1,4 @@
-"""Tries a store before a server is begun on it: what does not work is told to its operator, not to clients."""
+"""Tries a store before a server begins on it, so that its operator hears of faults, and not the clients."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether its storage works: for whoever starts, stops and balances servers."""
+"""Whether the process lives, and whether its storage works, for programs that start, stop and balance servers."""
 
 import asyncio
 import json
@@ -78,7 +78,7 @@ class Health:
         return not await self.wrong()
 
     async def wrong(self) -> str:
-        """Return what the storage fails to do, in a few words; nothing where it works. It costs as `ready` does."""
+        """Return the storage's fault in a few words; empty text if it works. It costs as `ready` does."""
         async with self._lock:  # who waits here takes the result of the one before
             for check in self._checks:
                 if wrong := await check.result(self._clock):
@@ -87,7 +87,7 @@ class Health:
 
 
 class _Check:
-    """One thing that the storage must do, and what came of it last time."""
+    """One thing that the storage must do, and the result of its last check."""
 
     def __init__(
         self, attempt: Callable[[], Awaitable[None]], otherwise: str, limit: timedelta, shared: timedelta
@@ -100,7 +100,7 @@ class _Check:
         self._asked = float("-inf")
 
     async def result(self, clock: Callable[[], float]) -> str:
-        """Return what is wrong; nothing where all is well."""
+        """Return the fault; empty text if there is none."""
         if clock() - self._asked >= self._shared:
             self._wrong = await self._ask()
             self._asked = clock()

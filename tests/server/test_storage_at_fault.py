@@ -1,4 +1,4 @@
-"""What the operator of a storage must mend: clients hear 503 or 507 and nothing of the store, the log one line."""
+"""Faults that the operator of a storage must mend: clients hear 503 or 507, and the log names the store."""
 
 import json
 import signal

@@ -21,6 +21,7 @@ Arguments = TypeVarTuple("Arguments")
 
 _FIRST_PAUSE: Final = 0.0002  # seconds before a lock is tried again; doubled each time
 _LONGEST_PAUSE: Final = 0.005
+_TRYING: Final = 8  # calls of a process that try the lock of one folder again at once
 _STANDS_STILL: Final = "another process holds the lock of its folder, and may stand still"
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -70,7 +71,7 @@ class _Step(Generic[Result]):
 class Threads:
     """A bounded number of threads, for steps that end soon.
 
-    Who waits for a lock waits on the loop: a process that stands still with it would have all the threads soon.
+    A call that waits for a lock waits on the loop. In threads, such calls would soon have them all.
     """
 
     def __init__(self, count: int, limit: timedelta) -> None:
@@ -83,7 +84,7 @@ class Threads:
         self._limiter = CapacityLimiter(count)
         self._limit = limit
         self._abandoned: set[asyncio.Task[Any]] = set()  # each holds a thread, so there are few
-        self._queues: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._queues: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def run(self, key: str, function: Callable[[*Arguments], Result], *args: *Arguments) -> Result:
         """Run a step in a thread; errors of the system are told as those of the key.
@@ -121,8 +122,9 @@ class Threads:
             return await self.run(key, function, *args)
         except KeyLocked as error:
             locked = error
-        # In this process one call waits for the other process, and the others for that one, in turn.
-        queue = self._queues.setdefault(locked.folder, asyncio.Lock())
+        # A few calls of this process try the lock, and the others wait for those, in turn. With one only, the syncs
+        # that follow each write would be done one after another.
+        queue = self._queues.setdefault(locked.folder, asyncio.Semaphore(_TRYING))
         with metadata_operation(self._limit):
             try:
                 async with asyncio.timeout_at(due()):
@@ -144,6 +146,10 @@ class Threads:
             except KeyLocked:
                 if end is not None and clock() + pause >= end:
                     raise Unavailable(key, _STANDS_STILL) from None
+            except Unavailable as error:
+                if end is not None and clock() >= end:  # it got no thread for its last try
+                    raise Unavailable(key, _STANDS_STILL) from error
+                raise
             await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 (it spreads callers, it hides nothing)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
