@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..driver import Capabilities, Driver, entries
-from ..errors import RevstoreError
+from ..errors import Unsupported
 from .checks import Probe
 from .findings import Finding, Report, Verdict
 from .judging import judged
@@ -55,7 +55,7 @@ async def _cleaned_up(driver: Driver, root: str) -> Finding | None:
     async def delete() -> str:
         try:
             await driver.delete_prefix(root)
-        except RevstoreError:  # a store that can't delete many in one request may delete each
+        except Unsupported:  # a store that can't delete many in one request may delete each
             async for info in entries(driver.list_all, root):
                 await driver.delete(info.key)
         return ""

@@ -254,7 +254,7 @@ async def test_a_full_disk_leaves_the_writer_usable(driver, monkeypatch) -> None
     content = os.urandom(4_000_000)
     async with driver.open_writer("key") as writer:
         await writer.write(content[:1_200_000])
-        with pytest.raises(Unavailable):
+        with pytest.raises(StorageFull):
             await writer.write(content[1_200_000:])
         assert writer.offset == 1_200_000
         full = False
