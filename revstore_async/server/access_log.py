@@ -1,13 +1,11 @@
 """The access log: one line of JSON for each request, on the logger `revstore_async.access`.
 
-Neither queries nor headers stand in it, so no credentials do, nor what signs a URL. Control characters and all
-beyond ASCII are escaped: a line is a line, whatever clients send.
+It holds no query, and of the headers only `User-Agent`, so no credentials and no signed URLs. Control characters
+and all characters beyond ASCII are escaped: a line is a line, whatever clients send.
 """
 
 import json
 import logging
-import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,7 +13,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .exchange import Exchange, Observed, header
+from .exchange import Exchange, Observed, header, request_id
 
 LOGGER: Final = logging.getLogger("revstore_async.access")
 """Its lines have the level INFO."""
@@ -23,15 +21,22 @@ LOGGER: Final = logging.getLogger("revstore_async.access")
 PATH_LIMIT: Final = 1024
 """Characters of a path that are told."""
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
+AGENT_LIMIT: Final = 256
+"""Characters of a `User-Agent` that are told."""
+
+USER_LIMIT: Final = 64
+"""Characters of the name of a user who was tried that are told."""
 
 
 class AccessLog:
     """An ASGI application around another, whose requests are logged as they end.
 
     A line tells: `time` (its end, UTC), `request_id` (the client's `X-Request-ID` if it is a plain one, else made),
-    `client` (its address), `method`, `route`, `path`, `repository`, `principal`, `status`, `received` and `sent`
-    (bytes of the bodies), `complete` (false where the client left before the end), `seconds`.
+    `client` (its address), `agent` (its `User-Agent`), `method`, `route`, `path`, `repository`, `principal`,
+    `tried` (the user whose credentials were refused), `status`, `error` (the first code that the client was told),
+    `received` and `sent` (bytes of the bodies), `complete` (false where the client left before the end), `seconds`.
+
+    The logger `revstore_async.server` names what fails by the same `request_id`.
 
     Args:
         app: The application within.
@@ -47,31 +52,31 @@ class AccessLog:
     @contextmanager
     def observing(self, exchange: Exchange) -> Iterator[None]:
         """Log the exchange when it has ended, however it did."""
-        scope = exchange.scope
-        given = header(scope, b"x-request-id")
-        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-        scope["revstore.request_id"] = request_id
+        known = request_id(exchange.scope)
         try:
             yield
         finally:
             if LOGGER.isEnabledFor(logging.INFO):
-                LOGGER.info("%s", _line(exchange, request_id))
+                LOGGER.info("%s", _line(exchange, known))
 
 
-def _line(exchange: Exchange, request_id: str) -> str:
+def _line(exchange: Exchange, known: str) -> str:
     scope = exchange.scope
     client = scope.get("client")
     line = json.dumps(
         {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "request_id": request_id,
+            "request_id": known,
             "client": client[0] if client else "",
+            "agent": header(scope, b"user-agent")[:AGENT_LIMIT],
             "method": scope["method"],
             "route": exchange.route,
             "path": scope["path"][:PATH_LIMIT],
             "repository": scope.get("revstore.repository", ""),
             "principal": scope.get("revstore.principal", ""),
+            "tried": scope.get("revstore.tried", "")[:USER_LIMIT],
             "status": exchange.status,
+            "error": scope.get("revstore.error", ""),
             "received": exchange.received,
             "sent": exchange.sent,
             "complete": exchange.complete,

@@ -7,15 +7,16 @@ ancestor that stands in the table counts.
 import json
 import logging
 import math
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from .. import errors
 from ..errors import Damaged, NotFound, ObjectTooLarge, RevstoreError, Throttled, VerificationFailed
+from .exchange import request_id
 from .options import ServerOptions
 
 _LOG = logging.getLogger("revstore_async.server")
@@ -144,30 +145,31 @@ def answer_of(error: RevstoreError, *, inside: bool = False) -> Answer:
     return TABLE[RevstoreError]
 
 
-def respond(error: RevstoreError, options: ServerOptions, store: object = None) -> Response:
+def respond(error: RevstoreError, options: ServerOptions, scope: Scope, store: object = None) -> Response:
     """Return the answer that tells a client of an error.
 
-    What the client is not told is logged, under a reference that it is told.
+    What the client is not told is logged, under the ID of the request, which the client is told.
 
     Args:
         error: The error.
         options: Those of the server.
+        scope: The request's, for its ID.
         store: The storage, for the log; its representation names it, without secrets.
     """
     answer = answer_of(error)
     if isinstance(error, VerificationFailed):
         found = error.errors
-        entries = [_entry(each, answer_of(each, inside=True), store) for each in found[:TOLD_LIMIT]]
+        entries = [_entry(each, answer_of(each, inside=True), scope, store) for each in found[:TOLD_LIMIT]]
         if (more := len(found) - TOLD_LIMIT) > 0:
             entries.append({"code": answer.code, "message": f"and {more} more"})
     else:
-        entries = [_entry(error, answer, store)]
+        entries = [_entry(error, answer, scope, store)]
     return refuse(answer.status, entries, _headers(error, answer, options))
 
 
-def unexpected(error: Exception) -> Response:
+def unexpected(error: Exception, scope: Scope) -> Response:
     """Return the answer to a request that failed by a fault of ours: neither a traceback nor its message."""
-    reference = _log(error)
+    reference = _log(error, scope)
     return refuse(500, [{"code": "UNKNOWN", "message": f"an internal error, logged as {reference}"}])
 
 
@@ -185,32 +187,46 @@ def refuse(
     status: int, entries: list[dict[str, object]], headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return an answer in the spec's form of errors."""
-    content = json.dumps({"errors": entries}).encode()
-    return Response(content, status, headers, media_type="application/json")
+    return _Refusal(status, entries, headers)
 
 
-def _entry(error: RevstoreError, answer: Answer, store: object) -> dict[str, object]:
+class _Refusal(Response):
+    """An answer that tells errors. It notes the first code for the access log."""
+
+    def __init__(
+        self, status: int, entries: list[dict[str, object]], headers: Mapping[str, str] | None
+    ) -> None:
+        content = json.dumps({"errors": entries}).encode()
+        super().__init__(content, status, headers, media_type="application/json")
+        self._code = entries[0]["code"] if entries else ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["revstore.error"] = self._code
+        await super().__call__(scope, receive, send)
+
+
+def _entry(error: RevstoreError, answer: Answer, scope: Scope, store: object) -> dict[str, object]:
     if answer.told:
         if isinstance(error, NotFound):
             log_damage(error)
         # The client can go on; the operator has to know all the same.
-        logged = f" (logged as {_log(error, store)})" if isinstance(error, Damaged) else ""
+        logged = f" (logged as {_log(error, scope, store)})" if isinstance(error, Damaged) else ""
         return {"code": answer.code, "message": f"{error}{logged}"}
-    reference = _log(error, store)
+    reference = _log(error, scope, store)
     said = _UNTOLD.get(answer.status, "an internal error")
     return {"code": answer.code, "message": f"{said} (logged as {reference})"}
 
 
-def _log(error: Exception, store: object = None) -> str:
-    reference = secrets.token_hex(4)
+def _log(error: Exception, scope: Scope, store: object = None) -> str:
+    reference = request_id(scope)
     if isinstance(error, _OPERATORS):
         said = " ".join(str(error).split())  # one line, whatever a storage said
-        _LOG.error("request failed, reference %s, by the store %r: %s", reference, store, said)
+        _LOG.error("request failed, ID %s, by the store %r: %s", reference, store, said)
         return reference
     if isinstance(error, RevstoreError) and error.retryable:  # it comes in floods, and tracebacks all alike
-        _LOG.warning("request failed, reference %s: %s: %s", reference, type(error).__name__, error)
+        _LOG.warning("request failed, ID %s: %s: %s", reference, type(error).__name__, error)
     else:
-        _LOG.error("request failed, reference %s", reference, exc_info=error)
+        _LOG.error("request failed, ID %s", reference, exc_info=error)
     return reference
 
 

@@ -9,13 +9,21 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from ..driver import metadata_deadline
-from ..errors import InvalidHeader, InvalidName, RevstoreError, Unauthenticated
+from ..errors import (
+    AnswerTimeout,
+    InvalidHeader,
+    InvalidName,
+    RevstoreError,
+    TooManyAttempts,
+    Unauthenticated,
+)
 from ..names import RepositoryName
 from ..repository import Registry
 from . import answers, routes
 from .access import AccessPolicy, Everybody, Need
 from .call import Call
 from .events import Listener
+from .exchange import request_id
 from .leaving import Receiving
 from .options import ServerOptions
 from .origins import answering_pages, check_page
@@ -75,15 +83,22 @@ class RegistryApp:
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         with metadata_deadline(self.registry.driver.capabilities.metadata_timeout):
             response = await self._answer(scope, receive)
-            await response(scope, receive, patient(scope, send, self.options.body_timeout))
+            try:
+                await response(scope, receive, patient(scope, send, self.options.body_timeout))
+            except AnswerTimeout:
+                raise
+            except RevstoreError as error:  # amid the answer: the server logs it, and closes the connection
+                scope["revstore.error"] = answers.answer_of(error).code
+                error.add_note(f"in the answer to request {request_id(scope)}")
+                raise
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         try:
             response = await self._call(scope, receive)
         except RevstoreError as error:
-            response = answers.respond(error, self.options, self.registry.driver)
+            response = answers.respond(error, self.options, scope, self.registry.driver)
         except Exception as error:  # noqa: BLE001 (it is logged, and told without its text)
-            response = answers.unexpected(error)
+            response = answers.unexpected(error, scope)
         response.raw_headers.extend(_ON_EACH_ANSWER)
         return response
 
@@ -100,7 +115,10 @@ class RegistryApp:
         needs = [Need(found.endpoint.action, name)]
         try:
             principal = await self.access.authenticate(request)
-        except Unauthenticated as error:
+        except (Unauthenticated, TooManyAttempts) as error:
+            scope["revstore.tried"] = error.user
+            if isinstance(error, TooManyAttempts):
+                raise
             raise self.access.rejection(error, needs) from error
         scope["revstore.principal"] = principal.name
         await self.access.check(principal, needs)

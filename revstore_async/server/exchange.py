@@ -1,11 +1,14 @@
 """A request and its answer, watched from outside of the application: what logs, metrics and spans share."""
 
+import re
+import secrets
 import time
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -99,3 +102,16 @@ class Observed:
 def header(scope: Scope, name: bytes) -> str:
     """Return a header of the request; empty where there is none."""
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+def request_id(scope: Scope) -> str:
+    """Return the ID of a request, which all logs of it name.
+
+    It is the client's `X-Request-ID` if that is a plain one, else it is made.
+    """
+    known: str | None = scope.get("revstore.request_id")
+    if known is None:
+        given = header(scope, b"x-request-id")
+        known = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        scope["revstore.request_id"] = known
+    return known

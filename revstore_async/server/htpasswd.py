@@ -165,15 +165,16 @@ class Htpasswd(AccessPolicy):
             return ANONYMOUS
         user, password = user_and_password(credentials, self._challenge)
         secret = password.encode()
+        named = user if secret else ""  # alone, it may be a token that is to stay out of the log
         if len(secret) > PASSWORD_LIMIT:
-            raise Unauthenticated(self._challenge, f"a password has {PASSWORD_LIMIT} bytes at most", user)
+            raise Unauthenticated(self._challenge, f"a password has {PASSWORD_LIMIT} bytes at most", named)
         users = await self._file.current()
         hashed = users.hashes.get(user)
         key = self._key(user, secret, hashed or b"")
         if hashed is not None and (principal := self._right.find(key)) is not None:
             return principal
         if not await self._is_right(connection, user, key, secret, hashed or users.nobody) or hashed is None:
-            raise Unauthenticated(self._challenge, "the user or the password is wrong", user)
+            raise Unauthenticated(self._challenge, "the user or the password is wrong", named)
         return Principal(user)
 
     async def _is_right(
@@ -187,7 +188,7 @@ class Htpasswd(AccessPolicy):
         try:
             return await self._guessed(connection, user, key, secret, hashed)
         except TooManyAttempts as error:
-            error.user = user
+            error.user = user if secret else ""
             raise
 
     async def _guessed(

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import AnswerTimeout, MissingExtra
 from . import answers
+from .exchange import request_id
 from .in_flight import InFlight
 
 try:
@@ -217,7 +218,9 @@ class GivenUp:
             request: Any = getattr(send, "__self__", None)
             if not hasattr(request, "transport") or not hasattr(request, "disconnected"):
                 raise
-            _LOG.warning("a client was given up: %s: %r", error, scope.get("path", ""))
+            _LOG.warning(
+                "a client was given up in request %s: %s: %r", request_id(scope), error, scope.get("path", "")
+            )
             request.disconnected = True  # else it misses the end of the answer
             _drop(request.transport)
 
@@ -255,7 +258,7 @@ class CutOff:
         try:
             await self._app(scope, receive, noting)
         except asyncio.CancelledError:  # the task is uvicorn's, and ends here
-            _LOG.warning("a request was cut off at the end: %r", scope.get("path", ""))
+            _LOG.warning("request %s was cut off at the end: %r", request_id(scope), scope.get("path", ""))
             if not begun:
                 said: list[dict[str, object]] = [
                     {"code": "UNAVAILABLE", "message": "the server ends, try again later"}

@@ -46,7 +46,13 @@ _HEADER_VALUES: Final = (
 
 
 class _Refused(Exception):
-    """A token does not count; says why."""
+    """A token does not count; says why.
+
+    Attributes:
+        user: Whom the token is for, if the issuer signed it.
+    """
+
+    user = ""
 
 
 class BearerTokens(AccessPolicy):
@@ -125,7 +131,9 @@ class BearerTokens(AccessPolicy):
         try:
             principal, end = await self._verify(token, keys)
         except _Refused as refused:
-            raise Unauthenticated(f'{self._start},error="invalid_token"', str(refused)) from None
+            raise Unauthenticated(
+                f'{self._start},error="invalid_token"', str(refused), refused.user
+            ) from None
         self._verified.keep(key, principal, end)
         return principal
 
@@ -180,7 +188,12 @@ class BearerTokens(AccessPolicy):
         width = len(_bytes(parts[2], "signature"))  # jwcrypto takes other forms of the same signature
         if not any(key.width == width and _is_signed(token, algorithm, key) for key in found):
             raise _Refused("its signature is wrong")
-        return self._claimed(_json(parts[1], "payload"))
+        claims = _json(parts[1], "payload")
+        try:
+            return self._claimed(claims)
+        except _Refused as refused:
+            refused.user = str(claims.get("sub", ""))
+            raise
 
     def _judge(self, header: JSONObject) -> tuple[str, str | None]:
         algorithm, kid = header.get("alg"), header.get("kid")

@@ -73,7 +73,7 @@ def _telling_where(handler: Handler) -> Handler:
         try:
             return await handler(call)
         except UploadOffsetMismatch as error:
-            response = answers.respond(error, call.options)
+            response = answers.respond(error, call.options, call.request.scope)
             response.headers.update(_where(call, error.id, error.actual))
             return response
 

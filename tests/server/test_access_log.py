@@ -1,6 +1,7 @@
 """The access log: a line for each request, and nothing in it that is secret."""
 
 import asyncio
+import base64
 import json
 import logging
 import re
@@ -11,7 +12,11 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from revstore_async import Registry
+from revstore_async.errors import Unavailable
 from revstore_async.server import AccessLog, Htpasswd, RegistryApp
+from revstore_drivers.memory import MemoryDriver
+from tests.parts import tokens
+from tests.parts.bare import Bare, Readers
 from tests.parts.serving import ask, serving
 
 TAGS = "/v2/library/hello/tags/list"
@@ -53,12 +58,15 @@ async def test_a_request_is_one_line_that_says_what_happened(in_memory: Registry
     assert int(str(line.pop("received"))) in {0, len(body)}  # a POST without a digest needs no body
     assert line == {
         "client": "127.0.0.1",
+        "agent": line["agent"],
         "method": "POST",
         "route": "/v2/<name>/blobs/uploads/",
         "path": UPLOADS,
         "repository": "library/hello",
         "principal": "",
+        "tried": "",
         "status": 202,
+        "error": "",
         "sent": len(answer.content),
         "complete": True,
     }
@@ -82,10 +90,97 @@ async def test_who_called_is_told_even_where_the_caller_was_refused(
 
     app = AccessLog(RegistryApp(in_memory, access=Htpasswd(tmp_path / "users", nobody)))
     await ask(app, TAGS, auth=("ann", "x"))
-    assert (lines.last["principal"], lines.last["status"]) == ("ann", 403)
+    assert (lines.last["principal"], lines.last["tried"], lines.last["error"]) == ("ann", "", "DENIED")
     await ask(app, TAGS, auth=("ann", "hunter2"))
-    assert (lines.last["principal"], lines.last["status"]) == ("", 401)
+    assert (lines.last["principal"], lines.last["tried"], lines.last["error"]) == ("", "ann", "UNAUTHORIZED")
+    await ask(app, TAGS, auth=("nobody", "hunter2"))
+    assert lines.last["tried"] == "nobody"
     assert not any("hunter2" in text or "Basic" in text for text in lines.texts)
+
+
+async def test_the_user_who_was_tried_is_one_line_of_bounded_length_and_no_secret(
+    in_memory: Registry, lines: Lines, tmp_path
+):
+    (tmp_path / "users").write_text("ann:$2b$04$VIQ9Yj8YZi2mXZ8KAqgll.DcI5oyCRNPeglNV0IsN0cHlkqYUMD3.\n")
+    app = AccessLog(RegistryApp(in_memory, access=Htpasswd(tmp_path / "users", failures=3)))
+    for user, password, tried in [
+        ("glpat-0123456789", "", ""),  # a token in the user's place
+        ("x" * 5000, "x", "x" * 64),
+        ("a\u2028\u009b31m", "x", "a\u2028\u009b31m"),
+        ("evil\n{}", "x", ""),
+        ("late", "x", "late"),  # 429 by now
+    ]:
+        credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
+        await ask(app, TAGS, headers={"Authorization": f"Basic {credentials}"})
+        assert lines.last["tried"] == tried
+        assert re.fullmatch(r"[\x20-\x7e]+", lines.texts[-1])
+    assert (lines.last["status"], lines.last["error"]) == (429, "TOOMANYREQUESTS")
+
+
+async def test_whom_an_expired_token_is_for_is_told_and_what_a_forged_one_says_is_not(
+    in_memory: Registry, lines: Lines
+):
+    app = AccessLog(RegistryApp(in_memory, access=tokens.policy()))
+    for text, tried in [
+        (tokens.token(tokens.claims(exp=1)), "ann"),
+        (tokens.token(key=tokens.STRANGER), ""),
+        ("x.y.z", ""),
+    ]:
+        await ask(app, TAGS, headers={"Authorization": f"Bearer {text}"})
+        assert (lines.last["status"], lines.last["tried"]) == (401, tried)
+        assert text not in lines.texts[-1]
+
+
+@pytest.mark.parametrize("agent", ["docker/27.0", "\x1b[31m\r\n", "é", ""])
+async def test_the_user_agent_is_told(in_memory: Registry, lines: Lines, agent: str):
+    headers = [(b"user-agent", agent.encode("latin-1"))]
+    scope: Scope = {"type": "http", "method": "GET", "path": TAGS, "headers": headers, "client": None}
+    scope["query_string"] = b""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    async def send(_message: Message) -> None:
+        pass
+
+    await AccessLog(RegistryApp(in_memory))(scope, receive, send)
+    assert lines.last["agent"] == agent
+    assert lines.last["error"] == "NAME_UNKNOWN"
+    assert re.fullmatch(r"[\x20-\x7e]+", lines.texts[-1])
+    headers[0] = (b"user-agent", b"a" * 5000)
+    await AccessLog(RegistryApp(in_memory))({**scope, "headers": headers}, receive, send)
+    assert lines.last["agent"] == "a" * 256
+
+
+async def test_the_error_log_names_a_request_by_the_id_that_its_line_has_and_the_client_is_told(
+    in_memory: Registry, lines: Lines, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    async def fail(*_: object) -> None:
+        raise LookupError
+
+    monkeypatch.setattr(RegistryApp, "_call", fail)
+    headers: list[dict[str, str]] = [{}, {"X-Request-ID": "from-the-proxy-7"}]
+    for given in headers:
+        answer = await ask(AccessLog(RegistryApp(in_memory)), TAGS, headers=given)
+        known = str(lines.last["request_id"])
+        assert known == given.get("X-Request-ID", known)
+        assert f"logged as {known}" in answer.text
+        errors = [each for each in caplog.records if each.name == "revstore_async.server"]
+        assert known in errors[-1].getMessage()
+        assert lines.last["error"] == "UNKNOWN"
+
+
+async def test_an_answer_that_breaks_off_is_told_with_its_error_and_its_id(lines: Lines):
+    driver = Readers(MemoryDriver())
+    async with Registry(driver) as registry:
+        digest = (await registry.repository("a").blobs.put(b"x" * (1 << 21))).digest
+        driver.fail_after, driver.error = 1 << 20, Unavailable("", "it broke off")
+        request = Bare(AccessLog(RegistryApp(registry)), "GET", f"/v2/a/blobs/{digest}")
+        with pytest.raises(Unavailable) as caught:
+            await asyncio.gather(request.call(), request.rest())
+    assert (lines.last["status"], lines.last["complete"]) == (200, False)
+    assert lines.last["error"] == "UNAVAILABLE"
+    assert str(lines.last["request_id"]) in caught.value.__notes__[0]
 
 
 async def test_no_query_stands_in_the_log(in_memory: Registry, lines: Lines):

@@ -67,7 +67,7 @@ async def test_who_may_not_pull_is_not_told_what_a_tag_is(in_memory: Registry, m
 
 
 def test_a_contended_tag_is_worth_another_try() -> None:
-    answer = respond(TagContended(NAME, "latest"), ServerOptions())
+    answer = respond(TagContended(NAME, "latest"), ServerOptions(), {"headers": []})
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
 

@@ -214,7 +214,7 @@ async def test_a_server_as_the_command_runs_it_gives_up_who_takes_nothing(client
         process.wait()
         process.stdout.close()
     (line,) = log.read_text().splitlines()
-    assert line.startswith("WARNING:revstore_async.server:a client was given up: ")
+    assert line.startswith("WARNING:revstore_async.server:a client was given up in request ")
 
 
 def test_a_client_that_takes_its_time_gets_everything():
