@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 class Receiving:
     """A `receive` around another, through which an access policy notices that the client leaves.
 
-    What it takes meanwhile is kept, and given to the handler.
+    It keeps the messages that it takes meanwhile, and gives them to the handler.
 
     Args:
         receive: Of the server.
@@ -35,7 +35,7 @@ class Receiving:
     async def left(self) -> None:
         """Return when the client has left.
 
-        Of a body, the first piece is taken, which the server has in memory anyway; then this waits for ever.
+        It takes the first piece of a body, which the server has in memory anyway; then it waits for ever.
         """
         while not self._kept or not self._kept[-1].get("more_body", False):
             message = await self._receive()
