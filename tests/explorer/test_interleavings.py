@@ -1,8 +1,8 @@
 """The part of the exploration that runs with all tests; `make explore` runs all of it.
 
 On a store like the memory driver's and on one like MinIO, scenarios are searched with two departures from the usual
-order; the large ones with one. On a store that loses an answer, and on one with a second for each write of a tag, the
-small scenarios are searched with one departure.
+order; the large ones with one. On a store that loses an answer, and on one with a second for each write of a tag,
+the small scenarios are searched with one departure.
 """
 
 import pytest
