@@ -178,11 +178,12 @@ def output_that_never_waits(gap: Callable[[int], str], gap_of_errors: Callable[[
     try:
         yield
     finally:
-        sys.stdout, sys.stderr = before
         latest = time.monotonic() + PATIENCE
-        for stream in {output, errors}:
-            if stream:
-                stream.end(max(0.0, latest - time.monotonic()))
+        # Where the reader stands still to the end, the interpreter's own last words would wait for it as well.
+        if output is None or output.end(max(0.0, latest - time.monotonic())):
+            sys.stdout = before[0]
+        if errors is None or errors.end(max(0.0, latest - time.monotonic())):
+            sys.stderr = before[1]
 
 
 def _standing_in(stream: TextIO, gap: Callable[[int], str]) -> LogStream | None:
