@@ -115,7 +115,7 @@ class ManifestService:
             Damaged: What is stored is not what it must be; the error names it.
         """
         if signatures:
-            return await self._get(await self._resolve(reference), signatures=True)
+            return await self._named(reference, partial(self._get, signatures=True))
         return await self._at(reference, partial(self._get, likely_signed=likely_signed))
 
     async def stat(self, reference: str) -> Descriptor:
@@ -198,10 +198,10 @@ class ManifestService:
             LinkDamaged: A link on the way holds something else.
         """
         try:
-            digest = await self._resolve(reference)
-        except TagUnknown:
+            await self._named(reference, self._linked)
+        except (TagUnknown, ManifestUnknown):
             return False
-        return await self._revisions.exists(digest)
+        return True
 
     # ---- writing
 
@@ -321,9 +321,36 @@ class ManifestService:
 
     # ---- inside
 
-    async def _resolve(self, reference: str) -> Digest:
+    async def _linked(self, digest: Digest) -> None:
+        if not await self._revisions.exists(digest):
+            raise ManifestUnknown(self._name, digest)
+
+    async def _named(self, reference: str, read: Callable[[Digest], Coroutine[Any, Any, R]]) -> R:
+        """Resolve a reference, then read the revision it names."""
         target = tag_or_digest(reference)
-        return await self._tags.resolve(target) if isinstance(target, Tag) else target
+        if not isinstance(target, Tag):
+            return await read(target)
+        return await self._follow(target, await self._tags.resolve(target), read)
+
+    async def _follow(self, tag: Tag, digest: Digest, read: Callable[[Digest], Coroutine[Any, Any, R]]) -> R:
+        """Read the revision that a tag pointed at; where it is gone, the one that the tag points at now.
+
+        Since the tag was read, a put may have moved it, and a deletion may have removed the revision that it left.
+        A client that asks for a tag that always pointed at something must not hear of that.
+
+        Raises:
+            TagUnknown: The tag is gone as well.
+            ManifestUnknown: The tag still points at a revision that is not there, or moved each of 5 times.
+        """
+        for _ in range(_TRIES):
+            try:
+                return await read(digest)
+            except ManifestUnknown:
+                now = await self._tags.resolve(tag)
+                if now == digest:
+                    raise
+                digest = now
+        return await read(digest)
 
     async def _at(self, reference: str, read: Callable[[Digest], Coroutine[Any, Any, R]]) -> R:
         """Read what a reference names; beside the tag, already what it named when it was last asked for.
@@ -339,14 +366,14 @@ class ManifestService:
         if guess is None or not self._revisions.plain(guess):
             digest = await self._tags.resolve(target)
             self._guesses.keep(place, digest, len(digest))
-            return await read(digest)
+            return await self._follow(target, digest, read)
         async with alongside(read(guess)) as reading:
             digest = await self._tags.resolve(target)
             if digest == guess:
                 with suppress(RevstoreError):
                     return await reading
         self._guesses.keep(place, digest, len(digest))
-        return await read(digest)
+        return await self._follow(target, digest, read)
 
     async def _media_type(self, digest: Digest, kind: StoredKind) -> str:
         """Return a revision's media type; one request where the document does not tell it."""

@@ -1,6 +1,7 @@
 """Several tags at once, deletion by comparison, and what a HEAD needs."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -15,6 +16,7 @@ from revstore_async import (
     sign,
     tags_matching,
 )
+from revstore_async.driver import DriverWrapper, File
 from revstore_async.errors import (
     InvalidArgument,
     InvalidDigest,
@@ -28,7 +30,7 @@ from revstore_async.errors import (
     Unsupported,
     VerificationFailed,
 )
-from revstore_async.layout import CURRENT, RevisionMediaType, TagCurrent
+from revstore_async.layout import CURRENT, Layout, RevisionLink, RevisionMediaType, TagCurrent
 from revstore_async.manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCTET_STREAM
 from revstore_async.names import Tag
 from revstore_drivers.memory import MemoryDriver
@@ -223,3 +225,48 @@ async def test_a_head_of_what_is_not_there(hello: Repository) -> None:
     for reference, error in [("../latest", InvalidTag), ("sha256:0", InvalidDigest)]:
         with pytest.raises(error):
             await hello.manifests.stat(reference)
+
+
+# ---- a tag that moves while it is read
+
+
+class _MovedOnceRead(DriverWrapper):
+    """Lets another client work to its end just after a tag's link was read, once."""
+
+    def __init__(self, inner: Driver, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(inner)
+        self._meanwhile: Callable[[], Awaitable[object]] | None = meanwhile
+
+    async def get(self, key: str, *, limit: int | None = None) -> File:
+        found = await super().get(key, limit=limit)
+        if key.endswith("/current/link") and (meanwhile := self._meanwhile):
+            self._meanwhile = None
+            await meanwhile()
+        return found
+
+
+@pytest.mark.parametrize("operation", ["get", "serve", "stat", "exists"])
+async def test_a_tag_that_always_pointed_at_something_is_found(
+    hello: Repository, driver: Driver, operation: str
+) -> None:
+    await hello.manifests.put(IMAGE, tag="latest")
+
+    async def move_and_delete_what_was_left() -> None:
+        await hello.manifests.put(OTHER, tag="latest")
+        await hello.manifests.delete(A)
+
+    slow = Registry(_MovedOnceRead(driver, move_and_delete_what_was_left)).repository(hello.name).manifests
+    if operation == "exists":
+        assert await slow.exists("latest")
+    elif operation == "stat":
+        assert (await slow.stat("latest")).digest == B
+    else:
+        assert (await slow.get("latest", signatures=operation == "get")).digest == B
+
+
+async def test_a_tag_of_a_revision_that_is_gone_is_told_so(hello: Repository, driver: Driver) -> None:
+    await hello.manifests.put(IMAGE, tag="latest")
+    await driver.delete(Layout().key(RevisionLink(hello.name, A)))
+    assert not await hello.manifests.exists("latest")
+    with pytest.raises(ManifestUnknown):
+        await hello.manifests.get("latest")
