@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
+from .concurrency import Beside
 from .errors import SizeMismatch
 from .memory_budget import MemoryBudget, Share
 from .threads import gather_piece
@@ -67,7 +68,7 @@ class Body:
         with memory.share() as share:
             yield cls(content, length, memory, share)
 
-    async def small(self, size: int, *, beside: "asyncio.Task[Any] | None" = None) -> bytes | None:
+    async def small(self, size: int, *, beside: Beside[Any] | None = None) -> bytes | None:
         """Return all the bytes where they are at most so many.
 
         None where there are more, or memory ran out; `piece` returns them then. It may be called again with more.

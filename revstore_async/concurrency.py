@@ -1,10 +1,18 @@
-"""Fan-out: `asyncio.gather` with nothing left behind when one of many fails."""
+"""Fan-out: `asyncio.gather` with nothing left behind when one of many fails.
+
+A task holds its error. The error's traceback holds the frames through which it went, with all that their variables
+hold, such as the bytes of a request. A frame that holds the task makes this a cycle, which stays until the garbage
+collector comes. So each function here lets go of its tasks and errors before an error leaves it.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar, overload
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Generic, TypeVar, TypeVarTuple, cast, overload
 
+from anyio import CapacityLimiter, to_thread
+
+Arguments = TypeVarTuple("Arguments")
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
@@ -41,6 +49,8 @@ async def gather(*coroutines: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
     except BaseException:
         await ended(tasks)
         raise
+    finally:
+        tasks.clear()
 
 
 async def gather_map(function: Callable[[A], Awaitable[B]], items: Iterable[A], *, limit: int) -> Sequence[B]:
@@ -61,14 +71,66 @@ async def gather_map(function: Callable[[A], Awaitable[B]], items: Iterable[A], 
     return [results[index] for index in range(len(results))]
 
 
+async def in_thread(
+    function: Callable[[*Arguments], A], *args: *Arguments, limiter: CapacityLimiter | None = None
+) -> A:
+    """Run a function in one of anyio's threads; return its result, or raise its error.
+
+    anyio would let the error go through a frame that holds its future.
+    """
+    failed: list[BaseException] = []
+
+    def work() -> A | None:
+        try:
+            return function(*args)
+        except BaseException as error:  # noqa: BLE001 (it is raised where the call was made)
+            failed.append(error)
+            return None
+
+    result = await to_thread.run_sync(work, limiter=limiter)
+    if failed:
+        raise failed.pop()
+    return cast("A", result)
+
+
+class Beside(Generic[A]):
+    """Work that runs beside a block; it may be awaited there, any number of times."""
+
+    def __init__(self, work: Coroutine[Any, Any, A]) -> None:
+        self._task: asyncio.Task[A] | None = asyncio.ensure_future(work)
+
+    @property
+    def task(self) -> "asyncio.Task[A]":
+        """Its task, until the block ends."""
+        assert self._task is not None, "the block is over"  # noqa: S101
+        return self._task
+
+    def done(self) -> bool:
+        """Say whether it is over."""
+        return self.task.done()
+
+    def result(self) -> A:
+        """Return its result, or raise its error; it is over."""
+        return self.task.result()
+
+    def __await__(self) -> Generator[Any, Any, A]:
+        return self.task.__await__()
+
+    async def end(self) -> None:
+        """Cancel it, and wait until it is over."""
+        tasks = [self.task]
+        self._task = None
+        await ended(tasks)
+
+
 @asynccontextmanager
-async def alongside(coroutine: Coroutine[Any, Any, A]) -> AsyncIterator["asyncio.Task[A]"]:
-    """Run a coroutine beside the block, which may await its task; the end of the block cancels it."""
-    task = asyncio.ensure_future(coroutine)
+async def alongside(coroutine: Coroutine[Any, Any, A]) -> AsyncIterator[Beside[A]]:
+    """Run a coroutine beside the block, which may await it; the end of the block cancels it."""
+    beside = Beside(coroutine)
     try:
-        yield task
+        yield beside
     finally:
-        await ended([task])
+        await beside.end()
 
 
 async def settled(work: Coroutine[Any, Any, A], *, grace: float) -> A:
@@ -86,24 +148,38 @@ async def settled(work: Coroutine[Any, Any, A], *, grace: float) -> A:
         except asyncio.CancelledError as error:
             interrupted = error
             end = min(end, clock() + grace)
-    if interrupted is None:
-        return task.result()
-    await ended([task])
-    raise interrupted
+    try:
+        if interrupted is None:
+            return task.result()
+        await ended([task])
+        raise interrupted
+    finally:
+        del task, interrupted
+
+
+def look_at(task: "asyncio.Future[Any]") -> None:
+    """Look at the error of a task that is over, where its error is of no use.
+
+    asyncio would report it as never retrieved; and a cancelled task would hold its cancellation.
+    """
+    with suppress(asyncio.CancelledError):
+        task.exception()
 
 
 async def ended(tasks: Sequence["asyncio.Task[Any]"]) -> None:
     """Cancel tasks and wait until each is over, however it ends. Cancellation: it goes on when they are."""
-    for task in tasks:
-        task.cancel()
+    for each in tasks:
+        each.cancel()
     interrupted: asyncio.CancelledError | None = None
     while pending := [task for task in tasks if not task.done()]:
         try:
             await asyncio.wait(pending)
         except asyncio.CancelledError as error:  # cancelled while cleaning up: the siblings come first
             interrupted = error
-    for task in tasks:
-        if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not report it as never retrieved
-    if interrupted:
-        raise interrupted
+    for each in tasks:
+        look_at(each)
+    try:
+        if interrupted:
+            raise interrupted
+    finally:
+        del interrupted

@@ -154,12 +154,9 @@ class MemoryBudget:
         queue.append(turn)
         self._wake()
         try:
-            async with asyncio.timeout(self._wait) as timer:
-                await turn.given
-        except TimeoutError:
-            if not timer.expired():
-                raise
-            raise UploadMemoryFull(self.size, self._wait) from None
+            await asyncio.wait([turn.given], timeout=self._wait)
+            if not turn.given.done():
+                raise UploadMemoryFull(self.size, self._wait)
         finally:
             turn.given.cancel()
             self._wake()

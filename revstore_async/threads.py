@@ -8,6 +8,7 @@ from typing import Final, Protocol, Self, TypeVar
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
 
+from .concurrency import in_thread, look_at
 from .digest import Digest, new_hasher
 
 R = TypeVar("R")
@@ -51,7 +52,7 @@ async def in_thread_if_large(size: int, function: Callable[..., R], *args: objec
     """
     if size <= READ_INLINE:
         return function(*args)
-    return await to_thread.run_sync(function, *args, limiter=None if size <= LARGE else _turns())
+    return await in_thread(function, *args, limiter=None if size <= LARGE else _turns())
 
 
 def _turns() -> CapacityLimiter:
@@ -142,10 +143,14 @@ class StreamHasher:
                 await asyncio.wait([self._under_way])
             except asyncio.CancelledError as error:  # it takes a millisecond
                 interrupted = error
-        if self._under_way is not None and not self._under_way.cancelled():
-            self._under_way.exception()  # looked at: whoever stops has no use for the digest
-        if interrupted is not None:
-            raise interrupted
+        if self._under_way is not None:
+            look_at(self._under_way)
+        self._under_way = None
+        try:
+            if interrupted is not None:
+                raise interrupted
+        finally:
+            del interrupted  # its traceback holds this frame
 
     async def _begin(self) -> None:
         await self._wait()

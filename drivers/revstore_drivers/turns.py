@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
+from revstore_async.concurrency import look_at
 from revstore_async.driver.deadline import SLOWEST, due
 from revstore_async.errors import StorageFailure, Throttled, Unavailable
 
@@ -167,7 +168,10 @@ class Tries:
         """
         asked = (error.retry_after or 0.0) if isinstance(error, Throttled) else 0.0
         if self._left == 0 or asked > _LONGEST_ASKED:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # its traceback holds this frame
         self._left -= 1
         wait = max(asked, random.uniform(0, self._wait))  # noqa: S311 (it spreads clients, it hides nothing)
         self._wait = min(2 * self._wait, _LONGEST_WAIT)
@@ -221,8 +225,10 @@ async def settled(work: Coroutine[Any, Any, Result], *, grace: float = GRACE) ->
         if cancelled is not None and clock() >= end:
             task.cancel()
             end = clock() + 1.0  # not a busy wait, should it take its time to end
-    if cancelled is not None:
-        if not task.cancelled():
-            task.exception()  # looked at, else the loop complains that nobody did
-        raise cancelled
-    return task.result()
+    try:
+        if cancelled is not None:
+            look_at(task)
+            raise cancelled
+        return task.result()
+    finally:
+        del task, cancelled  # the error's traceback holds this frame

@@ -52,7 +52,7 @@ async def while_there(connection: HTTPConnection, work: Coroutine[Any, Any, Resu
         ClientGone: The client left.
     """
     async with alongside(work) as working, alongside(_left(connection)) as leaving:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((working.task, leaving.task), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
     raise ClientGone(0)

@@ -30,6 +30,8 @@ async def within(seconds: float, awaitable: Awaitable[Result], late: Callable[[]
         if not timer.expired():
             raise
         raise late() from error
+    finally:
+        del timer  # it holds this task, which may hold the error, whose traceback holds this frame
 
 
 @coroutine

@@ -131,7 +131,7 @@ class Streamed(Response):
 
     async def _all_but_the_last(self, receive: Receive, send: Send) -> bool:
         async with alongside(self._pour(send)) as pouring, alongside(_left(receive)) as left:
-            await asyncio.wait((pouring, left), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((pouring.task, left.task), return_when=asyncio.FIRST_COMPLETED)
             if not pouring.done():
                 return False
             pouring.result()

@@ -9,8 +9,9 @@ from datetime import timedelta
 from typing import Any, Final, Generic, TypeVar, TypeVarTuple
 from weakref import WeakValueDictionary
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 
+from revstore_async.concurrency import in_thread, look_at
 from revstore_async.driver.deadline import due, metadata_operation
 from revstore_async.errors import AccessDenied, StorageFull, Unavailable
 
@@ -164,7 +165,7 @@ class Threads:
     async def _awaited(self, step: _Step[Result], *, withdrawable: bool, abandonable: bool = False) -> Result:
         # A task of its own: anyio's shield holds against anyio's cancel scopes only, not against
         # Task.cancel().
-        task = asyncio.create_task(to_thread.run_sync(step, limiter=self._limiter))
+        task = asyncio.create_task(in_thread(step, limiter=self._limiter))
         clock, end = asyncio.get_running_loop().time, due() if withdrawable else None
         stopped: asyncio.CancelledError | Unavailable | None = None
         while not task.done():
@@ -180,16 +181,21 @@ class Threads:
                     stopped = stopped or Unavailable(step.key, "no thread was free before its time was over")
                     task.cancel()
                 elif abandonable:
+                    stopped = stopped or Unavailable(
+                        step.key, "the disk gave no answer before its time was over"
+                    )
                     self._abandoned.add(task)
                     task.add_done_callback(self._came_late)
-                    raise stopped or Unavailable(step.key, "the disk gave no answer before its time was over")
-        if stopped is not None:
-            if not task.cancelled():
-                task.exception()  # looked at, else the loop complains that nobody did
-            raise stopped
-        return task.result()
+                    break
+        try:
+            if stopped is not None:
+                if task.done():
+                    look_at(task)
+                raise stopped
+            return task.result()
+        finally:
+            del task, stopped  # the error's traceback holds this frame
 
     def _came_late(self, task: asyncio.Task[Any]) -> None:
         self._abandoned.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at, else the loop complains that nobody did
+        look_at(task)

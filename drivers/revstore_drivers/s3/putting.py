@@ -143,29 +143,32 @@ async def write_once(
     client, key = written.client, written.key
     tries = Tries(client.options.retries)
     lost: Unavailable | None = None  # an answer that never came: the write may have had its effect
-    while True:
-        try:
-            async with client.places.one(key):
-                return await settled(send())
-        except Refused as refused:
-            # Also without a lost answer: a proxy may send a request twice, and the second loses to the first.
-            twice = lost is not None or refused.code in _LOST_TO_ITSELF
-            if twice and (info := await written.found()) is not None:
-                return info
-            await tries.again(_refusal(key, condition, refused, lost))
-        except Unavailable as error:
-            if not was_never_sent(error):
-                lost = error
-                if (info := await written.found()) is not None:
+    try:
+        while True:
+            try:
+                async with client.places.one(key):
+                    return await settled(send())
+            except Refused as refused:
+                # Also without a lost answer: a proxy may send a request twice, and the second loses to the first.
+                twice = lost is not None or refused.code in _LOST_TO_ITSELF
+                if twice and (info := await written.found()) is not None:
                     return info
-            await tries.again(error)
-        except RevstoreError as error:
-            if isinstance(error, AccessDenied) and may_pass(error):
+                await tries.again(_refusal(key, condition, refused, lost))
+            except Unavailable as error:
+                if not was_never_sent(error):
+                    lost = error
+                    if (info := await written.found()) is not None:
+                        return info
                 await tries.again(error)
-            elif lost is None:
-                raise
-            else:  # this try was refused; the one before may still have its effect
-                raise Unavailable(key, f"an answer was lost, and then: {error}") from error
+            except RevstoreError as error:
+                if isinstance(error, AccessDenied) and may_pass(error):
+                    await tries.again(error)
+                elif lost is None:
+                    raise
+                else:  # this try was refused; the one before may still have its effect
+                    raise Unavailable(key, f"an answer was lost, and then: {error}") from error
+    finally:
+        lost = None  # its traceback holds this frame
 
 
 def _refusal(

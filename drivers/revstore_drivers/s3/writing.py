@@ -240,6 +240,7 @@ class S3Writer(Writer):
             await asyncio.wait(self._sending)
         self._gathered = BytesIO()
         self._waiting.clear()
+        self._failed = None  # its traceback holds the writer
         if self._held is not None and time.monotonic() - self._renewed > LEASE.total_seconds():
             return  # another may have taken it over; if not, it is purged
         await self._upload.abort(thorough=under_way)
