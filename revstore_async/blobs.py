@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from copy import copy
 
 from .bodies import Body
 from .cache import Caches
@@ -193,10 +194,10 @@ class BlobStore:
                 raise BlobUnknown(digest) from error
             except InvalidOffset as error:  # it is the caller's fault only where the content is sound
                 if damage := self.soundness.shown(digest, error.size):
-                    raise damage from error
+                    raise copy(damage) from error  # no cycle with this frame
                 raise
             if damage := self.soundness.shown(digest, reader.info.size):
-                raise damage
+                raise copy(damage)  # no cycle with this frame
             whole = offset == 0 and (length is None or length >= reader.info.size)
             verifies = verify and whole and digest.tarsum is None
             blob = BlobReader(reader, digest, self.soundness, verify=verifies)
@@ -215,7 +216,7 @@ class BlobStore:
         if found is None:
             raise BlobUnknown(digest)
         if isinstance(found, Damaged):
-            raise found
+            raise copy(found)  # no cycle with this frame
         return self.descriptor(digest, found.size)
 
     async def exists(self, digest: Digest) -> bool:

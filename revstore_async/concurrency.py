@@ -2,13 +2,14 @@
 
 A task holds its error. The error's traceback holds the frames through which it went, with all that their variables
 hold, such as the bytes of a request. A frame that holds the task makes this a cycle, which stays until the garbage
-collector comes. So each function here lets go of its tasks and errors before an error leaves it.
+collector comes. Therefore each function here lets go of its tasks and errors before an error leaves it.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Generic, TypeVar, TypeVarTuple, cast, overload
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, TypeVarTuple, cast, overload
 
 from anyio import CapacityLimiter, to_thread
 
@@ -121,6 +122,54 @@ class Beside(Generic[A]):
         tasks = [self.task]
         self._task = None
         await ended(tasks)
+
+
+class until:  # noqa: N801 (it is used as a function is)
+    """A block that ends at a given time; `asyncio.timeout_at` does it too, but its error holds the task and frames.
+
+    Args:
+        end: The time, by the loop's clock; None for no end.
+
+    Attributes:
+        expired: Whether the time came before the block's end.
+
+    Raises:
+        TimeoutError: The time came.
+    """
+
+    __slots__ = ("_end", "_timer", "expired")
+
+    def __init__(self, end: float | None) -> None:
+        self.expired = False
+        self._end = end
+        self._timer: asyncio.Timeout | None = None
+
+    async def __aenter__(self) -> Self:
+        self._timer = asyncio.timeout_at(self._end)
+        await self._timer.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        timer, self._timer = self._timer, None
+        assert timer is not None, "the block did not begin"  # noqa: S101
+        try:
+            await timer.__aexit__(kind, error, trace)
+        except TimeoutError as late:
+            self.expired = True
+            drop_frames(late)
+            raise
+        finally:
+            del timer, error, trace
+
+
+def drop_frames(error: BaseException) -> None:
+    """Drop the tracebacks of an error and its causes, where frames of others hold the error, or large content."""
+    at: BaseException | None = error
+    while at is not None:
+        at.__traceback__ = None
+        at = at.__cause__  # not the context, which may be an error of the caller
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -181,7 +182,7 @@ class LayerStore:
         if found is None:
             raise LinkDangling(link.key, digest)
         if isinstance(found, Damaged):
-            raise found
+            raise copy(found)  # no cycle with this frame
         return self._blobs.descriptor(digest, found.size)
 
     async def exists(self, digest: Digest) -> bool:

@@ -5,6 +5,7 @@ it is one revision.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -228,7 +229,7 @@ class RevisionStore:
             raise LinkDangling(key, digest)
         if isinstance(found, Damaged):
             if relying:
-                raise found
+                raise copy(found)  # no cycle with this frame
             return None  # what is kept in memory is served all the same
         return kind
 
@@ -445,7 +446,7 @@ class RevisionStore:
     async def _with_readable(self, revision: Revision, signed: Sequence[SignatureLink]) -> Revision:
         signatures, unreadable = await self._signatures.readable(signed)
         if unreadable and not signatures:  # an unsigned document would be another one than was pushed
-            raise unreadable[0]
+            raise copy(unreadable[0])  # no cycle with this frame
         return replace(revision, signatures=signatures, unreadable=unreadable)
 
     async def _fetch(self, digest: Digest, *, fresh: bool = False) -> bytes | ObjectTooLarge | None:
@@ -484,7 +485,7 @@ class RevisionStore:
         if payload is None:
             raise LinkDangling(key, digest)
         if isinstance(payload, ObjectTooLarge):
-            raise payload
+            raise copy(payload)  # no cycle with this frame
         return await self._blobs.verified(digest, payload), signed
 
     def _signature_links(self, digest: Digest, signatures: Iterable[Digest]) -> list[tuple[str, Digest]]:

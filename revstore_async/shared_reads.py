@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
-from .concurrency import ended
+from .concurrency import ended, look_at, until
 from .driver import Driver, DriverWrapper, File, FileInfo
 from .driver.deadline import due, forget_deadline, metadata_operation
 from .errors import RevstoreError, Unavailable
@@ -91,7 +91,7 @@ class SharedReads(Generic[Answer]):
             return await self._join(question, line)
         if line is not None and limit is not None:
             with metadata_operation(limit):
-                async with asyncio.timeout_at(due()):
+                async with until(due()):
                     return await self._join(question, line)
         line = self._lines[question] = _Line(ask)
         try:
@@ -114,14 +114,16 @@ class SharedReads(Generic[Answer]):
             return await reader
         except asyncio.CancelledError:
             turn.readers.discard(reader)
-            if reader.done() and not reader.cancelled():
-                reader.exception()  # looked at, so that asyncio does not report it as never retrieved
+            if reader.done():
+                look_at(reader)
             if not turn.readers:
                 if turn.task is not None:
                     await ended([turn.task])
                 elif line.following is turn:
                     self._take(line)
             raise
+        finally:
+            del reader, turn  # they hold the error, whose traceback holds this frame
 
     def _over(self, question: Hashable, line: _Line[Answer]) -> None:
         """Give the turn of a finished request to the readers that wait."""

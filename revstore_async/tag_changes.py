@@ -8,6 +8,7 @@ where another writer was first, all begins anew.
 
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -220,7 +221,7 @@ class TagChanges:
             raise TagChanged(self._name, state.tag, None, actual)
         if isinstance(expected, Digest) and actual != expected:
             if state.damage:
-                raise state.damage
+                raise copy(state.damage)  # no cycle with this frame
             raise TagChanged(self._name, state.tag, expected, actual)
 
     async def _latest(self, tag: Tag) -> TagRecord | None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, MutableSequence
 from contextlib import asynccontextmanager
 from typing import Final, Protocol, Self, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
 
 from .concurrency import in_thread, look_at
@@ -69,7 +69,7 @@ async def update(hasher: Hasher, data: bytes | bytearray | memoryview) -> None:
     if len(data) <= HASH_INLINE:
         hasher.update(data)
     else:
-        await to_thread.run_sync(hasher.update, data)
+        await in_thread(hasher.update, data)
 
 
 async def digest_of(content: bytes | bytearray | memoryview, algorithm: str = "sha256") -> Digest:

@@ -2,16 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from revstore_async.concurrency import look_at
+from revstore_async.concurrency import look_at, until
 from revstore_async.driver.deadline import SLOWEST, due
 from revstore_async.errors import StorageFailure, Throttled, Unavailable
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _FIRST_WAIT: Final = 0.1  # seconds; doubled for each try, a random part of it is waited
@@ -99,7 +98,7 @@ async def _in_time(free: asyncio.Semaphore, key: str) -> None:
         await free.acquire()
         return
     try:
-        async with asyncio.timeout_at(due()):
+        async with until(due()):
             await free.acquire()
     except TimeoutError as error:
         raise Unavailable(key, "no connection was free before its time was over") from NoTurn(error)
@@ -124,7 +123,7 @@ class answer_within:  # noqa: N801 (it is used as a function is)
         self._limit = None if limit is None else limit + size / SLOWEST
         self._begun = 0.0
         self._end: float | None = None
-        self._waiting: asyncio.Timeout | None = None
+        self._waiting: until | None = None
 
     async def __aenter__(self) -> None:
         self._begun = now = asyncio.get_running_loop().time()
@@ -137,7 +136,7 @@ class answer_within:  # noqa: N801 (it is used as a function is)
             end = now + self._limit if end is None else min(end, now + self._limit)
         if end is not None:
             self._end = end
-            self._waiting = asyncio.timeout_at(end)
+            self._waiting = until(end)
             await self._waiting.__aenter__()
 
     async def __aexit__(
@@ -150,6 +149,8 @@ class answer_within:  # noqa: N801 (it is used as a function is)
         except TimeoutError as late:
             reason = f"no answer within {self._end - self._begun:.3g} s"
             raise Unavailable(self._key, reason) from late
+        finally:
+            del error, trace  # the frames of what waited
 
 
 class Tries:
@@ -177,33 +178,11 @@ class Tries:
         self._wait = min(2 * self._wait, _LONGEST_WAIT)
         end = due()
         if end is not None and asyncio.get_running_loop().time() + wait >= end:
-            raise error
+            try:
+                raise error
+            finally:
+                del error
         await asyncio.sleep(wait)
-
-
-async def together(
-    work: Callable[[Item], Coroutine[Any, Any, Result]], items: Iterable[Item], *, limit: int
-) -> list[Result]:
-    """Do work on each item, so many at once at most, and return what came of it in the items' order.
-
-    No more than so many tasks exist. When one fails, the others are cancelled and over before its error leaves.
-    """
-    waiting = list(enumerate(items))
-    results: dict[int, Result] = {}
-    left = iter(waiting)
-
-    async def take_turns() -> None:
-        for number, item in left:
-            results[number] = await work(item)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(limit, len(waiting))):
-                group.create_task(take_turns())
-    except ExceptionGroup as several:
-        failed = several.exceptions[0]
-        raise failed from failed.__cause__
-    return [results[number] for number in range(len(waiting))]
 
 
 async def settled(work: Coroutine[Any, Any, Result], *, grace: float = GRACE) -> Result:

@@ -5,9 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from anyio import to_thread
-
-from ..concurrency import gather, gather_map
+from ..concurrency import gather, gather_map, in_thread
 from ..driver import Condition, Driver, FileInfo, IfAbsent, IfMatch, Source, entries
 from ..errors import ConditionFailed, KeyNotFound
 from .contention import Write, contended
@@ -214,10 +212,10 @@ class Probe:
         await self.driver.put(key, b"0123456789")
         get = await self.driver.url_for(key)
         head = await self.driver.url_for(key, method="HEAD")
-        status, body, _ = await to_thread.run_sync(fetch, get, "GET", {})
+        status, body, _ = await in_thread(fetch, get, "GET", {})
         must((status, body) == (200, b"0123456789"), f"GET answered {status} with {len(body)} bytes")
-        status, body, _ = await to_thread.run_sync(fetch, get, "GET", {"Range": "bytes=2-4"})
+        status, body, _ = await in_thread(fetch, get, "GET", {"Range": "bytes=2-4"})
         must((status, body) == (206, b"234"), f"GET of a range answered {status} with {len(body)} bytes")
-        status, _, length = await to_thread.run_sync(fetch, head, "HEAD", {})
+        status, _, length = await in_thread(fetch, head, "HEAD", {})
         must((status, length) == (200, "10"), f"HEAD answered {status}, length {length}")
         return "GET, a range, HEAD"

@@ -4,8 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from anyio import to_thread
-
+from ..concurrency import in_thread
 from ..errors import ConditionFailed, InvalidArgument
 from .keys import check_key
 from .values import FileInfo, Source
@@ -77,7 +76,7 @@ class Comparing:
             if len(piece) <= _INLINE:
                 self._hasher.update(piece)
             else:
-                await to_thread.run_sync(self._hasher.update, piece)
+                await in_thread(self._hasher.update, piece)
 
     def update_in_thread(self, piece: bytes) -> None:
         """Take more bytes; for callers that are in a thread already."""

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Final
 
 import bcrypt
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 
-from ..concurrency import settled
+from ..concurrency import in_thread, settled
 from ..errors import TooManyAttempts
 from ..shared_reads import SharedReads
 
@@ -72,7 +72,7 @@ class PasswordChecks:
         try:
             if known():
                 return True
-            checking = to_thread.run_sync(bcrypt.checkpw, password, hashed, limiter=self._threads)
+            checking = in_thread(bcrypt.checkpw, password, hashed, limiter=self._threads)
             # Cancelled, the thread goes on, and must not make room for another before its end.
             return await settled(checking, grace=_COSTLIEST)
         finally:

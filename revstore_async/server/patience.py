@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Generator
 from types import coroutine
 from typing import Any, TypeVar
 
+from ..concurrency import until
+
 Result = TypeVar("Result")
 
 
@@ -24,14 +26,12 @@ async def within(seconds: float, awaitable: Awaitable[Result], late: Callable[[]
         result: Result = end.value
         return result
     try:
-        async with asyncio.timeout(seconds) as timer:
+        async with until(asyncio.get_running_loop().time() + seconds) as timer:
             return await _rest(begun, waits_for)
     except TimeoutError as error:
-        if not timer.expired():
+        if not timer.expired:
             raise
         raise late() from error
-    finally:
-        del timer  # it holds this task, which may hold the error, whose traceback holds this frame
 
 
 @coroutine

@@ -2,9 +2,9 @@
 
 import logging
 
-from anyio import to_thread
 from starlette.responses import Response
 
+from ..concurrency import in_thread
 from ..digest import Digest
 from ..manifests import OCI_INDEX
 from ..referrers import ReferrerPage, written
@@ -33,7 +33,7 @@ async def index(call: Call) -> Response:
     for error in page.unreadable:
         _LOG.warning("left out of the referrers of %s in %s: %s", subject, call.name, error)
     # Annotations may come to megabytes.
-    return Response(await to_thread.run_sync(_serialise, page), headers=headers)
+    return Response(await in_thread(_serialise, page), headers=headers)
 
 
 def _serialise(page: ReferrerPage) -> bytes:

@@ -14,9 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from anyio import to_thread
-
-from ..concurrency import ended
+from ..concurrency import ended, in_thread
 from ..errors import InvalidArgument
 from .connections import Connections, Limits, Seldom
 from .http_protocol import BoundedProtocol
@@ -56,7 +54,7 @@ class Certificate:
         If they can't be used, the certificate from before stays in force, and the log says why.
         """
         try:
-            self.context = await to_thread.run_sync(self._load)
+            self.context = await in_thread(self._load)
         except (OSError, InvalidArgument) as error:
             _LOG.error("the certificate can't be used, the one from before stays in force: %s", error)
             return False

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from anyio import to_thread
-
+from ..concurrency import in_thread
 from ..errors import RevstoreError
 
 Content = TypeVar("Content")
@@ -72,7 +71,7 @@ class WatchedFile(Generic[Content]):
             await self._look()
 
     async def _look(self) -> None:
-        loaded = await to_thread.run_sync(self._load_if_changed)
+        loaded = await in_thread(self._load_if_changed)
         self._looked = self._clock()
         if loaded is not None:
             self._content = loaded

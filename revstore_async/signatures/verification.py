@@ -42,8 +42,8 @@ def verify(payload: bytes, signatures: Sequence[Signature]) -> None:
             number for a payload of its size (`VERIFIED_BYTES`), with the size of one (`SignatureTooLarge`), its cut
             (`FormatNotCut`), or `SignatureMismatch`, which names the signature.
     """
-    for error in check(payload, signatures):
-        raise error
+    if errors := check(payload, signatures):
+        raise errors.pop(0)  # the error's traceback holds this frame, with the payload
 
 
 def check(payload: bytes, signatures: Sequence[Signature]) -> list[InvalidSignature]:

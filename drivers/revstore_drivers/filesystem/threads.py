@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter
 
-from revstore_async.concurrency import in_thread, look_at
+from revstore_async.concurrency import in_thread, look_at, until
 from revstore_async.driver.deadline import due, metadata_operation
 from revstore_async.errors import AccessDenied, StorageFull, Unavailable
 
@@ -128,7 +128,7 @@ class Threads:
         queue = self._queues.setdefault(locked.folder, asyncio.Semaphore(_TRYING))
         with metadata_operation(self._limit):
             try:
-                async with asyncio.timeout_at(due()):
+                async with until(due()):
                     await queue.acquire()
             except TimeoutError as error:
                 raise Unavailable(key, _STANDS_STILL) from error

@@ -6,10 +6,10 @@ from typing import Final
 
 import obstore
 
+from revstore_async.concurrency import gather_map
 from revstore_async.driver import FileInfo
 
 from ..refusals import Refused
-from ..turns import together
 from .client import Client
 from .config import S3
 from .errors import MISSING, TOO_LARGE, of_refused
@@ -85,4 +85,4 @@ async def _delete_batch(client: Client, keys: Sequence[str]) -> None:
 
 
 async def _delete_each(client: Client, keys: Sequence[str]) -> None:
-    await together(partial(delete, client), keys, limit=client.options.pool)
+    await gather_map(partial(delete, client), keys, limit=client.options.pool)

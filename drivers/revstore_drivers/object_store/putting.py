@@ -101,15 +101,18 @@ async def _put_once(client: Client, key: str, content: bytes, condition: Conditi
     async def send(store: Store) -> "tuple[PutResult, float, float]":
         return await _send(client, store, key, content, mode, mark)
 
-    while True:
-        try:
-            return await written(client, key, len(content), *await client.change(key, send))
-        except (Refused, Unavailable, AccessDenied) as error:
-            if isinstance(error, Unavailable) and not was_never_sent(error):
-                lost = error
-            if lost is not None and (info := await found(client, key, mark)) is not None:
-                return info
-            await tries.again(_after(client, key, condition, error, lost))
+    try:
+        while True:
+            try:
+                return await written(client, key, len(content), *await client.change(key, send))
+            except (Refused, Unavailable, AccessDenied) as error:
+                if isinstance(error, Unavailable) and not was_never_sent(error):
+                    lost = error
+                if lost is not None and (info := await found(client, key, mark)) is not None:
+                    return info
+                await tries.again(_after(client, key, condition, error, lost))
+    finally:
+        lost = None  # its traceback holds this frame
 
 
 async def _mode(client: Client, key: str, condition: Condition) -> "PutMode":
@@ -149,7 +152,10 @@ def _after(
     if isinstance(error, AccessDenied):
         if client.may_pass():
             return error
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame
     if error.code == CONFLICT:
         again = Unavailable(key, error.code)
         again.__cause__ = error

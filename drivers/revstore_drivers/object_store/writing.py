@@ -163,6 +163,8 @@ class ObjectStoreWriter(Writer):
             if refused.code == MISSING:
                 raise WriterNotFound(self._key) from refused  # aborted by somebody else
             raise of_refused(refused, self._key) from refused
+        finally:
+            del upload  # it holds its error, whose traceback holds this frame
 
     # ---- its end
 
@@ -197,6 +199,8 @@ class ObjectStoreWriter(Writer):
             if (info := await found(self._client, self._key, self._mark)) is None:
                 raise
             return info
+        finally:
+            del upload
         # S3 may date an object from the beginning of its upload.
         return await written(self._client, self._key, self.offset, result, self._begun, self._client.now())
 
@@ -207,7 +211,8 @@ class ObjectStoreWriter(Writer):
         self._gathered = bytearray()
         self._waiting.clear()
         if self._upload is not None:
-            await settled(self._discard(self._upload), grace=_CLEANING)
+            upload, self._upload = self._upload, None
+            await settled(self._discard(upload), grace=_CLEANING)
 
     async def _discard(self, upload: "asyncio.Task[PutResult]") -> None:
         self._parts.abandon()
@@ -215,6 +220,8 @@ class ObjectStoreWriter(Writer):
             await upload
         except (_Abandoned, Refused, RevstoreError):
             return
+        finally:
+            del upload
 
     def _check(self) -> None:
         if self._done:

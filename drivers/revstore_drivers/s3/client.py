@@ -21,11 +21,11 @@ from typing import Any, Final
 import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
-from anyio import to_thread
 from botocore.handlers import add_expect_header
 from botocore.loaders import Loader, create_loader
 from botocore.parsers import ResponseParserError
 
+from revstore_async.concurrency import in_thread
 from revstore_async.driver import FileInfo
 from revstore_async.errors import AccessDenied, DriverClosed, InvalidStoreURL, Unavailable
 
@@ -83,7 +83,7 @@ class Client:
             InvalidStoreURL: A file or profile that the options name is not there.
         """
         options = self.options
-        if isinstance(options.verify, str) and not await to_thread.run_sync(Path(options.verify).is_file):
+        if isinstance(options.verify, str) and not await in_thread(Path(options.verify).is_file):
             raise InvalidStoreURL(options.shown, f"verify: there is no file {options.verify!r}")
         with translated("", options.shown):
             async with AsyncExitStack() as stack:

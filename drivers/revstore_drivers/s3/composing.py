@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from revstore_async.concurrency import gather_map
 from revstore_async.driver import FileInfo, Source, check_version, other_version
 from revstore_async.errors import RevstoreError
 
 from ..refusals import Refused
-from ..turns import together
 from .client import Client, whole_second
 from .errors import of_missing
 from .putting import put
@@ -133,7 +133,7 @@ async def _read(client: Client, spans: Sequence[Span], target: str) -> bytes:
             check_version(span, reader.info, target)
             return b"".join([piece async for piece in reader])
 
-    return b"".join(await together(one, spans, limit=client.options.parallel_parts))
+    return b"".join(await gather_map(one, spans, limit=client.options.parallel_parts))
 
 
 def _named(client: Client, source: Source | Span) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """Deletion: one object, or a thousand in one request."""
 
 from collections.abc import Sequence
+from copy import copy
 from functools import partial
 from typing import Final
 
+from revstore_async.concurrency import gather_map
 from revstore_async.driver import IfMatch
 from revstore_async.errors import ConditionFailed, RevstoreError, Unavailable, Unsupported
 
 from ..refusals import Refused
-from ..turns import Tries, together
+from ..turns import Tries
 from .client import Client
 from .errors import DRIVER, of_code, of_missing, was_never_sent
 from .listing import batches
@@ -64,7 +66,7 @@ async def _delete_version(client: Client, key: str, condition: IfMatch) -> None:
 async def delete_many(client: Client, keys: Sequence[str]) -> None:
     """Delete objects, those that are there; each by itself where the server does not delete many at once."""
     if not client.options.honours("bulk_delete"):
-        await together(partial(delete, client), keys, limit=client.options.pool)
+        await gather_map(partial(delete, client), keys, limit=client.options.pool)
         return
     for batch in batches(dict.fromkeys(keys), AT_ONCE):
         await _delete(client, batch)
@@ -97,7 +99,7 @@ def _worst(errors: Sequence[RevstoreError]) -> Unavailable:
     again: Unavailable | None = None
     for error in errors:
         if not isinstance(error, Unavailable):
-            raise error
+            raise copy(error)  # the callers' frames hold the other
         again = error
     assert again is not None  # noqa: S101 (there is one at least)
     return again

@@ -26,6 +26,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from revstore_async.concurrency import drop_frames
 from revstore_async.errors import (
     AccessDenied,
     InvalidKey,
@@ -129,16 +130,8 @@ def translated(key: str, store: str) -> Iterator[None]:
     except ClientError as error:
         raise of_answer(error.response, key, store) from error
     except (BotoCoreError, ResponseParserError, HTTPError, TimeoutError, OSError) as error:
-        _drop_frames(error)
+        drop_frames(error)  # aiohttp's hold the error, and the body that was to be sent
         raise _of_no_answer(error, key, store) from error
-
-
-def _drop_frames(error: BaseException) -> None:
-    """Drop an error's tracebacks: aiohttp's frames hold the error, and the body that was to be sent."""
-    at: BaseException | None = error
-    while at is not None:
-        at.__traceback__ = None
-        at = at.__cause__  # not the context, which may be an error of the caller
 
 
 def of_missing(refused: Refused, key: str) -> RevstoreError:

@@ -191,4 +191,7 @@ def _refusal(
     # A missing key with If-Match is 404 on MinIO and AWS, 412 elsewhere.
     if condition is not None and refused.code in {"PreconditionFailed", "NoSuchKey"}:
         raise ConditionFailed(key, str(condition)) from refused
-    raise refused
+    try:
+        raise refused
+    finally:
+        del refused  # its traceback holds this frame

@@ -5,11 +5,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from revstore_async.concurrency import gather_map
 from revstore_async.driver import Condition, FileInfo
 from revstore_async.errors import RevstoreError, Unavailable, Unsupported
 
 from ..refusals import Refused
-from ..turns import Tries, settled, together
+from ..turns import Tries, settled
 from .bodies import Body, size_of
 from .client import Client
 from .errors import DRIVER
@@ -155,8 +156,8 @@ async def by_parts(
 
     try:
         await upload.begin()
-        etags = await together(made, enumerate(parts, start=1), limit=client.options.parallel_parts)
-        return await upload.complete(etags, size, None)
+        etags = await gather_map(made, enumerate(parts, start=1), limit=client.options.parallel_parts)
+        return await upload.complete([*etags], size, None)
     finally:
         with suppress(RevstoreError):  # what came of the object says more than that of the clean-up
             await settled(upload.abort(thorough=True), grace=30)
