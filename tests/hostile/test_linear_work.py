@@ -23,12 +23,14 @@ from revstore_async.layout import CURRENT
 from revstore_async.manifests import DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST, check_media_type, read_manifest
 from revstore_async.names import Reference
 from revstore_async.server import routes
-from revstore_async.server.access_log import _REQUEST_ID
+from revstore_async.server.app import _check_host
 from revstore_async.server.conditions import Conditions
 from revstore_async.server.credentials import user_and_password
+from revstore_async.server.exchange import request_id
 from revstore_async.server.history import _TIME
 from revstore_async.server.htpasswd import Users
 from revstore_async.server.key_sets import KeySet
+from revstore_async.server.origins import check_page
 from revstore_async.server.ranges import parse_chunk, parse_range
 from revstore_async.server.tracing import _carrier
 from revstore_async.signatures import PublicKey, Signature, parse, parse_signatures
@@ -244,13 +246,19 @@ TEXT_READERS: dict[str, Work] = {
     "the place of a key": text(CURRENT.parse),
     "a place in a listing": text(place_after),
     "a path": text(partial(routes.find, "GET")),
+    "slashes of a path": text(routes.canonical),
     "If-Match": lambda content: Conditions.of(headers(b"if-match", content)),
+    "If-None-Match of a read": lambda content: Conditions.of(
+        headers(b"if-none-match", content), reading=True
+    ),
     "Range": text(parse_range),
     "Content-Range": text(parse_chunk),
     "Authorization": authorization,
     "Basic credentials": lambda content: user_and_password(base64.b64encode(content).decode(), "Basic"),
     "base64 of credentials": text(lambda each: user_and_password(each, "Basic")),
-    "X-Request-ID": text(_REQUEST_ID.fullmatch),
+    "X-Request-ID": lambda content: request_id({"headers": [(b"x-request-id", content)]}),
+    "Host": lambda content: _check_host({"headers": [(b"host", content)]}),
+    "Origin": lambda content: check_page("PUT", headers(b"origin", content), ()),
     "a time in a query": text(_TIME.fullmatch),
     "a time of a signature": text(lambda each: _read_time(each, "time")),
     "base64url": text(lambda each: from_base64url(each, "x")),
