@@ -1,7 +1,8 @@
 """What requests cost in calls of our own functions, by the whole stack of `revstore serve` down to S3.
 
-A number here grows when data goes back and forth between floors. It is no measure of time, and is the same on
-each run.
+A number here grows when data goes back and forth between floors. It is no measure of time. It is the same on
+each run, but for the pieces in which answers of the S3 server arrive. Each takes 4 calls, and a bar leaves room
+for 4 more pieces than the fewest.
 """
 
 import json
@@ -88,9 +89,11 @@ async def calls_of(work: Work, client: httpx.AsyncClient) -> Counter[str]:
 @pytest.mark.parametrize(
     ("work", "most"),
     [
-        pytest.param(put, 826, id="put of a manifest by tag, a config and one layer"),
-        pytest.param(push, 739, id="POST, PATCH of 100 kB and PUT of a layer"),
-        pytest.param(pull, 179, id="hot pull by tag"),
+        # Each request of the store has a deadline, sizes are compared with what is known, what a segment must be is
+        # kept and looked at, and memory is taken as bytes arrive: see the costs on the wire, which are as before.
+        pytest.param(put, 982, id="put of a manifest by tag, a config and one layer"),
+        pytest.param(push, 938, id="POST, PATCH of 100 kB and PUT of a layer"),
+        pytest.param(pull, 241, id="hot pull by tag"),
     ],
 )
 async def test_the_way_of_the_data_stays_short(client: httpx.AsyncClient, work: Work, most: int) -> None:
