@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import click
 from starlette.types import ASGIApp
 
 from ..driver import open_driver, without_secrets
@@ -43,10 +44,14 @@ def serve_until_told(serving: Serving, session: Session) -> None:
         RevstoreError: The store can't be opened, or a file of users or keys can't be used.
         ClickException: The store does not work, though it was waited for.
         OSError: The address can't be listened at.
-        KeyboardInterrupt: The signal was SIGINT.
+        Abort: The signal was SIGINT.
     """
-    with output_that_never_waits(_gap, _gap_of_errors):
-        _serve_until_told(serving, session)
+    try:
+        with output_that_never_waits(_gap, _gap_of_errors):
+            _serve_until_told(serving, session)
+    except KeyboardInterrupt as error:
+        # Of a KeyboardInterrupt click tells standard error, and so it would wait for a reader that stands still.
+        raise click.Abort from error
 
 
 def _serve_until_told(serving: Serving, session: Session) -> None:
