@@ -81,6 +81,7 @@ def test_a_new_certificate_is_served_after_sighup_and_a_wrong_one_never(
         assert serial_number(server) == 3
         before.sendall(GET)  # a connection keeps the certificate that it has
         assert read_to_end(before).startswith(b"HTTP/1.1 200")
+        before.close()  # else the server waits for the client's end of TLS, as long as for a head
         assert server.end() == 0
 
 
