@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -245,8 +246,9 @@ def test_clients_of_a_storage_that_stands_still_are_told_in_time(tmp_path: Path)
         store = f"{minio.new_store_url()}&metadata_timeout=1"
         with serving(tmp_path, "--store", store, variables=minio.environment()) as server:
             assert status_of(f"{server.url}/v2/_catalog") == 200
-            with standing_still(minio.process.pid):
-                for method, path in [*READS, UPLOAD]:
-                    assert _answer(server.url + path, method) == (503, "5"), (method, path)
+            with standing_still(minio.process.pid), ThreadPoolExecutor() as clients:
+                methods, paths = zip(*READS, UPLOAD, strict=True)
+                for told in clients.map(_answer, [server.url + path for path in paths], methods):
+                    assert told == (503, "5")
                 assert status_of(f"{server.url}/readyz") == 503
             assert status_of(f"{server.url}/v2/_catalog") == 200
