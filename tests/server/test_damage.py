@@ -75,8 +75,11 @@ OBJECTS: dict[str, Place] = {
     "signature link": SignatureLink(NAME, Digest.of(OLD), SIGNATURE),
 }
 ROWS = [
-    *(("memory", kind, damage) for kind in OBJECTS for damage in DAMAGES),
-    *(("file", kind, damage) for kind in OBJECTS for damage in ("cut", "emptied")),
+    *(("memory", kind, damage) for kind in OBJECTS for damage in DAMAGES if damage != "grown"),
+    *(
+        ("memory", kind, "grown") for kind in ("layer", "manifest", "tag link")
+    ),  # any other size is the same damage
+    *(("file", kind, damage) for kind in ("layer", "manifest", "tag link") for damage in ("cut", "emptied")),
 ]
 
 
