@@ -1,4 +1,4 @@
-"""The bars of issue 7, each judged from the results of one run: `python -m bench.bars FILE`."""
+"""The bars for speed, each judged from the results of one run: `python -m bench.bars FILE`."""
 
 import sys
 from collections.abc import Callable, Sequence
