@@ -23,7 +23,7 @@ def app(lenient_app: RegistryApp) -> RegistryApp:
     return lenient_app
 
 
-async def test_an_unexpected_error_is_logged_under_a_reference_and_not_told(
+async def test_an_unexpected_error_is_logged_under_the_request_s_id_and_not_told(
     app: RegistryApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     async def fail(*_: object) -> None:
