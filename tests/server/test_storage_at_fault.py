@@ -4,9 +4,9 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -180,12 +180,14 @@ def test_the_attempt_leaves_nothing(tmp_path: Path):
     assert [*(tmp_path / "data" / "revstore").iterdir()] == []
 
 
-def test_a_server_waits_for_its_store_where_it_is_told_to(tmp_path: Path, minio: MinIO):
-    where = f"?endpoint_url={minio.url}&region=us-east-1"
+@contextmanager
+def waiting(tmp_path: Path, minio: MinIO, bucket: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the command on a bucket that is not there, and go on when it waits for it."""
+    store = f"s3://{bucket}?endpoint_url={minio.url}&region=us-east-1"
     log = tmp_path / "stderr"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            command("--port", "0", "--store", f"s3://comes-late{where}", "--wait-for-store", "5m"),
+            command("--port", "0", "--store", store, "--wait-for-store", "5m"),
             cwd=tmp_path,
             env=environment(tmp_path) | minio.environment(),
             stdout=subprocess.PIPE,
@@ -196,34 +198,24 @@ def test_a_server_waits_for_its_store_where_it_is_told_to(tmp_path: Path, minio:
         while "waiting for it" not in log.read_text():
             assert process.poll() is None, log.read_text()
             time.sleep(0.05)
-        (minio.folder / "comes-late").mkdir()
-        assert process.stdout is not None
-        url = json.loads(process.stdout.readline())["url"]
-        assert status_of(f"{url}/readyz") == 200
+        yield process
     finally:
         process.kill()
         process.communicate()
 
 
+def test_a_server_waits_for_its_store_where_it_is_told_to(tmp_path: Path, minio: MinIO):
+    with waiting(tmp_path, minio, "comes-late") as process:
+        (minio.folder / "comes-late").mkdir()
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        assert status_of(f"{url}/readyz") == 200
+
+
 def test_who_waits_for_a_store_ends_by_a_signal(tmp_path: Path, minio: MinIO):
-    where = f"?endpoint_url={minio.url}&region=us-east-1"
-    log = tmp_path / "stderr"
-    with log.open("w") as errors:
-        process = subprocess.Popen(
-            command("--port", "0", "--store", f"s3://never-comes{where}", "--wait-for-store", "5m"),
-            cwd=tmp_path,
-            env=environment(tmp_path) | minio.environment(),
-            stderr=errors,
-        )
-    try:
-        while "waiting for it" not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.05)
+    with waiting(tmp_path, minio, "never-comes") as process:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == -signal.SIGTERM
-    finally:
-        process.kill()
-        process.wait()
 
 
 # ---- a storage that hangs
