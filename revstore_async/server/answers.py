@@ -212,22 +212,22 @@ def _entry(error: RevstoreError, answer: Answer, scope: Scope, store: object) ->
         # The client can go on; the operator has to know all the same.
         logged = f" (logged as {_log(error, scope, store)})" if isinstance(error, Damaged) else ""
         return {"code": answer.code, "message": f"{error}{logged}"}
-    reference = _log(error, scope, store)
+    logged = _log(error, scope, store)
     said = _UNTOLD.get(answer.status, "an internal error")
-    return {"code": answer.code, "message": f"{said} (logged as {reference})"}
+    return {"code": answer.code, "message": f"{said} (logged as {logged})"}
 
 
 def _log(error: Exception, scope: Scope, store: object = None) -> str:
-    reference = request_id(scope)
+    known = request_id(scope)
     if isinstance(error, _OPERATORS):
         said = " ".join(str(error).split())  # one line, whatever a storage said
-        _LOG.error("request failed, ID %s, by the store %r: %s", reference, store, said)
-        return reference
+        _LOG.error("request failed, ID %s, by the store %r: %s", known, store, said)
+        return known
     if isinstance(error, RevstoreError) and error.retryable:  # it comes in floods, and tracebacks all alike
-        _LOG.warning("request failed, ID %s: %s: %s", reference, type(error).__name__, error)
+        _LOG.warning("request failed, ID %s: %s: %s", known, type(error).__name__, error)
     else:
-        _LOG.error("request failed, ID %s", reference, exc_info=error)
-    return reference
+        _LOG.error("request failed, ID %s", known, exc_info=error)
+    return known
 
 
 def _headers(error: RevstoreError, answer: Answer, options: ServerOptions) -> dict[str, str]:
