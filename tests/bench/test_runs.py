@@ -187,5 +187,6 @@ async def test_requests_are_measured_by_client(bucket, monkeypatch):
 @pytest.mark.parametrize("request_", REQUESTS)
 async def test_each_request_is_measured(request_, bucket, tmp_path):
     async with stores.opened(bucket, tmp_path) as store:
+        assert isinstance(store, stores.S3Store)
         taken = await measure_requests("driver s3", request_, store, at_once=2, seconds=0.05)
     assert taken["rate"] > 0
