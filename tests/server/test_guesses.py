@@ -22,8 +22,8 @@ from revstore_async.server import Htpasswd, InFlight, RegistryApp
 from revstore_async.server.attempts import ADDRESSES, Attempts, address_of
 from revstore_async.server.password_checks import ASKING, WAITING
 from tests.parts.bare import Bare
+from tests.parts.passwords import Clock, line
 from tests.parts.serving import Server, error_code, serving
-from tests.server.test_htpasswd import Clock, line
 
 HASHED = line("ann", "secret")
 

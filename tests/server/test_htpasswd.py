@@ -17,20 +17,8 @@ from revstore_async.errors import InvalidArgument, InvalidHtpasswd, Unauthentica
 from revstore_async.server import Action, Htpasswd, Need, Principal, RegistryApp
 from revstore_async.server.credentials import Remembered, user_and_password
 from revstore_async.server.htpasswd import REMEMBERED, Users
+from tests.parts.passwords import Clock, line
 from tests.parts.serving import client_of
-
-CHEAP = bcrypt.gensalt(4)
-
-
-def line(user: str, password: str, prefix: str = "2y") -> str:
-    return f"{user}:{bcrypt.hashpw(password.encode(), CHEAP).decode().replace('2b', prefix, 1)}"
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Counted:

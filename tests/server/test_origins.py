@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import bcrypt
 import httpx
 import pytest
 
@@ -10,6 +9,7 @@ from revstore_async import Registry
 from revstore_async.errors import InvalidArgument
 from revstore_async.server import Htpasswd, RegistryApp, ServerOptions
 from tests.parts.documents import image
+from tests.parts.passwords import line
 from tests.parts.serve_command import serving
 from tests.parts.serving import client_of, error_code
 
@@ -22,7 +22,7 @@ PATH = "/v2/hello/manifests/latest"
 @pytest.fixture
 async def users(tmp_path: Path) -> Htpasswd:
     file = tmp_path / "users"
-    file.write_text(f"ann:{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}\n")
+    file.write_text(f"{line('ann')}\n")
     return Htpasswd(file)
 
 

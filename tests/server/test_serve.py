@@ -10,12 +10,12 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-import bcrypt
 import pytest
 from jwcrypto.jwk import JWK
 
 from revstore_async.cli.serve import default_store, is_loopback
 from tests.parts.certificates import certificate
+from tests.parts.passwords import line
 from tests.parts.programs import program
 from tests.parts.serve_command import (
     HELLO,
@@ -114,8 +114,7 @@ def test_reads_may_be_offered_to_the_world(tmp_path: Path):
 
 
 def test_users_of_htpasswd_push_and_pull_and_others_do_not(tmp_path: Path):
-    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(5)).decode().replace("2b", "2y", 1)
-    (tmp_path / "users").write_text(f"ann:{hashed}\n")
+    (tmp_path / "users").write_text(f"{line('ann')}\n")
     with serving(tmp_path, "--host", "0.0.0.0", "--htpasswd", "users") as server:
         server.url = server.url.replace("0.0.0.0", "127.0.0.1")
         assert "--dest-creds USER:PASSWORD" in server.tried

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import bcrypt
 import pytest
 from cryptography import x509
 
 from tests.parts.certificates import certificate
+from tests.parts.passwords import line
 from tests.parts.raw_clients import SECONDS, connected, read_to_end, send_and_read, status_line
 from tests.parts.serve_command import COMMAND, Serving, serving, status_of
 
@@ -89,7 +89,7 @@ def test_users_are_read_anew_at_sighup_though_the_file_seems_unchanged(tmp_path:
     users = tmp_path / "users"
 
     def write(name: str) -> None:
-        users.write_text(f"{name}:{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}\n")
+        users.write_text(f"{line(name)}\n")
 
     write("ann")
     with serving(tmp_path, "--htpasswd", "users") as server:
