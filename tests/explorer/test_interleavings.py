@@ -5,10 +5,14 @@ order; the large ones with one. On a store that loses an answer, and on one with
 the small scenarios are searched with one departure.
 """
 
+from datetime import datetime
+
 import pytest
 
+from revstore_async.driver import Condition, FileInfo
+
 from .explore import told
-from .explored_store import MEMORY, MEMORY_LOST, MINIO, SECONDS, Profile
+from .explored_store import MEMORY, MEMORY_LOST, MINIO, SECONDS, ExploredStore, Profile
 from .scenarios import SCENARIOS, Scenario, case
 from .search import Search
 
@@ -30,3 +34,31 @@ def test_calls_at_once_lose_nothing_and_tell_the_truth(scenario: Scenario, profi
     found = Search(case(scenario, profile), bound=bound(scenario, profile), enough=3).run()
     assert not found.failures, "\n".join(map(told, found.failures))
     assert found.complete
+
+
+@pytest.mark.parametrize(
+    ("scenario", "key"),
+    [
+        ("compare-and-swap", "/current/link"),
+        ("compare-and-swap-absent", "/current/link"),
+        ("immutable", "/current/link"),
+        ("tag-tag", "/current/link"),
+        ("append-append", "/state"),
+        ("append-finish", "/state"),
+        ("append-purge", "/state"),
+        ("finish-finish-other", "/state"),
+    ],
+)
+def test_a_store_that_ignores_conditions_is_found_out(
+    scenario: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search would see if the engine did without one of its conditions."""
+    judging = ExploredStore.set
+
+    def careless(
+        self: ExploredStore, stored: str, content: bytes, condition: Condition | None, now: datetime
+    ) -> FileInfo:
+        return judging(self, stored, content, None if key in stored else condition, now)
+
+    monkeypatch.setattr(ExploredStore, "set", careless)
+    assert Search(case(SCENARIOS[scenario], MEMORY), bound=2).run().failures
