@@ -26,6 +26,7 @@ class Profile:
         conditional_delete: Whether one version can be deleted.
         etags_of_content: Whether the same bytes have the same etag again.
         tick: How much later each write to a tag is than the one before.
+        clock: Whether the search tries all orders of writes to a tag, also to unrelated keys: their times differ.
         resolution: The finest difference of times.
         whole: Whether a deletion of many keys, and the joining of objects, are one step.
         lost_answers: How many writes of a run have their effect and are answered by an error.
@@ -36,6 +37,7 @@ class Profile:
     conditional_delete: bool = True
     etags_of_content: bool = False
     tick: timedelta = timedelta(microseconds=1)
+    clock: bool = False
     resolution: timedelta = timedelta(microseconds=1)
     whole: bool = True
     lost_answers: int = 0
@@ -52,7 +54,7 @@ MINIO = Profile(
     whole=False,
     patience=0.5,
 )
-SECONDS = replace(MINIO, name="minio-seconds", tick=timedelta(seconds=1))
+SECONDS = replace(MINIO, name="minio-seconds", tick=timedelta(seconds=1), clock=True)
 MEMORY_LOST = replace(MEMORY, name="memory-lost", lost_answers=1)
 MINIO_LOST = replace(MINIO, name="minio-lost", lost_answers=1)
 PROFILES = {profile.name: profile for profile in (MEMORY, MINIO, SECONDS, MEMORY_LOST, MINIO_LOST)}
@@ -113,9 +115,13 @@ class ExploredStore(MemoryStore):
         if before:
             self.mark ^= hash(before)
 
-    def _time(self, key: str) -> datetime:
+    def clock_of(self, key: str) -> str:
+        """Return the name of the clock by which the writes of a key are timed: that of its tag, else its own."""
         found = _TAG.search(key)
-        group = found[1] if found else key
+        return found[1] if found else key
+
+    def _time(self, key: str) -> datetime:
+        group = self.clock_of(key)
         self._ticks[group] = self._ticks.get(group, 0) + 1
         time = EPOCH + timedelta(seconds=self.began + self.now()) + self.profile.tick * self._ticks[group]
         return EPOCH + (time - EPOCH) // self.profile.resolution * self.profile.resolution

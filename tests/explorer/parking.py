@@ -96,7 +96,10 @@ class ParkingDriver(DriverWrapper):
     async def _one(
         self, method: str, key: str, perform: Callable[[], Awaitable[Answer]], *, write: bool, more: str = ""
     ) -> Answer:
-        operation = Operation(method, f"{key}{more}", (Access(key, write=write),))
+        accesses = [Access(key, write=write)]
+        if write and self._store.profile.clock and method == "put":
+            accesses.append(Access(f"clock of {self._store.clock_of(key)}", write=True))
+        operation = Operation(method, f"{key}{more}", tuple(accesses))
         return await self._gate.passed(operation, perform)
 
     async def get(self, key: str, *, limit: int | None = None) -> File:

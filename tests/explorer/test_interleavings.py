@@ -5,15 +5,18 @@ order; the large ones with one. On a store that loses an answer, and on one with
 the small scenarios are searched with one departure.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from revstore_async.driver import Condition, FileInfo
 
+from .acts import answer
 from .explore import told
 from .explored_store import MEMORY, MEMORY_LOST, MINIO, SECONDS, ExploredStore, Profile
 from .scenarios import SCENARIOS, Scenario, case
+from .schedule import Run
 from .search import Search
 
 
@@ -34,6 +37,26 @@ def test_calls_at_once_lose_nothing_and_tell_the_truth(scenario: Scenario, profi
     found = Search(case(scenario, profile), bound=bound(scenario, profile), enough=3).run()
     assert not found.failures, "\n".join(map(told, found.failures))
     assert found.complete
+
+
+@pytest.mark.parametrize("profile", [MINIO, SECONDS])
+@pytest.mark.parametrize(
+    "scenario", ["mount-mount-delete", "append-append", "tag-tag", "delete-delete-tag", "referrer-put-delete"]
+)
+def test_leaving_out_orders_hides_no_outcome(scenario: str, profile: Profile) -> None:
+    made = case(SCENARIOS[scenario], profile)
+    outcomes: list[set[object]] = []
+    for independent in (True, False):
+        seen = set[object]()
+
+        def judge(run: Run, seen: set[object] = seen) -> list[str]:
+            answers = sorted((call.name, answer(call.answer)) for call in run.calls)
+            seen.add((run.store.mark, tuple(answers)))
+            return []
+
+        Search(replace(made, independent=independent, judge=judge, look=None)).run()
+        outcomes.append(seen)
+    assert outcomes[0] == outcomes[1]
 
 
 @pytest.mark.parametrize(
