@@ -78,6 +78,7 @@ class IdleLoop(asyncio.BaseEventLoop):
         loop: asyncio.AbstractEventLoop,
         coroutine: Coroutine[Any, Any, Result],
         context: Context | None = None,
+        **_name: object,
     ) -> "asyncio.Task[Result]":
         parent = asyncio.current_task(loop)
         maker = parent.get_name() if parent is not None else ""
