@@ -32,7 +32,6 @@ class IdleLoop(asyncio.BaseEventLoop):
         self._idle = idle
         self._selector = self
         self._made: dict[str, int] = {}
-        self.set_task_factory(self._named)  # type: ignore[arg-type]
 
     def time(self) -> float:
         """Return the virtual time, in seconds."""
@@ -73,17 +72,14 @@ class IdleLoop(asyncio.BaseEventLoop):
             future.set_exception(error)
         return future
 
-    def _named(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        coroutine: Coroutine[Any, Any, Result],
-        context: Context | None = None,
-        **_name: object,
+    def create_task(  # type: ignore[override]
+        self, coro: Coroutine[Any, Any, Result], *, context: Context | None = None, **_name: object
     ) -> "asyncio.Task[Result]":
-        parent = asyncio.current_task(loop)
+        """Make a task with a name of ours."""
+        parent = asyncio.current_task(self)
         maker = parent.get_name() if parent is not None else ""
         number = self._made[maker] = self._made.get(maker, -1) + 1
-        return asyncio.Task(coroutine, loop=loop, name=f"{maker}.{number}", context=context)
+        return asyncio.Task(coro, loop=self, name=f"{maker}.{number}", context=context)
 
 
 async def _here(function: Callable[..., Result], *args: object, **_options: object) -> Result:
