@@ -6,7 +6,16 @@ collector comes. Therefore each function here lets go of its tasks and errors be
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, TypeVarTuple, cast, overload
@@ -232,3 +241,11 @@ async def ended(tasks: Sequence["asyncio.Task[Any]"]) -> None:
             raise interrupted
     finally:
         del interrupted
+
+
+def pauses(first: float = 0.02, longest: float = 0.5) -> Iterator[float]:
+    """Yield the seconds between looks at another writer's step, each longer than the one before; no end."""
+    pause = first
+    while True:
+        yield pause
+        pause = min(2 * pause, longest)

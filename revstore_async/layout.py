@@ -15,10 +15,12 @@ by Distribution:
         _uploads/<id>/data                                                          UploadData
         _uploads/<id>/startedat                                                     UploadStartedAt
         _uploads/<id>/hashstates/<alg>/<offset>                                     UploadHashState
-    <root>/revstore/history/<name>/_tags/<tag>/<n>/
+    <root>/revstore/history/<name>/_tags/<tag>/<n>/<nnn>/
         absent/replaced-by/<alg>/<hex>                                              TagCreated +
         <since>/<alg>/<hex>/replaced-by/<alg>/<hex>                                 TagReplaced +
         <since>/<alg>/<hex>/deleted                                                 TagDeleted +
+        0-claim                                                                     TagClaim +
+        pending                                                                     TagPending +
     <root>/revstore/uploads/<name>/_uploads/<id>/
         state                                                                       UploadState +
         segments/<segment>                                                          UploadSegment +
@@ -106,12 +108,14 @@ class TagCreated:
 
     Attributes:
         sequence: The number of the change, from 0.
+        flat: Whether the number is one folder, as engines of before wrote it, without a claim.
     """
 
     name: RepositoryName
     tag: Tag
     sequence: int
     successor: Digest
+    flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,7 @@ class TagReplaced:
     Attributes:
         sequence: The number of the change, from 0.
         since: When the tag got the revision that it leaves, by the store's clock.
+        flat: As in `TagCreated`.
     """
 
     name: RepositoryName
@@ -129,6 +134,7 @@ class TagReplaced:
     since: datetime
     digest: Digest
     successor: Digest
+    flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,28 @@ class TagDeleted:
     sequence: int
     since: datetime
     digest: Digest
+    flat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TagClaim:
+    """The claim of a number for one change of a tag: it is written only where there is none.
+
+    It is listed before the records of its number.
+    """
+
+    name: RepositoryName
+    tag: Tag
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class TagPending:
+    """The mark of a deletion under way, which the store can't make conditional; its end removes the mark."""
+
+    name: RepositoryName
+    tag: Tag
+    sequence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +232,8 @@ Place = (
     | TagCreated
     | TagReplaced
     | TagDeleted
+    | TagClaim
+    | TagPending
     | LayerLink
     | UploadState
     | UploadSegment
@@ -253,7 +283,7 @@ class Layout:
             if match := pattern.fullmatch(key):
                 build: Callable[..., Place] = kind
                 try:
-                    place = build(**{name: _READ[name](text) for name, text in match.groupdict().items()})
+                    place = build(**_fields(match.groupdict()))
                 except ValueError:  # a name, tag, digest or time outside its grammar
                     return None
                 return place if self.key(place) == key else None
@@ -316,7 +346,16 @@ class Layout:
 def _form(template: str) -> _Form:
     names: list[str] = re.findall(r"\{(\w+)\}", template)
     text = re.sub(r"\{\w+\}", "%s", template.replace("%", "%%"))
-    return text, tuple((attrgetter(name), _WRITE[name]) for name in names)
+    return text, tuple((_number if name == "sequence" else attrgetter(name), _WRITE[name]) for name in names)
+
+
+def _number(change: TagCreated | TagReplaced | TagDeleted | TagClaim | TagPending) -> str:
+    """Return the folders of a change's number, which counts down, so that the latest change is listed first.
+
+    They are two, so that no folder of a file system holds more than 1,000.
+    """
+    digits = f"{SEQUENCE_LIMIT - 1 - change.sequence:012}"
+    return digits if getattr(change, "flat", False) else f"{digits[:9]}/{digits[9:]}"
 
 
 def _templates(layout: Layout) -> dict[type[Place], str]:
@@ -338,6 +377,8 @@ def _templates(layout: Layout) -> dict[type[Place], str]:
         TagCreated: f"{change}/absent/replaced-by/{{successor}}",
         TagReplaced: f"{left}/replaced-by/{{successor}}",
         TagDeleted: f"{left}/deleted",
+        TagClaim: f"{change}/0-claim",
+        TagPending: f"{change}/pending",
         LayerLink: f"{repository}/{layout.layers}/{{digest}}/link",
         UploadState: f"{own_upload}/state",
         UploadSegment: f"{own_upload}/segments/{{segment}}",
@@ -360,7 +401,7 @@ _GROUPS: Final = {
     "segment": r"[^/]+",
     "algorithm": r"[^/]+",
     "offset": r"\d+",
-    "sequence": r"\d{12}",
+    "sequence": r"\d{12}|\d{9}/\d{3}",
     "since": r"\d{8}T\d{6}\.\d{6}Z",
 }
 
@@ -376,6 +417,14 @@ def _patterns(layout: Layout) -> dict[type[Place], re.Pattern[str]]:
         return re.compile(pattern, re.ASCII)
 
     return {kind: compiled(template) for kind, template in _templates(layout).items()}
+
+
+def _fields(texts: Mapping[str, str]) -> dict[str, object]:
+    """Return the fields of a place, from the texts in its key."""
+    fields = {name: _READ[name](text) for name, text in texts.items()}
+    if "/" not in texts.get("sequence", "/"):
+        fields["flat"] = True
+    return fields
 
 
 def _folders(digest: Digest) -> str:
@@ -411,8 +460,7 @@ _WRITE: Final[dict[str, Callable[[Any], str]]] = {
     "subject": _folders,
     "successor": _folders,
     "since": lambda time: time.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ"),
-    # Counted down, so that the latest change is listed first.
-    "sequence": lambda number: f"{SEQUENCE_LIMIT - 1 - number:012}",
+    "sequence": str,
     "offset": str,
     "upload": str,
     "segment": str,
@@ -427,7 +475,7 @@ _READ: Final[dict[str, Callable[[str], object]]] = {
     "subject": _digest,
     "successor": _digest,
     "since": lambda text: datetime.strptime(text, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC),
-    "sequence": lambda text: SEQUENCE_LIMIT - 1 - int(text),
+    "sequence": lambda text: SEQUENCE_LIMIT - 1 - int(text.replace("/", "")),
     "offset": int,
     "upload": str,
     "segment": str,

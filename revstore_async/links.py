@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from .digest import Digest
-from .driver import Driver, File, IfAbsent
+from .driver import Driver, File, IfAbsent, IfMatch
 from .errors import ConditionFailed, InvalidDigest, KeyNotFound, LinkDamaged, ObjectTooLarge
 
 LINK_LIMIT: Final = 512
@@ -55,6 +55,21 @@ class LinkStore:
         except ConditionFailed:
             return False
         return True
+
+    async def relink(self, key: str, digest: Digest, etag: str) -> bool:
+        """Write a link over the version that has this etag; return False where that is gone. One request."""
+        try:
+            await self._driver.put(key, digest.encode(), condition=IfMatch(etag))
+        except ConditionFailed:
+            return False
+        return True
+
+    async def etag(self, key: str) -> str | None:
+        """Return the version of a link without reading it; None where there is none. One request."""
+        try:
+            return (await self._driver.stat(key)).etag
+        except KeyNotFound:
+            return None
 
     async def readlink(self, key: str) -> Link:
         """Read a link. One request.

@@ -6,12 +6,12 @@ The manifest service puts the stores together. Its name is Docker Distribution's
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from .cache import Cache
-from .concurrency import alongside, gather, gather_map
+from .concurrency import alongside, gather, gather_map, settled
 from .digest import Digest
 from .driver import Driver
 from .errors import (
@@ -21,6 +21,8 @@ from .errors import (
     ManifestUnknown,
     ObjectTooLarge,
     RevstoreError,
+    StorageFailure,
+    TagContended,
     TagUnknown,
     Unavailable,
     VerificationFailed,
@@ -35,12 +37,13 @@ from .references import References
 from .revisions import Revision, RevisionStore
 from .served_manifests import Manifest, merged
 from .stored_manifests import StoredKind
-from .tag_changes import Expected, TagState, check_expected
+from .tag_changes import TRIES, Expected, TagChange, TagState, check_expected
 from .tags import TagStore
 from .threads import digest_of, in_thread_if_large
 
 R = TypeVar("R")
 
+_GRACE: Final = 5.0  # seconds in which links are written after a failure or a cancellation
 _TRIES = 5  # how often all is asked again when the answers are too old to rely on
 
 
@@ -271,15 +274,9 @@ class ManifestService:
             missing = await self._references.missing(incoming.document) if wanted else ()
             raise VerificationFailed(self._name, (*incoming.errors, *missing))
         came_as = None if media_type is None or incoming.document.declared else incoming.document.media_type
-        states, signed, kept = await self._write(revision, incoming, names, came_as, check_layers=wanted)
-        changes, subject = self._tags.changes, incoming.document.subject
-        for state in states:
-            changes.judge(state, revision, expected)
-        await gather(
-            gather_map(lambda state: changes.announce(state, revision), states, limit=self._at_once),
-            self._revisions.link(revision, signed, subject=subject.digest if subject else None, kept=kept),
-        )
-        await gather_map(lambda state: changes.switch(state, revision, expected), states, limit=self._at_once)
+        found = await self._write(revision, incoming, names, came_as, check_layers=wanted)
+        await self._link(revision, found, incoming.document.subject, expected)
+        subject = incoming.document.subject
         return StoredManifest(revision, incoming.document.media_type, len(document), names, subject)
 
     async def delete(self, reference: str, *, expected: Expected = None) -> None:
@@ -313,11 +310,22 @@ class ManifestService:
         if expected is not None and expected != target:
             raise InvalidArgument("expected", expected, "a digest is a revision's own and never another")
         linked, cleared = await gather(self._revisions.linked(target), self._tags.delete_all_of(target))
-        if linked:
-            await self._revisions.delete(target)
-            await self._tags.delete_all_of(target)
-        elif not cleared:
+        if not linked and not cleared:
             raise ManifestUnknown(self._name, target)
+        deleted, failed = {*cleared}, False
+        while linked:
+            try:
+                await self._revisions.delete(target)
+                swept = await self._tags.delete_all_of(target, after=deleted)
+            except RevstoreError as error:
+                # Half of a deletion leaves a tag that points at nothing, so it is tried once more.
+                if failed or not error.retryable:
+                    raise
+                failed = True
+            else:
+                # A tag that was set meanwhile goes, and with it a revision that its writer linked again.
+                deleted |= {*swept}
+                linked = bool(swept)
 
     # ---- inside
 
@@ -394,17 +402,18 @@ class ManifestService:
         media_type: str | None,
         *,
         check_layers: bool,
-    ) -> tuple[Sequence[TagState], Sequence[Digest], KeptType | None]:
+    ) -> "_Found":
         """Write content and ask about all that it relies on, together; anew if that took too long to rely on."""
         loop = asyncio.get_running_loop()
         payload, signatures = incoming.payload, incoming.signatures
         for _ in range(_TRIES):
             asked = loop.time()
-            signed, missing, states, (_, kept) = await gather(
+            signed, missing, states, (linked, known, kept) = await gather(
                 self._revisions.write_content(revision, payload, signatures),
                 self._references.missing(incoming.document) if check_layers else _nothing(),
                 gather_map(self._tags.changes.look, tags, limit=self._at_once),
                 gather(
+                    _no() if tags else self._revisions.linked(revision),
                     self._revisions.check_room(revision, payload, signatures),
                     self._revisions.check_media_type(
                         revision, media_type, apparent=incoming.document.apparent
@@ -414,10 +423,107 @@ class ManifestService:
             if missing:
                 raise VerificationFailed(self._name, tuple(missing))
             if loop.time() - asked <= self._policy.link_within.total_seconds():
-                return states, signed, kept
+                there = bool(tags) or linked or known or (kept is not None and kept.stored)
+                return _Found(states, signed, kept, there=there)
         reason = f"each of {_TRIES} times it took longer than Policy.link_within, {self._policy.link_within}"
         raise Unavailable(revision, reason)
 
+    async def _link(
+        self, revision: Digest, found: "_Found", subject: Descriptor | None, expected: Expected
+    ) -> None:
+        """Make content a revision, and point tags at it; a put that fails leaves no revision by half."""
+        about = None if subject is None else subject.digest
+        links = partial(self._revisions.link, revision, found.signed, subject=about, kept=found.kept)
+        is_whole = partial(self._revisions.is_whole, revision, found.signed, subject=about, kept=found.kept)
+        try:
+            await self._point(revision, found, expected, links, is_whole)
+        except (StorageFailure, asyncio.CancelledError):
+            # A deletion at the same time may have taken some of the links, and a tag may have been switched.
+            if found.there:
+                await settled(_until_whole(links, is_whole), grace=_GRACE)
+            raise
 
-async def _nothing() -> Sequence[RevstoreError]:
+    async def _point(
+        self,
+        revision: Digest,
+        found: "_Found",
+        expected: Expected,
+        links: Callable[[], Coroutine[Any, Any, None]],
+        is_whole: Callable[[], Coroutine[Any, Any, bool]],
+    ) -> None:
+        """Write the links of a revision, and point tags at it.
+
+        Where some of the revision was there before, a deletion of it may be under way, and take what was written
+        here. So the writer looks again, beside the switch of the tags, and writes again what is gone.
+        """
+        changes, states = self._tags.changes, found.states
+
+        async def announce(state: TagState) -> TagChange:
+            return await changes.announce(state, revision, expected)
+
+        whole = False
+        for _ in range(TRIES):
+            for state in states:
+                changes.judge(state, revision, expected)
+            announced, _ = await gather(
+                gather_map(announce, states, limit=self._at_once), _nothing() if whole else links()
+            )
+            # Asked for after the tags are announced: a deletion that begins later finds them.
+            whole, lost = await gather(
+                is_whole() if found.there else _yes(),
+                gather_map(changes.switch, announced, limit=self._at_once),
+            )
+            if whole and not any(lost):
+                return
+            anew = [
+                each or replace(change, record=None)
+                for change, each in zip(announced, lost, strict=True)
+                if each or not whole
+            ]
+            states = await gather_map(changes.again, anew, limit=self._at_once)
+        raise (
+            TagContended(self._name, states[0].tag)
+            if states
+            else Unavailable(revision, f"others deleted it each of the {TRIES} times that it was stored")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a put found while it wrote the content.
+
+    Attributes:
+        states: The tags.
+        signed: The digests of the signatures that it brings.
+        kept: The media type to keep beside the revision's link, if any.
+        there: Whether some of the revision may have been there before; always so with tags, where it costs no round
+            trip to take it for there.
+    """
+
+    states: Sequence[TagState]
+    signed: Sequence[Digest]
+    kept: KeptType | None
+    there: bool
+
+
+async def _until_whole(
+    links: Callable[[], Coroutine[Any, Any, None]], is_whole: Callable[[], Coroutine[Any, Any, bool]]
+) -> None:
+    """Write links until all are there, as far as the storage lets it."""
+    for _ in range(_TRIES):
+        with suppress(RevstoreError):
+            if await is_whole():
+                return
+            await links()
+
+
+async def _nothing() -> tuple[()]:
     return ()
+
+
+async def _yes() -> bool:
+    return True
+
+
+async def _no() -> bool:
+    return False

@@ -3,10 +3,12 @@
 A kept type says what a stored manifest is served as, so it is written once: by the first push that was found right.
 """
 
+import asyncio
 from dataclasses import dataclass
 
+from .concurrency import pauses
 from .digest import Digest
-from .driver import Driver, IfAbsent
+from .driver import Driver, FileInfo, IfAbsent
 from .errors import (
     ConditionFailed,
     InvalidManifest,
@@ -27,10 +29,12 @@ class KeptType:
     Attributes:
         media_type: The type.
         stored: Whether it was there when it was looked for.
+        link: The etag of the revision's link at that time; None where there was none, or nothing relies on it.
     """
 
     media_type: str
     stored: bool
+    link: str | None = None
 
 
 class MediaTypeStore:
@@ -93,6 +97,27 @@ class MediaTypeStore:
         found = await self.judge(digest, media_type, apparent=False)
         if found is not None and not found.stored:  # it is damaged, or gone again
             await self._driver.put(self._key(digest), media_type.encode())
+
+    async def overwrite(self, digest: Digest, media_type: str) -> None:
+        """Write a media type in place of one that a deletion under way may be about to take. 1 request.
+
+        A deletion takes only the object that it found, where the driver can delete on a condition. Elsewhere the
+        writer waits for its end first, `Capabilities.metadata_timeout` at most.
+        """
+        if not self._driver.capabilities.conditional_delete:
+            clock = asyncio.get_running_loop().time
+            end = clock() + self._driver.capabilities.metadata_timeout.total_seconds()
+            for pause in pauses():
+                if clock() >= end or await self._find_any(digest) is None:
+                    break
+                await asyncio.sleep(pause)
+        await self._driver.put(self._key(digest), media_type.encode())
+
+    async def _find_any(self, digest: Digest) -> FileInfo | None:
+        try:
+            return await self._driver.stat(self._key(digest))
+        except KeyNotFound:
+            return None
 
     async def renew(self, digest: Digest, media_type: str) -> bool:
         """Write a media type that was there, and may be gone since; say whether it was written. One request."""

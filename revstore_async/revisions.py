@@ -5,6 +5,7 @@ it is one revision.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,8 +13,9 @@ from datetime import datetime
 from .blobs import BlobStore
 from .concurrency import gather, gather_map
 from .digest import Digest
-from .driver import Driver, entries
+from .driver import Driver, IfMatch, entries
 from .errors import (
+    ConditionFailed,
     Damaged,
     LinkDangling,
     ManifestSizeMismatch,
@@ -21,7 +23,7 @@ from .errors import (
     ManifestUnknown,
     ObjectTooLarge,
 )
-from .layout import Layout, Place, ReferrerLink, RevisionLink, RevisionMediaType, SignatureLink
+from .layout import Layout, ReferrerLink, RevisionLink, RevisionMediaType, SignatureLink
 from .links import Link, LinkStore, expect
 from .manifests import MANIFEST_LIMIT, canonical, check_media_type
 from .media_types import KeptType, MediaTypeStore
@@ -306,8 +308,11 @@ class RevisionStore:
         await self.link(digest, stored, kept=kept)
         return digest
 
-    async def check_room(self, digest: Digest, payload: bytes, signatures: Sequence[Signature]) -> None:
+    async def check_room(self, digest: Digest, payload: bytes, signatures: Sequence[Signature]) -> bool:
         """Check that signatures can be added to those stored. One request; none without signatures.
+
+        Returns:
+            Whether one of them is stored already.
 
         A round trip more, and a request for each stored signature, where those and these might come to more than
         4 MiB: with more than a hundred stored, or a large payload of schema 1.
@@ -319,12 +324,13 @@ class RevisionStore:
         """
         if signatures:
             schema1 = (await self.kind(digest, payload)).schema1
-            await self._signatures.check_room(digest, signatures, payload if schema1 else None)
+            return await self._signatures.check_room(digest, signatures, payload if schema1 else None)
+        return False
 
     async def check_media_type(
         self, digest: Digest, media_type: str | None, *, apparent: bool
     ) -> KeptType | None:
-        """Return what `link` must keep for a manifest to be served as this type. One request; none without a type.
+        """Return what `link` must keep for a manifest to be served as this type. 2 requests; none without a type.
 
         Args:
             digest: The revision.
@@ -336,7 +342,11 @@ class RevisionStore:
         """
         if media_type is None:
             return None
-        return await self._media_types.judge(digest, media_type, apparent=apparent)
+        kept, etag = await gather(
+            self._media_types.judge(digest, media_type, apparent=apparent),
+            self._links.etag(self._key(digest)),
+        )
+        return replace(kept, link=etag) if kept is not None and kept.stored else kept
 
     async def write_content(
         self,
@@ -387,16 +397,63 @@ class RevisionStore:
         Raises:
             MediaTypeConflict: Another type has been kept of it since; nothing was linked.
         """
-        if kept is not None and not kept.stored:
-            await self._media_types.keep(digest, kept.media_type)
         links = self._signature_links(digest, signatures)
         if subject is not None:
             links.append((self._layout.key(ReferrerLink(self._name, subject, digest)), digest))
-        links.append((self._key(digest), digest))
-        if kept is None or not kept.stored:
-            await self._write_links(links)
-        else:  # a deletion may have taken it meanwhile, as it may have taken the links
-            await gather(self._write_links(links), self._media_types.renew(digest, kept.media_type))
+        if kept is not None and kept.stored:
+            if await self._linked_beside(digest, links, kept):
+                return
+            # A deletion is under way, or left the type. It deletes only the object that it found.
+            await self._media_types.overwrite(digest, kept.media_type)
+        elif kept is not None:
+            await self._media_types.keep(digest, kept.media_type)
+        await self._write_links([*links, (self._key(digest), digest)])
+
+    async def _linked_beside(
+        self, digest: Digest, links: Sequence[tuple[str, Digest]], kept: KeptType
+    ) -> bool:
+        """Link a revision beside the media type that was found there; return whether that was there all the time.
+
+        A deletion takes a revision's link before its media type. While the link is the one that was found with the
+        type, no deletion has taken the type.
+        """
+        if not self._driver.capabilities.conditional_put:
+            await gather(
+                self._write_links([*links, (self._key(digest), digest)]),
+                self._media_types.renew(digest, kept.media_type),
+            )
+            return True
+        if kept.link is None:
+            return False
+        _, linked = await gather(
+            self._write_links(links), self._links.relink(self._key(digest), digest, kept.link)
+        )
+        return linked
+
+    async def is_whole(
+        self,
+        digest: Digest,
+        signatures: Iterable[Digest] = (),
+        *,
+        subject: Digest | None = None,
+        kept: KeptType | None = None,
+    ) -> bool:
+        """Return whether all that `link` wrote is there: a deletion at the same time may have taken some of it.
+
+        1 round trip: 1 request, 1 more with signatures, with a subject and with a kept media type each.
+        """
+        keys = [self._key(digest)]
+        if subject is not None:
+            keys.append(self._layout.key(ReferrerLink(self._name, subject, digest)))
+        if kept is not None:
+            keys.append(self._layout.key(RevisionMediaType(self._name, digest)))
+        wanted = {*signatures}
+
+        async def signed() -> bool:
+            return not wanted or wanted <= {link.digest for link in await self._signatures.linked(digest)}
+
+        found = await gather(signed(), *(self._links.linked(key) for key in keys))
+        return all(found)
 
     async def add_signatures(self, digest: Digest, signatures: Iterable[Signature]) -> None:
         """Add signatures to a stored revision. Three round trips: its payload, the signatures, their links.
@@ -417,28 +474,31 @@ class RevisionStore:
         await self._write_links(self._signature_links(digest, signed))
 
     async def delete(self, digest: Digest) -> None:
-        """Delete a revision, and its signatures, from this repository; content stays stored.
+        """Delete a revision, and its signatures, from this repository; content stays stored. Idempotent.
 
-        Two round trips; one more for one with a subject, among whose referrers it is no longer listed. That link
-        goes first: when the deletion dies there, repeating it still finds the revision. Two more for one that
-        has signatures, or does not declare its media type: its own link goes before what lies beside it, so
-        that nobody sees it without, and once more after: a put that came in between relies on what was deleted
-        then, and would be there by half.
+        2 round trips; 1 more for a revision with a subject, among whose referrers it is no longer listed; 2 more
+        with signatures or a kept media type; 1 more for one that does not declare its type. What refers to it, as
+        its subject, stays as well.
 
-        Idempotent. What refers to it, as its subject, stays as well. Only the signatures that were there before
-        are deleted: a put of the same manifest at the same time keeps those that it adds. A put that begins when
-        the last of those is gone stays whole, whichever of the two is over first. One that had begun before, and
-        whose own link is written two round trips after what it wrote together with it, is there by half.
+        The link among the referrers goes first: when the deletion dies there, repeating it still finds the
+        revision. Its own link goes before what lies beside it, so that no reader sees it without, and once more
+        after: a put that came in between relies on what was deleted then. Only what was beside it before is
+        deleted. A put of the same manifest at the same time looks again after it has written its links (see
+        `is_whole`), and writes them again.
         """
         signed, document = await gather(self._signatures.linked(digest), self._document(digest))
-        beside: list[Place] = [*signed]
-        if document is None or not document.declared:
-            beside.append(RevisionMediaType(self._name, digest))
+        kept = self._layout.key(RevisionMediaType(self._name, digest))
+        etag = None if document is not None and document.declared else await self._links.etag(kept)
         if document is not None and document.subject is not None:
             await self._driver.delete(self._layout.key(ReferrerLink(self._name, document.subject, digest)))
         await self._driver.delete(self._key(digest))
-        if beside:
-            await self._driver.delete_many([self._layout.key(place) for place in beside])
+        if etag is not None:
+            exact = self._driver.capabilities.conditional_delete
+            with suppress(ConditionFailed):
+                await self._driver.delete(kept, condition=IfMatch(etag) if exact else None)
+        if signed:
+            await self._driver.delete_many([self._layout.key(place) for place in signed])
+        if signed or etag is not None:
             await self._driver.delete(self._key(digest))
 
     # ---- inside

@@ -78,8 +78,11 @@ class SignatureStore:
 
     async def check_room(
         self, revision: Digest, signatures: Sequence[Signature], payload: bytes | None
-    ) -> None:
+    ) -> bool:
         """Check that signatures can be added to those stored. One request; see `RevisionStore.check_room`.
+
+        Returns:
+            Whether one of them is stored already.
 
         Args:
             revision: The revision.
@@ -92,7 +95,8 @@ class SignatureStore:
             ChainWithoutKeyID: One of these can stand only alone in a document, and there are others.
         """
         added = {Digest.of(signature.blob): len(signature.blob) for signature in signatures}
-        stored = [link.digest for link in await self.linked(revision) if link.digest not in added]
+        linked = {link.digest for link in await self.linked(revision)}
+        stored = sorted(linked - added.keys())
         together = len(stored) + len(added)
         if together > SIGNATURE_LIMIT:
             raise TooManySignatures(together, SIGNATURE_LIMIT)
@@ -106,6 +110,7 @@ class SignatureStore:
             size += sum(sizes)
         if size > TOGETHER_LIMIT:
             raise SignaturesTooLarge(size, TOGETHER_LIMIT)
+        return not linked.isdisjoint(added)
 
     async def _size(self, signature: Digest) -> int:
         """Return the bytes of a stored signature; none of one that is lost, which nobody is served."""

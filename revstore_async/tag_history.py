@@ -3,25 +3,25 @@
 Three sorts of witnesses are read together:
 
 - the current link: which revision, since when;
-- our records, written just before each change of a tag: what the writer saw there (which revision, since when;
-  or no tag), and what it was about to do. What was seen is exact, whether or not the change then took place;
+- our records, written just before each change of a tag. A record tells what its writer saw there (which revision,
+  since when; or no tag), and what the writer was about to do. A record has a number of its own, which its writer
+  claimed; the numbers are the order of the changes, whatever clocks say;
 - the index links, of Docker Distribution's layout: which revisions the tag was meant to have, and when that was
-  first or last written. They are a hint: a writer that crashed, or that another one outran, leaves one of a
-  revision that the tag never had.
+  first or last written.
 
-So what was seen counts, and a hint adds an event only where it leaves room for one: what another program, which
-writes no records, did to the tag before the last thing that is known of it.
+A record's sight is exact, whether or not its change took place. Between two sights that a record explains (it saw
+the first, and led to the second), nothing else happened. Elsewhere another program changed the tag, which writes
+no records; there the index links are hints.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import groupby, islice
+from itertools import groupby
 
 from .digest import Digest
 from .driver import FileInfo
-from .layout import Layout, TagCreated, TagDeleted, TagIndex, TagReplaced
+from .layout import Layout, TagClaim, TagCreated, TagDeleted, TagIndex, TagPending, TagReplaced
 
 _TOGETHER = timedelta(minutes=1)  # a record and an index link of one attempt are written within this
 
@@ -33,10 +33,12 @@ class TagEvent:
     Attributes:
         digest: The revision; None for the time after the tag was deleted.
         since: When it got it, by the store's clock (whole seconds on S3).
+        number: The number of the change that ended it; None for the last entry, and for changes by other programs.
     """
 
     digest: Digest | None
     since: datetime
+    number: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,21 @@ class TagRecord:
     written: datetime
 
     @property
+    def number(self) -> int:
+        """The number of the change."""
+        return self.place.sequence
+
+    @property
     def seen(self) -> TagEvent | None:
-        """What the writer saw; None for no tag."""
+        """The sight of the writer; None for no tag."""
         if isinstance(self.place, TagCreated):
             return None
-        return TagEvent(self.place.digest, self.place.since)
+        return TagEvent(self.place.digest, self.place.since, self.number)
+
+    @property
+    def successor(self) -> Digest | None:
+        """The revision that the tag was to get; None for a deletion."""
+        return None if isinstance(self.place, TagDeleted) else self.place.successor
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +74,66 @@ class IndexEntry:
     written: datetime
 
 
-def read_records(layout: Layout, listed: Iterable[FileInfo]) -> Sequence[TagRecord]:
-    """Return the records among listed objects, in their order."""
-    return [
-        TagRecord(place, info.modified)
-        for info in listed
-        if isinstance(place := layout.parse(info.key), TagCreated | TagReplaced | TagDeleted)
-    ]
+@dataclass(frozen=True, slots=True)
+class TagRecords:
+    """The records of a tag, as listed.
+
+    Attributes:
+        records: Those of changes, by their number.
+        claims: The numbers that were claimed.
+        pending: The number of each deletion that is under way, or whose writer died, and when it began.
+    """
+
+    records: Sequence[TagRecord]
+    claims: frozenset[int]
+    pending: Mapping[int, datetime]
+
+    @property
+    def next(self) -> int:
+        """The number to claim next.
+
+        Claims are dense, and listed before the records of their number. A record without a claim is one of a writer
+        that has not claimed its number yet.
+        """
+        taken = [*self.claims, *(record.number for record in self.records if record.place.flat)]
+        if taken:
+            return max(taken) + 1
+        return max((record.number for record in self.records), default=0)
+
+    def contested(self) -> Sequence[int]:
+        """Return the numbers for which several writers left a record: only the claim tells which of them counts."""
+        counted = [record.number for record in self.records if record.number in self.claims]
+        return [number for number, same in groupby(counted) if len(list(same)) > 1]
+
+    def settled(self, winners: Mapping[int, object]) -> Sequence[TagRecord]:
+        """Return the records that count: those whose writer had the number, and those of older engines.
+
+        Args:
+            winners: The record of each contested number whose claim names it.
+        """
+        return [
+            record
+            for record in self.records
+            if record.place.flat
+            or (record.number in self.claims and winners.get(record.number, record.place) == record.place)
+        ]
+
+
+def read_records(layout: Layout, listed: Iterable[FileInfo]) -> TagRecords:
+    """Return the records among listed objects."""
+    records: list[TagRecord] = []
+    claims: set[int] = set()
+    pending: dict[int, datetime] = {}
+    for info in listed:
+        match layout.parse(info.key):
+            case TagClaim(sequence=number):
+                claims.add(number)
+            case TagPending(sequence=number):
+                pending[number] = info.modified
+            case TagCreated() | TagReplaced() | TagDeleted() as place:
+                records.append(TagRecord(place, info.modified))
+    records.sort(key=lambda record: (record.number, record.written))
+    return TagRecords(records, frozenset(claims), pending)
 
 
 def read_index(layout: Layout, listed: Iterable[FileInfo]) -> Sequence[IndexEntry]:
@@ -81,107 +146,132 @@ def read_index(layout: Layout, listed: Iterable[FileInfo]) -> Sequence[IndexEntr
 
 
 def history(
-    records: Iterable[TagRecord], index: Iterable[IndexEntry], current: TagEvent | None
+    records: Sequence[TagRecord],
+    index: Iterable[IndexEntry],
+    current: TagEvent | None,
+    *,
+    exact: bool = True,
 ) -> Sequence[TagEvent]:
-    """Return the history of a tag, the oldest entry first; no two neighbours have one revision."""
-    told = sorted(records, key=lambda record: (record.place.sequence, record.written))
-    changes = [list(same) for _, same in groupby(told, key=lambda record: record.place.sequence)]
+    """Return the history of a tag, the oldest entry first; no two neighbours have one revision.
+
+    Args:
+        records: The records that count, by their number.
+        index: The index links.
+        current: What the tag is now.
+        exact: Whether the store deletes on a condition. Elsewhere a deletion may take a later link than its writer
+            saw.
+    """
+    steps = [list(same) for _, same in groupby(records, key=lambda record: record.number)]
+    known = _known(steps, current, exact=exact)
+    hints = [TagEvent(entry.place.digest, entry.written) for entry in index]
+    hints.sort(key=lambda hint: hint.since)
+    led = {(record.seen, record.successor) for record in records}
+    lost = [event for step, after in _with_next(steps, current) for event in _overtaken(step, after)]
+    events: list[TagEvent] = []
+    before: TagEvent | None = None
+    for event in known:
+        # After a deletion the next sight is of no tag.
+        if (None if before is None or before.digest is None else before, event.digest) not in led:
+            events += [
+                hint
+                for hint in hints
+                if (before is None or before.since < hint.since)
+                and hint.since < event.since
+                and hint.digest != event.digest
+                and (_is_near(hint, lost) or not _is_attempt(hint, records))
+            ]
+        events.append(event)
+        before = event
+    return _without_repeats(events)
+
+
+def _known(
+    steps: Sequence[Sequence[TagRecord]], current: TagEvent | None, *, exact: bool
+) -> Sequence[TagEvent]:
+    """Return what the tag was for certain: the sights, the deletions that they show, and what it is now.
+
+    A writer that was not first takes its record back. So where a deletion took the link of a writer that saw the
+    same as it did, the record alone may tell of that link.
+    """
     known: list[TagEvent] = []
-    lost: list[TagEvent] = []
-    for number, change in enumerate(changes):
-        last = number + 1 == len(changes)
-        after = current if last else changes[number + 1][0].seen
-        known += dict.fromkeys(record.seen for record in change if record.seen)
-        if after is None:
-            deletions = [record for record in change if isinstance(record.place, TagDeleted)]
-            known += [TagEvent(None, record.written) for record in deletions[-1:]]
-        lost += _overtaken(change, after)
+    told: set[TagEvent] = set()
+    open_deletions: list[TagRecord] = []  # whose effect no sight has shown yet
+    switched: TagRecord | None = None
+    for step, after in _with_next(steps, current):
+        before, switched = switched, next((record for record in reversed(step) if record.successor), None)
+        for seen in dict.fromkeys(record.seen for record in step):
+            # A writer's sight may be old when it claims its number. Whole seconds don't tell that from a return.
+            if seen is not None and (seen not in told or (not seen.since.microsecond and known[-1] != seen)):
+                known.append(seen)
+                told.add(seen)
+        deletions = [record for record in step if record.successor is None]
+        if after is not None:
+            open_deletions += deletions
+            continue
+        if not exact and (unseen := _unseen(step, before, open_deletions)):
+            known.append(TagEvent(unseen.successor, unseen.written, unseen.number))
+            deletions = deletions or open_deletions
+            open_deletions = []
+        known += [TagEvent(None, record.written, record.number) for record in deletions[-1:]]
     if current and current not in known[-1:]:
         known.append(current)
-    if told and not current and known and known[-1].digest:
-        known.append(TagEvent(None, told[-1].written))  # another program deleted it; it was not earlier
-    if not known:
-        return []
-    end = current.since if current else max(event.since for event in known)
-    hints = [TagEvent(entry.place.digest, entry.written) for entry in index if entry.written < end]
-    evidence = _Evidence(told, known, hints)
-    added = [
-        hint
-        for hint in hints
-        if not evidence.tells(hint) and (_is_near(hint, lost) or not evidence.refutes(hint))
-    ]
-    # The sort is stable: of one whole second, what is known stays in the order of the changes.
-    return _without_repeats(sorted([*known, *added], key=lambda event: event.since))
+    if steps and not current and known and known[-1].digest:
+        known.append(TagEvent(None, steps[-1][-1].written))  # another program deleted it; it was not earlier
+    return known
 
 
-def _overtaken(change: Sequence[TagRecord], after: TagEvent | None) -> Sequence[TagEvent]:
+def _unseen(
+    step: Sequence[TagRecord], before: TagRecord | None, deletions: Sequence[TagRecord]
+) -> TagRecord | None:
+    """Return the record of a switch whose link a deletion took before anyone saw it.
+
+    Args:
+        step: The records of a change after which no tag was seen.
+        before: The record of the switch before it.
+        deletions: Those before it whose effect was not seen.
+    """
+    last = step[-1]
+    if last.successor is not None:
+        return last if deletions else None
+    if before is None or before.seen is None or last.seen is None:
+        return None
+    return before if before.seen.digest == last.seen.digest else None
+
+
+def _with_next(
+    steps: Sequence[Sequence[TagRecord]], current: TagEvent | None
+) -> Iterable[tuple[Sequence[TagRecord], TagEvent | None]]:
+    """Yield the records of each change, with what was seen next."""
+    for number, step in enumerate(steps):
+        yield step, current if number + 1 == len(steps) else steps[number + 1][0].seen
+
+
+def _overtaken(step: Sequence[TagRecord], after: TagEvent | None) -> Sequence[TagEvent]:
     """Return what one of our writers set, if another program replaced it before we saw it there.
 
     Args:
-        change: The records of one change.
+        step: The records of one change.
         after: What was seen next.
     """
-    attempts = {
-        record.place.successor: record.written
-        for record in change
-        if not isinstance(record.place, TagDeleted)
-    }
+    attempts = {record.successor: record.written for record in step if record.successor}
     if len(attempts) != 1 or after is None or after.digest in attempts:
         return []
-    if any(record.seen == after for record in change):
+    if any(record.seen == after for record in step):
         return []  # the change did not take place
     return [TagEvent(digest, written) for digest, written in attempts.items()]
 
 
 def _is_near(hint: TagEvent, events: Iterable[TagEvent]) -> bool:
-    """Say whether a hint was written together with one of these."""
+    """Return whether a hint was written together with one of these."""
     return any(event.digest == hint.digest and abs(event.since - hint.since) <= _TOGETHER for event in events)
 
 
-class _Evidence:
-    """What is known of a tag, ordered for looking up by time: a history may have thousands of entries."""
-
-    def __init__(
-        self, told: Sequence[TagRecord], known: Sequence[TagEvent], hints: Sequence[TagEvent]
-    ) -> None:
-        self._known = set(known)
-        self._events = sorted([*known, *hints], key=lambda event: event.since)
-        self._attempts: dict[Digest, list[datetime]] = {}
-        for record in told:
-            if not isinstance(record.place, TagDeleted):
-                self._attempts.setdefault(record.place.successor, []).append(record.written)
-        self._absent = max((record.written for record in told if record.seen is None), default=None)
-        self._spans = sorted(
-            ((record.seen, record.written) for record in told if record.seen), key=lambda span: span[0].since
-        )
-
-    def tells(self, hint: TagEvent) -> bool:
-        """Say whether a known event is what the hint announced: the same revision, with no other in between."""
-        end = None
-        start = bisect_left(self._events, hint.since, key=lambda event: event.since)
-        for event in islice(self._events, start, None):
-            if end is not None and event.since > end:
-                break
-            if event.digest == hint.digest and event in self._known:
-                return True
-            if event.digest != hint.digest and event.since > hint.since and end is None:
-                end = event.since
-        return False
-
-    def refutes(self, hint: TagEvent) -> bool:
-        """Say whether the hint is one of our writers', or the tag is known not to have had the revision then."""
-        attempts = self._attempts.get(hint.digest, []) if hint.digest else []
-        if any(abs(written - hint.since) <= _TOGETHER for written in attempts):
-            return True
-        if self._absent is not None and hint.since <= self._absent:
-            return True  # there was no tag, and the deletion of one takes its index with it
-        before = bisect_right(self._spans, hint.since, key=lambda span: span[0].since)
-        for seen, written in islice(reversed(self._spans), len(self._spans) - before, None):
-            if seen.since < self._spans[before - 1][0].since:
-                break  # spans follow one another: an earlier one ended before this one began
-            if hint.since <= written and seen.digest != hint.digest:
-                return True  # the tag had another revision all that time
-        return False
+def _is_attempt(hint: TagEvent, records: Iterable[TagRecord]) -> bool:
+    """Return whether a hint is one of our own writers': its record tells more."""
+    return any(
+        record.successor == hint.digest and abs(record.written - hint.since) <= _TOGETHER
+        for record in records
+    )
 
 
 def _without_repeats(events: Sequence[TagEvent]) -> Sequence[TagEvent]:

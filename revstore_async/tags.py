@@ -1,18 +1,19 @@
 """The tag store: a repository's tags, what each points at, and what it pointed at before."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 
 from .concurrency import gather, gather_map
 from .digest import Digest
 from .driver import LIST_LIMIT, Driver, FileInfo, entries
-from .errors import InvalidArgument, KeyNotFound, ManifestUnknown, TagUnknown
+from .errors import InvalidArgument, KeyNotFound, ManifestUnknown, TagContended, TagUnknown
 from .layout import Layout, TagCurrent, TagIndex
 from .links import Link, LinkStore
 from .names import RepositoryName, Tag
 from .policy import Policy
 from .revisions import RevisionStore
-from .tag_changes import Expected, TagChanges, TagState, check_expected
+from .tag_changes import TRIES, Expected, TagChanges, TagState, check_expected
 from .tag_history import TagEvent, history, read_index, read_records
 from .tag_listing import TagInfo, TagPage, list_tags
 from .threads import in_thread_if_large
@@ -135,11 +136,14 @@ class TagStore:
         )
         current = TagEvent(link.digest, link.modified) if link else None
 
-        def derived() -> Sequence[TagEvent]:
-            return history(read_records(self._layout, told), read_index(self._layout, indexed), current)
-
         # Some 100 bytes of each key are read; a tag may have had thousands of revisions.
-        events = await in_thread_if_large(100 * (len(told) + len(indexed)), derived)
+        size = 100 * (len(told) + len(indexed))
+        records = await self.changes.settled(
+            tag, await in_thread_if_large(size, read_records, self._layout, told)
+        )
+        index = read_index(self._layout, indexed)
+        exact = self._driver.capabilities.conditional_delete
+        events = await in_thread_if_large(size, partial(history, exact=exact), records, index, current)
         if not events:
             raise TagUnknown(self._name, tag)
         return events
@@ -167,7 +171,9 @@ class TagStore:
     # ---- writing
 
     async def set(self, tag: str, digest: str, *, expected: Expected = None) -> None:
-        """Point a tag at a revision of this repository. Three round trips; four where it must be tried anew.
+        """Point a tag at a revision of this repository. 9 requests, 4 round trips.
+
+        Where another writer was first it is tried anew: 4 requests, 3 round trips more.
 
         Args:
             tag: The tag, new or not.
@@ -188,9 +194,18 @@ class TagStore:
         state, known = await gather(self.changes.look(tag), self._revisions.exists(digest))
         if not known:
             raise ManifestUnknown(self._name, digest)
-        self.changes.judge(state, digest, expected)
-        await self.changes.announce(state, digest)
-        await self.changes.switch(state, digest, expected)
+        for _ in range(TRIES):
+            self.changes.judge(state, digest, expected)
+            change = await self.changes.announce(state, digest, expected)
+            # Asked for again: a deletion of the revision that begins later finds the announced tag, and deletes it.
+            if not await self._revisions.linked(digest):
+                await self.changes.take_back(change)
+                raise ManifestUnknown(self._name, digest)
+            lost = await self.changes.switch(change)
+            if lost is None:
+                return
+            state = await self.changes.again(lost)
+        raise TagContended(self._name, tag)
 
     async def restore(self, tag: str, time: datetime) -> Digest:
         """Point a tag at the revision it had at a time, and return that. Also after it was deleted.
@@ -234,10 +249,15 @@ class TagStore:
         ):
             raise TagUnknown(self._name, name)
 
-    async def delete_all_of(self, digest: Digest) -> Sequence[Tag]:
+    async def delete_all_of(self, digest: Digest, *, after: Iterable[Tag] | None = None) -> Sequence[Tag]:
         """Delete the tags that point at a revision, and return them.
 
         One request for each 1,000 keys of tags; then the tags that ever had the revision are read together.
+
+        Args:
+            digest: The revision.
+            after: The tags that were deleted before its link was. With them it waits for writers that are about to
+                point a tag at it, and deletes those tags, too.
 
         Raises:
             TagImmutable: The policy forbids to delete one of them; none was deleted.
@@ -246,11 +266,14 @@ class TagStore:
         def is_of(state: TagState) -> bool:
             return state.current is not None and state.current.digest == digest
 
+        async def look(tag: Tag) -> TagState:
+            return await (self.changes.look(tag) if after is None else self.changes.settle(tag, digest))
+
         at_once = self._driver.capabilities.connections
-        candidates = await self._candidates(digest)
-        states = [
-            state for state in await gather_map(self.changes.look, candidates, limit=at_once) if is_of(state)
-        ]
+        candidates = await self._candidates(digest, announced=after is not None)
+        # The deletion of a tag takes the index with it, by which a writer at work would be found.
+        candidates = sorted({*candidates, *(after or ())})
+        states = [state for state in await gather_map(look, candidates, limit=at_once) if is_of(state)]
         for state in states:
             self.changes.judge_deletion(state)
         deleted = await gather_map(lambda state: self.changes.delete(state, is_of), states, limit=at_once)
@@ -258,10 +281,11 @@ class TagStore:
 
     # ---- inside
 
-    async def _candidates(self, digest: Digest) -> Sequence[Tag]:
+    async def _candidates(self, digest: Digest, *, announced: bool) -> Sequence[Tag]:
         """Return the tags that may point at a revision: that have it in their index, or have no index.
 
-        A tag that is set while it is deleted may lose its index to the deletion; all of it, that is.
+        A tag that is set while it is deleted may lose its index to the deletion; all of it, that is. With
+        `announced`, a tag that is not there yet counts by its index.
         """
         tags: set[Tag] = set()
         indexed: set[Tag] = set()
@@ -274,7 +298,8 @@ class TagStore:
                     indexed.add(tag)
                     if revision == digest:
                         having.add(tag)
-        return sorted(tags & (having | (tags - indexed)))
+        unindexed = tags - indexed
+        return sorted((having if announced else tags & having) | unindexed)
 
     async def _listed(self, folder: str) -> Sequence[FileInfo]:
         return [info async for info in entries(self._driver.list_all, folder)]

@@ -44,9 +44,7 @@ def test_calls_at_once_lose_nothing_and_tell_the_truth(scenario: Scenario, profi
     [
         ("mount-mount-delete", MINIO),
         ("append-append", MINIO),
-        ("tag-tag", MINIO),
         ("referrer-put-delete", MINIO),
-        ("delete-delete-tag", SECONDS),
     ],
 )
 def test_leaving_out_orders_hides_no_outcome(scenario: str, profile: Profile) -> None:

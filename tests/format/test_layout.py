@@ -18,10 +18,12 @@ from revstore_async.layout import (
     RevisionLink,
     RevisionMediaType,
     SignatureLink,
+    TagClaim,
     TagCreated,
     TagCurrent,
     TagDeleted,
     TagIndex,
+    TagPending,
     TagReplaced,
     UploadData,
     UploadHashState,
@@ -62,14 +64,17 @@ CURRENT_KEYS: list[tuple[Place, str]] = [
     (UploadData(NAME, "an-id"), f"{HERE}/_uploads/an-id/data"),
     (UploadStartedAt(NAME, "an-id"), f"{HERE}/_uploads/an-id/startedat"),
     (UploadHashState(NAME, "an-id", "sha256", 17), f"{HERE}/_uploads/an-id/hashstates/sha256/17"),
-    (TagCreated(NAME, TAG, 0, D), f"{HISTORY}/999999999999/absent/replaced-by/sha256/{HEX}"),
+    (TagCreated(NAME, TAG, 0, D, flat=True), f"{HISTORY}/999999999999/absent/replaced-by/sha256/{HEX}"),
+    (TagClaim(NAME, TAG, 1001), f"{HISTORY}/999999998/998/0-claim"),
+    (TagPending(NAME, TAG, 0), f"{HISTORY}/999999999/999/pending"),
+    (TagCreated(NAME, TAG, 0, D), f"{HISTORY}/999999999/999/absent/replaced-by/sha256/{HEX}"),
     (
         TagReplaced(NAME, TAG, 1, SINCE, D, E),
-        f"{HISTORY}/999999999998/20261123T010203.000004Z/sha256/{HEX}/replaced-by/sha512/{HEX * 2}",
+        f"{HISTORY}/999999999/998/20261123T010203.000004Z/sha256/{HEX}/replaced-by/sha512/{HEX * 2}",
     ),
     (
         TagDeleted(NAME, TAG, 12, SINCE, D),
-        f"{HISTORY}/999999999987/20261123T010203.000004Z/sha256/{HEX}/deleted",
+        f"{HISTORY}/999999999/987/20261123T010203.000004Z/sha256/{HEX}/deleted",
     ),
 ]
 SEED_KEYS: list[tuple[Place, str]] = [
