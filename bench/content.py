@@ -10,9 +10,9 @@ from typing import Any
 
 from revstore_async import CURRENT, Digest
 from revstore_async.concurrency import gather_map
+from revstore_async.formats.manifests import OCI_MANIFEST
+from revstore_async.formats.names import RepositoryName, Tag
 from revstore_async.layout import BlobData, LayerLink, RevisionLink, TagCurrent, TagIndex
-from revstore_async.manifests import OCI_MANIFEST
-from revstore_async.names import RepositoryName, Tag
 
 from .stores import S3Store, Store, registry_of
 

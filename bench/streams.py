@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from revstore_async import Digest
-from revstore_async.digest import new_hasher
+from revstore_async.formats.digest import new_hasher
 from revstore_async.threads import StreamHasher
 
 from .floor import Raw, installed

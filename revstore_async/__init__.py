@@ -9,18 +9,18 @@
 `revstore_async.errors` has all exceptions, `revstore_async.driver` the interface under the engine.
 """
 
-from .digest import Digest
+from .blobs.layers import LayerInfo
 from .driver import Driver, open_driver
 from .errors import RevstoreError
-from .layers import LayerInfo
+from .formats.digest import Digest
+from .formats.manifests import Descriptor
+from .formats.names import Reference, RepositoryName, Tag
 from .layout import CURRENT, SEED, Layout
-from .manifest_service import StoredManifest
-from .manifests import Descriptor
-from .names import Reference, RepositoryName, Tag
+from .manifests.served import Manifest
+from .manifests.service import StoredManifest
 from .policy import Policy, tags_matching
-from .referrers import Referrer, ReferrerPage
-from .repository import Registry, Repository
-from .served_manifests import Manifest
+from .registry import Registry, Repository
+from .revisions.referrers import Referrer, ReferrerPage
 from .signatures import (
     PublicKey,
     Signature,
@@ -32,11 +32,11 @@ from .signatures import (
     sign,
     verify_document,
 )
-from .tag_changes import ABSENT
-from .tag_history import TagEvent
-from .tag_listing import TagInfo, TagPage
+from .tags.changes import ABSENT
+from .tags.history import TagEvent
+from .tags.listing import TagInfo, TagPage
 from .trust import TrustedCertificates, TrustedKeys, TrustPolicy
-from .uploads import Upload
+from .uploads.store import Upload
 
 __all__ = [
     "ABSENT",

@@ -8,8 +8,8 @@ from heapq import heappop, heappush, nsmallest
 from .concurrency import gather_map
 from .driver import Driver, Folder, entries
 from .errors import InvalidName
+from .formats.names import RepositoryName
 from .layout import Layout, UploadSegment, UploadState
-from .names import RepositoryName
 
 
 async def repositories(

@@ -36,9 +36,9 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
-from .digest import Digest
 from .driver import check_key
-from .names import RepositoryName, Tag
+from .formats.digest import Digest
+from .formats.names import RepositoryName, Tag
 
 SEQUENCE_LIMIT: Final = 10**12
 """One more than the highest number of a tag's change."""

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from .errors import InvalidArgument
-from .names import RepositoryName, Tag
+from .formats.names import RepositoryName, Tag
 from .trust import TrustPolicy
 
 TagRule = Callable[[RepositoryName, Tag], bool]

@@ -9,7 +9,7 @@ from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
 
 from .concurrency import in_thread, look_at
-from .digest import Digest, new_hasher
+from .formats.digest import Digest, new_hasher
 
 R = TypeVar("R")
 

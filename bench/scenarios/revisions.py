@@ -11,8 +11,8 @@ from functools import partial
 
 from revstore_async import CURRENT, Digest, Registry, SigningKey, sign
 from revstore_async.concurrency import gather_map
+from revstore_async.formats.names import RepositoryName
 from revstore_async.layout import BlobData
-from revstore_async.names import RepositoryName
 from revstore_drivers.wrappers import LatencyDriver
 
 from ..context import Bench

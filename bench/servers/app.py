@@ -4,7 +4,7 @@ from os import environ
 
 from revstore_async import Registry
 from revstore_async.server import RegistryApp
-from revstore_async.server.serve import calm_collector
+from revstore_async.server.running.uvicorn_server import calm_collector
 
 
 def app() -> RegistryApp:

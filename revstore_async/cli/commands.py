@@ -2,7 +2,7 @@
 
 import click
 
-from . import keys, manifests, serve, stores, tags, uploads
+from . import doctor, keys, manifests, serve, tags, uploads
 from .session import exit_code, shared_options
 
 
@@ -18,7 +18,7 @@ def revstore() -> None:
     """
 
 
-for part in (manifests, tags, uploads, stores, serve):
+for part in (manifests, tags, uploads, doctor, serve):
     for command in part.COMMANDS:
         revstore.add_command(command)
 revstore.add_command(keys.key)

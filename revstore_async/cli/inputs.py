@@ -9,9 +9,9 @@ from typing import Final
 
 import click
 
-from ..digest import Digest
 from ..errors import RevstoreError, UnusableKey
-from ..names import Reference, RepositoryName, Tag
+from ..formats.digest import Digest
+from ..formats.names import Reference, RepositoryName, Tag
 from ..signatures import PublicKey, SigningKey
 from ..trust import AnyOf, TrustedCertificates, TrustedKeys, TrustPolicy
 

@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from .. import signatures as signing
-from ..digest import Digest
 from ..errors import InvalidJSON, InvalidManifest, InvalidSignature, RevstoreError
-from ..manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, read_manifest
-from ..names import Reference, Tag
+from ..formats.digest import Digest
+from ..formats.manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, read_manifest
+from ..formats.names import Reference, Tag
 from ..policy import Policy
-from ..repository import Registry
+from ..registry import Registry
 from ..signatures import Signature
 from ..trust import TrustPolicy
 from .inputs import ReferenceType, document_or_reference, read_document, signing_key, trust_policy

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from ..driver import open_driver, without_secrets
 from ..policy import Policy
-from ..repository import Registry
+from ..registry import Registry
 from ..server import (
     AccessLog,
     AccessPolicy,
@@ -26,10 +26,10 @@ from ..server import (
     RegistryApp,
     ServerOptions,
 )
-from ..server.access_log import LOGGER
-from ..server.log_stream import output_that_never_waits
-from ..server.serve import CutOff, Place, run
-from .purging import purging
+from ..server.observing.access_log import LOGGER
+from ..server.observing.log_stream import output_that_never_waits
+from ..server.running.purging import purging
+from ..server.running.uvicorn_server import CutOff, Place, run
 from .serve import Serving, is_loopback
 from .session import Session
 from .starting import check_store
@@ -65,12 +65,12 @@ def _serve_until_told(serving: Serving, session: Session) -> None:
     driver = open_driver(serving.store)
     metrics = tracing = None
     if serving.metrics:
-        from ..server.metrics import Metrics  # noqa: PLC0415 (an extra of its own)
+        from ..server.observing.metrics import Metrics  # noqa: PLC0415 (an extra of its own)
 
         metrics = Metrics()
         driver = metrics.around_driver(driver)
     if serving.tracing:
-        from ..server.tracing import Tracing  # noqa: PLC0415 (an extra of its own)
+        from ..server.observing.tracing import Tracing  # noqa: PLC0415 (an extra of its own)
 
         tracing = Tracing()
         driver = tracing.around_driver(driver)

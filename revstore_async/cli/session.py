@@ -12,7 +12,7 @@ import click
 
 from ..errors import Conflict, InvalidSignature, NotFound, RevstoreError, VerificationFailed
 from ..policy import Policy
-from ..repository import Registry
+from ..registry import Registry
 
 Answer = TypeVar("Answer")
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -9,7 +9,7 @@ import click
 
 from ..driver import metadata_deadline, open_driver, without_secrets
 from ..errors import RevstoreError, StorageFull
-from ..server.store_probe import StoreProbe
+from ..server.observing.store_probe import StoreProbe
 
 _LOG = logging.getLogger("revstore_async.server")
 

@@ -4,12 +4,12 @@ from datetime import datetime
 
 import click
 
-from ..digest import Digest
 from ..errors import InvalidInput, RepositoryUnknown, RevstoreError
-from ..names import Reference, RepositoryName, Tag, tag_or_digest
-from ..repository import Registry
-from ..tag_changes import ABSENT, Expected
-from ..tag_listing import TagInfo
+from ..formats.digest import Digest
+from ..formats.names import Reference, RepositoryName, Tag, tag_or_digest
+from ..registry import Registry
+from ..tags.changes import ABSENT, Expected
+from ..tags.listing import TagInfo
 from .inputs import ReferenceType, RepositoryType, TimeType
 from .session import Session, shared_options
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from ..repository import Registry
+from ..registry import Registry
 from .inputs import DurationType
 from .session import Session, shared_options
 

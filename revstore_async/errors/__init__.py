@@ -16,8 +16,8 @@ Coarse branches say what a caller can do; leaves carry the facts as attributes:
 from .access import *  # noqa: F403
 from .base import *  # noqa: F403
 from .content import *  # noqa: F403
-from .keys import *  # noqa: F403
 from .requests import *  # noqa: F403
 from .signatures import *  # noqa: F403
+from .signing_keys import *  # noqa: F403
 from .storage import *  # noqa: F403
 from .uploads import *  # noqa: F403

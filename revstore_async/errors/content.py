@@ -44,7 +44,7 @@ class InvalidReference(InvalidInput):
 
 @dataclass(eq=False)
 class InvalidJSON(InvalidInput):
-    """Bytes that are not strict JSON: see `revstore_async.strictjson` for what is refused.
+    """Bytes that are not strict JSON: see `revstore_async.formats.strictjson` for what is refused.
 
     Attributes:
         offset: Where it was noticed, in bytes from the start.

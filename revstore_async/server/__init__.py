@@ -8,24 +8,15 @@ try:
 except ImportError as error:
     raise MissingExtra("the server", "server") from error
 
-from .access import (
-    ANONYMOUS,
-    AccessPolicy,
-    Action,
-    Authorize,
-    Everybody,
-    Need,
-    Principal,
-    ReadOnly,
-)
-from .access_log import AccessLog
+from .access.htpasswd import Htpasswd
+from .access.policy import ANONYMOUS, AccessPolicy, Action, Authorize, Everybody, Need, Principal, ReadOnly
+from .access.tokens import BearerTokens
 from .app import RegistryApp
 from .delegation import Delegation
-from .health import Health
-from .htpasswd import Htpasswd
-from .in_flight import InFlight
+from .observing.access_log import AccessLog
+from .observing.health import Health
 from .options import ServerOptions
-from .tokens import BearerTokens
+from .running.in_flight import InFlight
 
 __all__ = [
     "ANONYMOUS",

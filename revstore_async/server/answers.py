@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from .. import errors
 from ..errors import Damaged, NotFound, ObjectTooLarge, RevstoreError, Throttled, VerificationFailed
-from .exchange import request_id
+from .observing.observed import request_id
 from .options import ServerOptions
 
 _LOG = logging.getLogger("revstore_async.server")

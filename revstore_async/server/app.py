@@ -17,17 +17,17 @@ from ..errors import (
     TooManyAttempts,
     Unauthenticated,
 )
-from ..names import RepositoryName
-from ..repository import Registry
+from ..formats.names import RepositoryName
+from ..registry import Registry
 from . import answers, routes
-from .access import AccessPolicy, Everybody, Need
-from .call import Call
+from .access.origins import answering_pages, check_page
+from .access.policy import AccessPolicy, Everybody, Need
+from .context import Call
 from .events import Listener
-from .exchange import request_id
-from .leaving import Receiving
+from .observing.observed import request_id
 from .options import ServerOptions
-from .origins import answering_pages, check_page
-from .streaming import patient
+from .streams.leaving import Receiving
+from .streams.streaming import patient
 
 _ON_EACH_ANSWER: Final = (
     (b"docker-distribution-api-version", b"registry/2.0"),

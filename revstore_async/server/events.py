@@ -4,8 +4,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from ..digest import Digest
-from ..names import RepositoryName, Tag
+from ..formats.digest import Digest
+from ..formats.names import RepositoryName, Tag
 
 _LOG = logging.getLogger("revstore_async.server")
 

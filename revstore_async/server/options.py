@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Final
 
 from ..errors import InvalidArgument
+from .access.origins import check_origins
 from .delegation import Delegation
-from .origins import check_origins
 
 PAGE: Final = 1000
 """Entries of one page of tags or repositories, where the client asks for no other number."""

@@ -12,9 +12,9 @@ from typing import Final
 from starlette.responses import Response
 
 from ..errors import MethodNotAllowed, RouteUnknown
-from . import blobs, catalog, history, manifests, referrers, signatures, tags, uploads
-from .access import Action
-from .call import Call
+from .access.policy import Action
+from .context import Call
+from .handlers import blobs, catalog, history, manifests, referrers, signatures, tags, uploads
 
 Handler = Callable[[Call], Awaitable[Response]]
 

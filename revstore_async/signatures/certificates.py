@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from ..errors import ChainInvalid, ChainKeyMismatch, KeyUnsupported
-from ..strictjson import JSONValue
+from ..formats.strictjson import JSONValue
 from .encoding import from_base64
 from .keys import PublicKey
 

@@ -33,7 +33,7 @@ from ..errors import (
     TooManySignatures,
     UnsignedMember,
 )
-from ..strictjson import JSONObject, JSONValue, Member, loads_object, members
+from ..formats.strictjson import JSONObject, JSONValue, Member, loads_object, members
 from .entry import Signature
 
 SIGNATURE_LIMIT: Final = 1000

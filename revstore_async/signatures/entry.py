@@ -31,7 +31,7 @@ from ..errors import (
     SignatureWidth,
     TimeInvalid,
 )
-from ..strictjson import JSONObject, JSONValue, loads_object
+from ..formats.strictjson import JSONObject, JSONValue, loads_object
 from .certificates import read_chain, read_leaf
 from .encoding import from_base64url, to_base64
 from .jwk import read_jwk

@@ -15,7 +15,7 @@ from ..errors import (
     RSAExponentRefused,
     RSAModulusRefused,
 )
-from ..strictjson import JSONValue
+from ..formats.strictjson import JSONValue
 from .encoding import from_base64url
 from .keys import CURVES, RSA_BITS, RSA_EXPONENTS, PublicKey, build_ec, build_rsa
 

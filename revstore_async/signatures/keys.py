@@ -19,7 +19,7 @@ from jwcrypto.common import JWException
 from jwcrypto.jwk import JWK
 
 from ..errors import InvalidJSON, KeyUnreadable, KeyUnsupported
-from ..strictjson import loads_object
+from ..formats.strictjson import loads_object
 from .encoding import to_base64url
 
 RSA_BITS: Final = (2048, 8192)

@@ -14,7 +14,6 @@ from typing import Final
 from jwcrypto.jwk import JWK
 from jwcrypto.jws import JWS, InvalidJWSSignature
 
-from ..digest import Digest
 from ..errors import (
     InvalidArgument,
     InvalidSignature,
@@ -23,6 +22,7 @@ from ..errors import (
     SignatureTooLarge,
     TooManySignatures,
 )
+from ..formats.digest import Digest
 from .document import SignedDocument, Split, check_set, parse, serialise
 from .entry import SIGNATURE_BYTES, Signature
 

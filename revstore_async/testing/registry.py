@@ -27,7 +27,7 @@ import pytest
 import uvicorn
 
 from ..policy import Policy
-from ..repository import Registry
+from ..registry import Registry
 from ..server import AccessPolicy, RegistryApp, ServerOptions
 from ..server.events import Event
 

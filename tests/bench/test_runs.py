@@ -22,7 +22,7 @@ from bench.scenarios import SCENARIOS
 from bench.scenarios import requests as requests_scenario
 from bench.servers.registries import DISTRIBUTION, OURS, PARTIES, serving
 from revstore_async import Registry
-from revstore_async.manifests import read_manifest
+from revstore_async.formats.manifests import read_manifest
 from tests.parts.programs import built as program_of_tests
 
 NOTHING = Images("bench/none", 1, (), "sha256:" + "0" * 64, (), 1)

@@ -30,7 +30,7 @@ class InThreeDays(datetime):
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have three days gone by since all that was stored."""
-    monkeypatch.setattr("revstore_async.repository.datetime", InThreeDays)
+    monkeypatch.setattr("revstore_async.registry.datetime", InThreeDays)
 
 
 def within(store: str, work: Callable[[Repository], Awaitable[Answer]]) -> Answer:

@@ -12,9 +12,9 @@ from types import TracebackType
 import pytest
 
 from revstore_async import Driver, Registry
-from revstore_async.cli.purging import purging
 from revstore_async.driver import DriverWrapper, File
 from revstore_async.errors import InvalidArgument, UploadBusy, UploadUnknown
+from revstore_async.server.running.purging import purging
 from revstore_async.testing import run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver
 from revstore_drivers.wrappers import Fault, FaultsDriver, LatencyDriver, Rule, Script

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from revstore_async import ABSENT, Digest, Registry, Repository, RepositoryName, sign
-from revstore_async.referrers import fallback_tag
+from revstore_async.revisions.referrers import fallback_tag
 from revstore_async.testing import run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver
 from revstore_drivers.wrappers import LatencyDriver, TracingDriver

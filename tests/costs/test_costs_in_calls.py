@@ -14,7 +14,7 @@ import pytest
 
 from revstore_async import Digest, Registry
 from revstore_async.server import AccessLog, Health, InFlight, RegistryApp
-from revstore_async.server.serve import CutOff, GivenUp
+from revstore_async.server.running.uvicorn_server import CutOff, GivenUp
 from revstore_drivers.s3 import S3Driver
 from tests.parts import moto
 from tests.parts.calls import counted

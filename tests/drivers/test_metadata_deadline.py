@@ -12,7 +12,7 @@ from revstore_async.driver import IfAbsent, metadata_deadline
 from revstore_async.driver.deadline import due, metadata_operation
 from revstore_async.errors import Unavailable
 from revstore_async.testing import run_on_virtual_clock
-from revstore_drivers.turns import NoTurn, Places, Tries, answer_within
+from revstore_drivers.buckets.retries import NoTurn, Places, Tries, answer_within
 from tests.parts.buckets import Bucketed, Kind
 from tests.parts.minio import running
 from tests.parts.standing_still import standing_still

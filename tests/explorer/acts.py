@@ -10,9 +10,9 @@ from datetime import datetime
 
 from revstore_async import ABSENT, Digest, Registry, verify_document
 from revstore_async.errors import RevstoreError, Unavailable, VerificationFailed
-from revstore_async.manifests import read_manifest
+from revstore_async.formats.manifests import read_manifest
 from revstore_async.signatures.document import is_signed
-from revstore_async.tag_changes import Expected
+from revstore_async.tags.changes import Expected
 
 NAME, SOURCE = "library/hello", "library/source"
 

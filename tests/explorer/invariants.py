@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from revstore_async import Digest, Registry, Repository
 from revstore_async.errors import Damaged, ManifestUnknown, NotFound, RevstoreError, TagUnknown, UploadUnknown
-from revstore_async.manifests import read_manifest
+from revstore_async.formats.manifests import read_manifest
 from revstore_async.policy import Policy
 
 from .acts import NAME, SOURCE, Act, Contents, Document, answer, unknown

@@ -23,7 +23,7 @@ from revstore_async.errors import (
     Unavailable,
     UploadUnknown,
 )
-from revstore_async.tag_changes import Expected
+from revstore_async.tags.changes import Expected
 from revstore_drivers.memory import MemoryDriver, MemoryStore
 from revstore_drivers.wrappers import At, Fault, FaultsDriver, When
 from tests.parts.documents import DOCKER_SCHEMA2, image, index, key, schema1, signed

@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from revstore_async.errors import ChainInvalid, TooManySignatures, Unauthenticated
-from revstore_async.server.credentials import CREDENTIALS_LIMIT, credentials_of
+from revstore_async.server.access.credentials import CREDENTIALS_LIMIT, credentials_of
 from revstore_async.signatures import Signature, sign, verify
 from revstore_async.signatures.certificates import CHAIN_BYTES, read_chain
 from revstore_async.signatures.encoding import to_base64, to_base64url

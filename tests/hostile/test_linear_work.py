@@ -18,31 +18,36 @@ from starlette.requests import HTTPConnection
 from revstore_async import Digest, RepositoryName, Tag
 from revstore_async.driver import check_key
 from revstore_async.errors import InvalidArgument
-from revstore_async.incoming_manifests import take_apart
+from revstore_async.formats.lenient_manifests import listed_manifests, read_stored
+from revstore_async.formats.manifests import (
+    DOCKER_SCHEMA1_SIGNED,
+    OCI_MANIFEST,
+    check_media_type,
+    read_manifest,
+)
+from revstore_async.formats.names import Reference
+from revstore_async.formats.strictjson import VALUE_LIMIT, JSONObject, loads, members
 from revstore_async.layout import CURRENT
-from revstore_async.manifests import DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST, check_media_type, read_manifest
-from revstore_async.names import Reference
+from revstore_async.manifests.incoming import take_apart
 from revstore_async.server import routes
+from revstore_async.server.access.credentials import user_and_password
+from revstore_async.server.access.htpasswd import Users
+from revstore_async.server.access.key_sets import KeySet
+from revstore_async.server.access.origins import check_page
 from revstore_async.server.app import _check_host
-from revstore_async.server.conditions import Conditions
-from revstore_async.server.credentials import user_and_password
-from revstore_async.server.exchange import request_id
-from revstore_async.server.history import _TIME
-from revstore_async.server.htpasswd import Users
-from revstore_async.server.key_sets import KeySet
-from revstore_async.server.origins import check_page
-from revstore_async.server.ranges import parse_chunk, parse_range
-from revstore_async.server.tracing import _carrier
+from revstore_async.server.handlers.conditions import Conditions
+from revstore_async.server.handlers.history import _TIME
+from revstore_async.server.handlers.ranges import parse_chunk, parse_range
+from revstore_async.server.observing.observed import request_id
+from revstore_async.server.observing.tracing import _carrier
 from revstore_async.signatures import PublicKey, Signature, parse, parse_signatures
 from revstore_async.signatures.document import Split
 from revstore_async.signatures.encoding import from_base64, from_base64url, to_base64url
 from revstore_async.signatures.entry import _read_protected, _read_time
-from revstore_async.stored_manifests import listed_manifests, read_stored
-from revstore_async.strictjson import VALUE_LIMIT, JSONObject, loads, members
-from revstore_async.upload_state import State
-from revstore_drivers.places import place_after
-from revstore_drivers.s3.answers import listing_of
-from revstore_drivers.s3.times import parse_time
+from revstore_async.uploads.state import State
+from revstore_drivers.buckets.key_order import place_after
+from revstore_drivers.s3.wire.answers import listing_of
+from revstore_drivers.s3.wire.times import parse_time
 from revstore_drivers.state import WriterState
 from tests.parts.tokens import forged, policy, who
 from tests.parts.work import BEARABLE, Shape, Work, growth

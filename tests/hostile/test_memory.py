@@ -13,12 +13,12 @@ from starlette.types import Message
 from revstore_async import Registry
 from revstore_async.concurrency import gather_map
 from revstore_async.errors import InvalidJSON, TooManyValues
-from revstore_async.manifests import MANIFEST_LIMIT, OCI_MANIFEST, REFERENCE_LIMIT, read_manifest
+from revstore_async.formats.lenient_manifests import read_stored
+from revstore_async.formats.manifests import MANIFEST_LIMIT, OCI_MANIFEST, REFERENCE_LIMIT, read_manifest
+from revstore_async.formats.strictjson import VALUE_LIMIT
 from revstore_async.server import RegistryApp, ServerOptions
-from revstore_async.server.access import ANONYMOUS, Everybody
-from revstore_async.server.call import Call
-from revstore_async.stored_manifests import read_stored
-from revstore_async.strictjson import VALUE_LIMIT
+from revstore_async.server.access.policy import ANONYMOUS, Everybody
+from revstore_async.server.context import Call
 from revstore_async.threads import LARGE, LARGE_AT_ONCE, in_thread_if_large
 from tests.parts.documents import descriptor, image
 from tests.parts.serving import client_of

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from functools import cache
 
 from revstore_async import Descriptor, Digest, Signature, SigningKey, serialise, sign
-from revstore_async.manifests import DOCKER_LIST, DOCKER_SCHEMA2, OCI_INDEX, OCI_MANIFEST, OCTET_STREAM
+from revstore_async.formats.manifests import (
+    DOCKER_LIST,
+    DOCKER_SCHEMA2,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    OCTET_STREAM,
+)
 
 NAME = "library/hello"
 

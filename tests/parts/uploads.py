@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from revstore_async import Digest, Driver, Registry, Repository, open_driver
 from revstore_async.driver import Capabilities, DriverWrapper, entries
-from revstore_async.upload_state import State
+from revstore_async.uploads.state import State
 from revstore_drivers.memory import MemoryDriver
 
 from .suite import pattern

@@ -15,6 +15,7 @@ import pytest
 
 from revstore_async import Digest, Driver, Registry, RepositoryName, open_driver, verify_document
 from revstore_async.errors import BlobDamaged
+from revstore_async.formats.names import Tag
 from revstore_async.layout import (
     CURRENT,
     LayerLink,
@@ -26,7 +27,6 @@ from revstore_async.layout import (
     TagIndex,
 )
 from revstore_async.layout import BlobData as Content
-from revstore_async.names import Tag
 from revstore_async.server import ReadOnly, RegistryApp, ServerOptions
 from tests.parts.documents import OCI_INDEX, OCI_MANIFEST, image, index, schema1, signed
 from tests.parts.manifests_over_http import at, codes

@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from revstore_async import Registry
 from revstore_async.errors import InvalidArgument
 from revstore_async.server import AccessLog, Everybody, Health, InFlight, RegistryApp
-from revstore_async.server.metrics import Metrics
-from revstore_async.server.tracing import Tracing
+from revstore_async.server.observing.metrics import Metrics
+from revstore_async.server.observing.tracing import Tracing
 from revstore_drivers.memory import MemoryDriver
 from revstore_drivers.wrappers import Fault, FaultsDriver, Rule, Script, TracingDriver
 from tests.parts.serving import ask, serving

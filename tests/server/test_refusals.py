@@ -4,9 +4,9 @@ import pytest
 
 from revstore_async import Digest, Policy, Registry, Repository, tags_matching
 from revstore_async.errors import TagContended
+from revstore_async.formats.manifests import OCI_INDEX, OCI_MANIFEST
+from revstore_async.formats.names import Tag
 from revstore_async.layout import LayerLink, RevisionLink, TagCurrent
-from revstore_async.manifests import OCI_INDEX, OCI_MANIFEST
-from revstore_async.names import Tag
 from revstore_async.server import Action, Everybody, Need, Principal, RegistryApp, ServerOptions
 from revstore_async.server.answers import TOLD_LIMIT, respond
 from revstore_drivers.memory import MemoryDriver

@@ -9,7 +9,7 @@ import pytest
 from revstore_async import Digest
 from revstore_async.errors import MethodNotAllowed, RouteUnknown
 from revstore_async.server import routes
-from revstore_async.server.access import Action
+from revstore_async.server.access.policy import Action
 from tests.parts.documents import image
 from tests.parts.manifests_over_http import at, codes, pushed
 

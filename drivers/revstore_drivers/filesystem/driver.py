@@ -39,7 +39,7 @@ from revstore_async.driver.deadline import metadata_operation
 from revstore_async.errors import DriverClosed, InvalidStoreURL, KeyNotFound, ObjectTooLarge, Unavailable
 
 from ..arguments import check_listing, check_range, take_options
-from ..options import seconds
+from ..buckets.options import seconds
 from ..state import WriterState
 from .listing import list_below, list_children, unfinished_files
 from .root import Root, info_of, sync_folder

@@ -9,7 +9,7 @@ import obstore
 from revstore_async.concurrency import gather_map
 from revstore_async.driver import FileInfo
 
-from ..refusals import Refused
+from ..buckets.refusals import Refused
 from .client import Client
 from .config import S3
 from .errors import MISSING, TOO_LARGE, of_refused

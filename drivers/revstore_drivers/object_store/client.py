@@ -13,7 +13,7 @@ import obstore
 from revstore_async.driver import FileInfo
 from revstore_async.errors import AccessDenied, DriverClosed, Unavailable
 
-from ..turns import Places, Tries, answer_within, settled
+from ..buckets.retries import Places, Tries, answer_within, settled
 from .clock import StoreClock
 from .config import ObjectStoreOptions
 from .errors import translated

@@ -12,7 +12,7 @@ from revstore_async.driver import Capabilities, FileInfo, IfMatch, Source, check
 from revstore_async.driver.deadline import metadata_operation
 from revstore_async.errors import Unsupported
 
-from ..bucket import BucketDriver, Verbs
+from ..buckets.driver import BucketDriver, Verbs
 from .changing import copy, delete, delete_many
 from .client import Client
 from .config import S3, ObjectStoreOptions

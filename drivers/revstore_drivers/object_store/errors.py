@@ -24,8 +24,8 @@ from revstore_async.errors import (
     Unsupported,
 )
 
-from ..refusals import CREDENTIALS, FULL, IN_THE_WAY, Refused
-from ..turns import NoTurn
+from ..buckets.refusals import CREDENTIALS, FULL, IN_THE_WAY, Refused
+from ..buckets.retries import NoTurn
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")

@@ -16,8 +16,8 @@ import obstore
 from revstore_async.driver import FileInfo, Folder, Page
 
 from ..arguments import check_listing
-from ..places import Level, is_key, levels, place_of, start_of
-from ..refusals import Refused
+from ..buckets.key_order import Level, is_key, levels, place_of, start_of
+from ..buckets.refusals import Refused
 from .client import Client
 from .errors import of_refused
 from .reading import is_there

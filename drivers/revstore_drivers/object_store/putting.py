@@ -15,8 +15,8 @@ import obstore
 from revstore_async.driver import Condition, FileInfo, IfAbsent
 from revstore_async.errors import AccessDenied, ConditionFailed, KeyNotFound, Unavailable, Unsupported
 
-from ..refusals import Refused
-from ..turns import Tries
+from ..buckets.refusals import Refused
+from ..buckets.retries import Tries
 from .client import MARK, Client, bare, quoted
 from .config import GOOGLE
 from .errors import CONFLICT, FAILED, MISSING, of_refused, was_never_sent

@@ -9,8 +9,8 @@ import obstore
 from revstore_async.driver import File, FileInfo, Reader
 from revstore_async.errors import KeyNotFound, ObjectTooLarge, Unavailable
 
-from ..refusals import Refused
-from ..resuming import DELETED, REPLACED, NoRange, Source, Stream, VersionGone, resuming
+from ..buckets.reading import DELETED, REPLACED, NoRange, Source, Stream, VersionGone, resuming
+from ..buckets.refusals import Refused
 from .client import Client, quoted
 from .errors import FAILED, MISSING, NO_RANGE, of_refused, translated
 from .stores import Store

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 import obstore
 
 from revstore_async.driver import Condition, FileInfo, Writer
+from revstore_async.driver.ending import cancelled_at_the_end
 from revstore_async.errors import RevstoreError, Unavailable, Unsupported, WriterNotFound
 
-from ..ending import cancelled_at_the_end
-from ..refusals import Refused
-from ..turns import settled
+from ..buckets.refusals import Refused
+from ..buckets.retries import settled
 from .client import Client
 from .errors import MISSING, of_refused, translated
 from .putting import found, new_mark, put, written

@@ -29,14 +29,14 @@ from revstore_async.concurrency import in_thread
 from revstore_async.driver import FileInfo
 from revstore_async.errors import AccessDenied, DriverClosed, InvalidStoreURL, Unavailable
 
-from ..turns import Places, Tries, answer_within, settled
-from .answers import Answer
-from .bodies import Body, as_file, md5_of, size_of
+from ..buckets.retries import Places, Tries, answer_within, settled
 from .config import S3Options
 from .errors import DRIVER, may_pass, translated
-from .http import Sessions
-from .signed import SignedWay, WentElsewhere
-from .times import parse_http_date, parse_time
+from .wire.answers import Answer
+from .wire.bodies import Body, as_file, md5_of, size_of
+from .wire.requests import SignedWay, WentElsewhere
+from .wire.sessions import Sessions
+from .wire.times import parse_http_date, parse_time
 
 _NEEDED: Final = {
     "get_object": ("ContentLength", "LastModified", "ETag"),

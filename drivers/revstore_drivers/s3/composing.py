@@ -13,7 +13,7 @@ from revstore_async.concurrency import gather_map
 from revstore_async.driver import FileInfo, Source, check_version, other_version
 from revstore_async.errors import RevstoreError
 
-from ..refusals import Refused
+from ..buckets.refusals import Refused
 from .client import Client, whole_second
 from .errors import of_missing
 from .putting import put

@@ -13,7 +13,19 @@ from urllib.parse import unquote, urlsplit
 from revstore_async.driver import METADATA_TIMEOUT, without_secrets
 from revstore_async.errors import InvalidStoreURL
 
-from ..options import MIB, choice, endpoint, flag, number, option, part_bytes, seconds, secret, text, verify
+from ..buckets.options import (
+    MIB,
+    choice,
+    endpoint,
+    flag,
+    number,
+    option,
+    part_bytes,
+    seconds,
+    secret,
+    text,
+    verify,
+)
 from ..tables import Table, bare_prefix, is_bucket, shown_as
 
 

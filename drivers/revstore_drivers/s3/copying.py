@@ -6,13 +6,13 @@ from typing import Any
 from revstore_async.driver import FileInfo
 from revstore_async.errors import Unavailable
 
-from ..refusals import Refused
-from ..turns import Tries
-from .answers import Answer
+from ..buckets.refusals import Refused
+from ..buckets.retries import Tries
 from .client import Client, whole_second
 from .errors import of_missing
 from .reading import stat
 from .uploads import PARTS, Upload, by_parts
+from .wire.answers import Answer
 
 
 async def copy(client: Client, source: str, target: str) -> FileInfo:

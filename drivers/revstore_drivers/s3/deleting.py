@@ -9,8 +9,8 @@ from revstore_async.concurrency import gather_map
 from revstore_async.driver import IfMatch
 from revstore_async.errors import ConditionFailed, RevstoreError, Unavailable, Unsupported
 
-from ..refusals import Refused
-from ..turns import Tries
+from ..buckets.refusals import Refused
+from ..buckets.retries import Tries
 from .client import Client
 from .errors import DRIVER, of_code, of_missing, was_never_sent
 from .listing import batches

@@ -9,7 +9,7 @@ from typing import Self
 from revstore_async.driver import Capabilities, FileInfo, IfMatch, Source, check_key, check_sources
 from revstore_async.driver.deadline import metadata_operation
 
-from ..bucket import BucketDriver, Verbs
+from ..buckets.driver import BucketDriver, Verbs
 from .client import Client
 from .composing import compose
 from .config import S3Options

@@ -39,8 +39,8 @@ from revstore_async.errors import (
     Unsupported,
 )
 
-from ..refusals import CREDENTIALS, FULL, IN_THE_WAY, Refused
-from ..turns import NoTurn
+from ..buckets.refusals import CREDENTIALS, FULL, IN_THE_WAY, Refused
+from ..buckets.retries import NoTurn
 
 DRIVER: Final = "s3"
 """The driver's name, which its states carry."""

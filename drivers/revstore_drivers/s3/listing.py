@@ -8,11 +8,11 @@ from revstore_async.driver import FileInfo, Folder, Page
 from revstore_async.errors import Unavailable
 
 from ..arguments import check_listing
-from ..places import SIDE, Level, is_key, levels, place_of, start_of
-from ..refusals import Refused
-from .answers import Answer
+from ..buckets.key_order import SIDE, Level, is_key, levels, place_of, start_of
+from ..buckets.refusals import Refused
 from .client import Client, time_of
 from .errors import of_missing
+from .wire.answers import Answer
 
 _WITHOUT_GAPS: Final = frozenset({"AmazonS3"})
 _TOKEN: Final = {"ContinuationToken": "NextContinuationToken"}

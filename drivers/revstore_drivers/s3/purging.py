@@ -11,14 +11,14 @@ from typing import Any
 
 from revstore_async.errors import Unsupported, WriterBusy, WriterNotFound
 
-from ..places import SIDE, is_key
-from ..refusals import Refused
-from .answers import Answer
+from ..buckets.key_order import SIDE, is_key
+from ..buckets.refusals import Refused
 from .client import Client, time_of, whole_second
 from .errors import of_missing
 from .listing import go_on, side_names
 from .unfinished import LEASE, Held, Record, forget, hold, read
 from .uploads import Upload
+from .wire.answers import Answer
 
 
 async def purge(client: Client, older_than: timedelta) -> int:

@@ -22,12 +22,12 @@ from revstore_async.errors import (
     Unsupported,
 )
 
-from ..refusals import Refused
-from ..turns import Tries, settled
-from .answers import Answer
+from ..buckets.refusals import Refused
+from ..buckets.retries import Tries, settled
 from .client import Client
 from .errors import DRIVER, may_pass, was_never_sent
 from .reading import head
+from .wire.answers import Answer
 
 MARK: Final = "revstore-write"
 """The name of the mark in an object's metadata."""

@@ -10,12 +10,12 @@ from aiobotocore.response import StreamingBody
 from revstore_async.driver import File, FileInfo, Reader
 from revstore_async.errors import ObjectTooLarge, Unavailable, Unsupported
 
-from ..refusals import Refused
-from ..resuming import DELETED, REPLACED, NoRange, Source, Stream, VersionGone, resuming
-from ..turns import Tries, answer_within
-from .answers import Answer, Download
+from ..buckets.reading import DELETED, REPLACED, NoRange, Source, Stream, VersionGone, resuming
+from ..buckets.refusals import Refused
+from ..buckets.retries import Tries, answer_within
 from .client import Client, time_of
 from .errors import DRIVER, of_missing, translated
+from .wire.answers import Answer, Download
 
 
 async def stat(client: Client, key: str) -> FileInfo:

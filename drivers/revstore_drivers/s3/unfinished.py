@@ -19,7 +19,7 @@ from typing import Final, Self
 from revstore_async.driver import Condition, IfAbsent, IfMatch
 from revstore_async.errors import ConditionFailed, KeyNotFound, Unavailable, WriterBusy, WriterNotFound
 
-from ..places import SIDE
+from ..buckets.key_order import SIDE
 from .client import Client
 from .deleting import delete_many
 from .putting import put

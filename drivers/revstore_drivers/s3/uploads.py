@@ -9,12 +9,12 @@ from revstore_async.concurrency import gather_map
 from revstore_async.driver import Condition, FileInfo
 from revstore_async.errors import RevstoreError, Unavailable, Unsupported
 
-from ..refusals import Refused
-from ..turns import Tries, settled
-from .bodies import Body, size_of
+from ..buckets.refusals import Refused
+from ..buckets.retries import Tries, settled
 from .client import Client
 from .errors import DRIVER
 from .putting import MARK, Written, headers_of, new_mark, write_once
+from .wire.bodies import Body, size_of
 
 Part = TypeVar("Part")
 

@@ -15,12 +15,12 @@ from io import BytesIO
 from typing import Final
 
 from revstore_async.driver import Condition, FileInfo, Writer
+from revstore_async.driver.ending import cancelled_at_the_end
 from revstore_async.errors import ConditionFailed, RevstoreError, Unsupported, WriterNotFound
 
-from ..ending import cancelled_at_the_end
-from ..refusals import Refused
+from ..buckets.refusals import Refused
+from ..buckets.retries import settled
 from ..state import WriterState
-from ..turns import settled
 from .client import Client
 from .deleting import delete_many
 from .errors import DRIVER

@@ -1,0 +1,1 @@
+"""What the drivers of buckets share: options, retries, the order of keys, reads that go on, refused answers."""

@@ -1,0 +1,265 @@
+"""The signed way: frequent requests are built, signed and sent without botocore, which takes most of their time.
+
+Where they go is learnt from what botocore sends: its first request goes botocore's way, and tells the address,
+the bucket's place in it and the region that was signed for; so does each later one. What is not known to be plain
+S3 (a session of S3 Express, a signature for several regions, a proxy) stays on botocore's way, as does a server
+that sends requests elsewhere: botocore finds the bucket, and what it finds is learnt anew.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from aiohttp import ClientResponse
+from botocore.exceptions import ClientError
+from multidict import CIMultiDict
+from yarl import URL
+
+from ..config import S3Options
+from .answers import Answer, Download, answer_of, body_of, error_of, listing_of, metadata_of
+from .bodies import Body, pieces_of, sha256_of, size_of
+from .sessions import Sessions
+from .sigv4 import ALGORITHM, UNSIGNED, Signer, encoded_path, encoded_query
+
+_AUTHORIZATION = re.compile(
+    rf"{ALGORITHM} Credential=.+/[0-9]{{8}}/(?P<region>[^/]+)/s3/aws4_request, SignedHeaders="
+)
+_ELSEWHERE: Final = frozenset(
+    {
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "AuthorizationHeaderMalformed",
+        "301",
+        "302",
+        "307",
+        "308",
+        "400",
+    }
+)
+_HEADERS: Final = {
+    "Range": "range",
+    "IfMatch": "if-match",
+    "IfNoneMatch": "if-none-match",
+    "StorageClass": "x-amz-storage-class",
+    "ServerSideEncryption": "x-amz-server-side-encryption",
+    "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
+}
+_QUERY: Final = {
+    "PartNumber": "partNumber",
+    "UploadId": "uploadId",
+    "Prefix": "prefix",
+    "MaxKeys": "max-keys",
+    "Delimiter": "delimiter",
+    "StartAfter": "start-after",
+    "ContinuationToken": "continuation-token",
+}
+
+
+class WentElsewhere(Exception):
+    """The bucket is not where it was: botocore may find it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A request of the signed way.
+
+    Attributes:
+        name: What S3 calls it.
+        method: That of HTTP.
+        query: What stands in each of its queries.
+    """
+
+    name: str
+    method: str
+    query: Mapping[str, str]
+
+
+OPERATIONS: Final = {
+    "get_object": Operation("GetObject", "GET", {}),
+    "head_object": Operation("HeadObject", "HEAD", {}),
+    "put_object": Operation("PutObject", "PUT", {}),
+    "delete_object": Operation("DeleteObject", "DELETE", {}),
+    "upload_part": Operation("UploadPart", "PUT", {}),
+    "list_objects_v2": Operation("ListObjectsV2", "GET", {"list-type": "2", "encoding-type": "url"}),
+}
+"""What goes the signed way, by the client's methods."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a bucket is.
+
+    Attributes:
+        origin: Scheme and authority.
+        host: The authority.
+        path: The bucket's path; empty where the host has its name.
+        signer: Signs for its region.
+    """
+
+    origin: str
+    host: str
+    path: str
+    signer: Signer
+
+
+class SignedWay:
+    """Frequent requests to one bucket.
+
+    Attributes:
+        told: Whether botocore's events `before-send` and `response-received` tell of these requests too, for who
+            counts or delays them; it costs a request some 20 µs.
+    """
+
+    def __init__(self, options: S3Options, sessions: Sessions, agent: str) -> None:
+        self._options = options
+        self._sessions = sessions
+        self._agent = agent
+        self._place: _Place | None = None
+        self._events: Any = None
+        self._credentials: Callable[[], Awaitable[Any]] | None = None
+        self.told = False
+
+    def begin(self, events: Any, credentials: Callable[[], Awaitable[Any]]) -> None:  # noqa: ANN401 (botocore's)
+        """Learn from now on.
+
+        Args:
+            events: Those of the client that finds the bucket.
+            credentials: Returns botocore's credentials, which know when to be fetched again.
+        """
+        self._events = events
+        self._credentials = credentials
+        if self._options.checksums == "when_required":
+            events.register("before-send.s3", self._learn)
+
+    def takes(self, operation: str) -> bool:
+        """Say whether a request goes this way, now."""
+        return self._place is not None and operation in OPERATIONS
+
+    def _learn(self, request: Any, **_: object) -> None:  # noqa: ANN401 (botocore's)
+        signed = _AUTHORIZATION.match(_text(request.headers.get("Authorization", "")))
+        origin, path = self._parted(request.url)
+        if signed is None or path is None or self._sessions.has_proxy(request.url):
+            self._place = None
+            return
+        region = signed["region"]
+        known = self._place
+        if known is None or (known.origin, known.path, known.signer.region) != (origin, path, region):
+            host = origin.partition("://")[2]
+            self._place = _Place(origin, host, path, Signer(region))
+
+    def _parted(self, url: str) -> tuple[str, str | None]:
+        """Return a URL's origin, and the bucket's path; None where that is not sure."""
+        parts = urlsplit(url)
+        origin = str(URL(url, encoded=True).origin())  # without a port that need not be named
+        bucket, endpoint = self._options.bucket, self._options.endpoint_url
+        in_host = parts.netloc.startswith(f"{bucket}.")
+        if endpoint is not None and parts.netloc == urlsplit(endpoint).netloc:
+            in_host = False
+        if in_host:
+            return origin, ""
+        path = f"/{bucket}"
+        return origin, path if parts.path == path or parts.path.startswith(f"{path}/") else None
+
+    async def send(self, operation: str, parameters: Mapping[str, Any]) -> Answer:
+        """Send a request, once.
+
+        Args:
+            operation: The client's method.
+            parameters: As the client takes them, but the bucket.
+
+        Returns:
+            The answer, in botocore's shape.
+
+        Raises:
+            WentElsewhere: It is to be sent botocore's way.
+            ClientError: The answer is an error.
+        """
+        asked, place = OPERATIONS[operation], self._place
+        if place is None or self._credentials is None:
+            raise WentElsewhere
+        headers, query = _said(asked, parameters, place.host)
+        name = parameters.get("Key")
+        path = place.path + ("/" + encoded_path(name) if name is not None else "" if place.path else "/")
+        line = encoded_query(query)
+        body = parameters.get("Body")
+        payload = UNSIGNED
+        if body is not None and not place.origin.startswith("https:"):  # see `bodies`
+            payload = await sha256_of(body)
+        frozen = await (await self._credentials()).get_frozen_credentials()
+        place.signer.sign(frozen, asked.method, path, line, headers, payload)
+        headers["user-agent"] = self._agent
+        headers["accept-encoding"] = "identity"
+        if body is not None:
+            headers["content-length"] = str(size_of(body))
+        target = URL(f"{place.origin}{path}?{line}" if line else place.origin + path, encoded=True)
+        exchange = self._told if self.told else self._exchanged
+        try:
+            return await exchange(asked, target, headers, body)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _ELSEWHERE:
+                self._place = None
+                raise WentElsewhere from error
+            raise
+
+    async def _told(
+        self, asked: Operation, target: URL, headers: dict[str, str], body: Body | None
+    ) -> Answer:
+        request = SimpleNamespace(method=asked.method, url=str(target), headers=CIMultiDict(headers))
+        await self._events.emit(f"before-send.s3.{asked.name}", request=request)
+        try:
+            return await self._exchanged(asked, target, headers, body)
+        finally:
+            await self._events.emit(f"response-received.s3.{asked.name}")
+
+    async def _exchanged(
+        self, asked: Operation, target: URL, headers: dict[str, str], body: Body | None
+    ) -> Answer:
+        session = await self._sessions.ours()
+        data = None if body is None else pieces_of(body)
+        response = await session.request(
+            asked.method, target, headers=headers, data=data, allow_redirects=False
+        )
+        try:
+            return await _answer(asked, response)
+        except BaseException:
+            response.close()
+            raise
+
+
+async def _answer(asked: Operation, response: ClientResponse) -> Answer:
+    if response.status >= 300:
+        raise error_of(asked.name, response, await body_of(response))
+    answer = answer_of(response)
+    if asked.name == "GetObject":
+        answer["Body"] = Download(response)
+        return answer
+    content = await body_of(response)  # it gives the connection back
+    if asked.name == "ListObjectsV2":
+        answer |= listing_of(content)
+    elif asked.method == "HEAD":
+        answer["Metadata"] = metadata_of(response.headers)
+    return answer
+
+
+def _said(
+    asked: Operation, parameters: Mapping[str, Any], host: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the headers and the query of a request."""
+    headers, query = {"host": host}, {**asked.query}
+    for name, value in parameters.items():
+        if name in _HEADERS:
+            headers[_HEADERS[name]] = str(value)
+        elif name in _QUERY:
+            query[_QUERY[name]] = str(value)
+        elif name == "Metadata":
+            headers |= {f"x-amz-meta-{each}": str(text) for each, text in value.items()}
+        elif name not in {"Key", "Body"}:
+            raise TypeError(f"{asked.name} has no parameter {name}")
+    return headers, query
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode()

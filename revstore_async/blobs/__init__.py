@@ -1,0 +1,1 @@
+"""Content by its digest, and the layer links by which a repository has it."""

@@ -1,0 +1,366 @@
+"""A repository's blobs: its layers and configs, each reachable only through the repository's link to it."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from copy import copy
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from ..concurrency import alongside, gather, gather_map
+from ..driver import Driver, FileInfo, entries
+from ..errors import (
+    BlobSizeMismatch,
+    BlobUnknown,
+    Damaged,
+    InvalidArgument,
+    InvalidOffset,
+    LinkDamaged,
+    LinkDangling,
+    Unsupported,
+)
+from ..formats.digest import Digest
+from ..formats.manifests import Descriptor
+from ..formats.names import RepositoryName
+from ..layout import LayerLink, Layout
+from ..policy import Policy
+from .links import Link, LinkStore, expect
+from .store import BlobReader, BlobStore
+
+
+@dataclass(frozen=True, slots=True)
+class LayerInfo:
+    """A layer in a listing.
+
+    Attributes:
+        digest: Its digest.
+        linked: When its link was last written, by the store's clock.
+    """
+
+    digest: Digest
+    linked: datetime
+
+
+class LayerStore:
+    """The blobs of one repository."""
+
+    def __init__(
+        self,
+        name: RepositoryName,
+        blobs: BlobStore,
+        driver: Driver,
+        layout: Layout,
+        policy: Policy,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._name = name
+        self._blobs = blobs
+        self._driver = driver
+        self._links = LinkStore(driver)
+        self._layout = layout
+        self._policy = policy
+        self._now = now
+
+    def _key(self, digest: Digest) -> str:
+        return self._layout.key(LayerLink(self._name, digest))
+
+    async def put(
+        self,
+        content: bytes | AsyncIterable[bytes],
+        *,
+        digest: Digest | None = None,
+        length: int | None = None,
+    ) -> Descriptor:
+        """Store content and link it here; return its descriptor.
+
+        Two requests, one after the other, where the content fits in `Capabilities.part_size`; else one more for
+        each part.
+
+        Args:
+            content: The bytes, or an asynchronous iterable of them of any length.
+            digest: What the content must be; needed for an iterable.
+            length: The content's size in bytes, where the sender announced it.
+
+        Raises:
+            DigestMismatch: The content has another digest; nothing is stored.
+            SizeMismatch: It is longer or shorter than announced; nothing is stored.
+            InvalidArgument: A stream came without its digest.
+        """
+        descriptor = await self._blobs.put(content, digest=digest, length=length)
+        await self.link_stored(descriptor.digest)
+        return descriptor
+
+    async def link_stored(self, digest: Digest) -> None:
+        """Link content that the caller has just stored. One request."""
+        await self._links.link(self._key(digest), digest)
+
+    async def link(self, digest: Digest) -> Descriptor:
+        """Link content that is stored already; return its descriptor. Two requests, one after the other.
+
+        Whoever calls it decides that this repository may have the content: no other one's link is asked for.
+
+        Raises:
+            BlobUnknown: It is not stored.
+        """
+        found = await self._blobs.present(digest)
+        if found is None:
+            raise BlobUnknown(digest)
+        await self.link_stored(digest)
+        return found
+
+    async def mount(self, digest: Digest, source: RepositoryName) -> Descriptor:
+        """Link a blob of another repository here; return its descriptor. Two round trips.
+
+        Link and content are asked about together, then the link is written. Whether the caller may read there
+        is not judged here.
+
+        Raises:
+            BlobUnknown: The source has no link to it, or the content is not stored. Where it is stored and damaged,
+                as far as that is known without reading it, the damage is the error's cause.
+            LinkDamaged: The source's link holds something else.
+        """
+        link, found = await gather(
+            self._links.find(self._layout.key(LayerLink(source, digest))), self._blobs.rely(digest)
+        )
+        if link is None or found is None:
+            raise BlobUnknown(digest, source)
+        expect(link, digest)
+        if isinstance(found, Damaged) or self._doubted(digest, found):
+            raise BlobUnknown(digest, source) from _damage(found)
+        await self.link_stored(digest)
+        return self._blobs.descriptor(digest, found.size)
+
+    async def delete(self, digest: Digest) -> None:
+        """Delete the repository's link to a blob. Two round trips; content stays stored.
+
+        Manifests that refer to it stay as well.
+
+        Raises:
+            BlobUnknown: The repository has no link to it.
+        """
+        key = self._key(digest)
+        if not await self._links.linked(key):
+            raise BlobUnknown(digest, self._name)
+        await self._driver.delete(key)
+
+    async def enumerate(self) -> AsyncIterator[LayerInfo]:
+        """Yield each layer that the repository links, by digest. One request for each 1,000."""
+        async for info in entries(self._driver.list_all, self._layout.layers_of(self._name)):
+            place = self._layout.parse(info.key)
+            if isinstance(place, LayerLink):
+                yield LayerInfo(place.digest, info.modified)
+
+    async def get(self, digest: Digest, *, limit: int | None = None) -> bytes:
+        """Return a blob's content, verified. Link and content are asked for together: one round trip.
+
+        Raises:
+            BlobUnknown: The repository has no link to it.
+            LinkDangling: It has one, but the content is not stored.
+            BlobDamaged: What is stored is not that content.
+            ObjectTooLarge: It holds more than `limit` bytes.
+        """
+        key = self._key(digest)
+        link, content = await gather(self._links.find(key), self._blobs.fetch(digest, limit=limit))
+        self._judge(link, digest)
+        if content is None:
+            raise LinkDangling(key, digest)
+        return await self._blobs.verified(digest, content)
+
+    async def stat(self, digest: Digest) -> Descriptor:
+        """Return a blob's descriptor. Link and content are asked about together: one round trip.
+
+        Raises:
+            BlobUnknown: The repository has no link to it.
+            LinkDamaged: Its link holds something else.
+            LinkDangling: It has one, but the content is not stored.
+            BlobDamaged: The content is empty, and must not be.
+            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
+        """
+        link, found = await gather(self._links.find(self._key(digest)), self._blobs.look(digest))
+        link = self._judge(link, digest)
+        if found is None:
+            raise LinkDangling(link.key, digest)
+        if isinstance(found, Damaged):
+            raise copy(found)  # no cycle with this frame
+        return self._blobs.descriptor(digest, found.size)
+
+    async def exists(self, digest: Digest) -> bool:
+        """Say whether the repository has a blob, link and content, neither known to be damaged. One round trip."""
+        link, found = await gather(self._sound(digest), self._blobs.rely(digest))
+        return isinstance(link, Link) and isinstance(found, FileInfo) and not self._doubted(digest, found)
+
+    @asynccontextmanager
+    async def open(
+        self, digest: Digest, *, offset: int = 0, length: int | None = None, verify: bool = True
+    ) -> AsyncIterator[BlobReader]:
+        """Open a blob's content from `offset` on. One round trip to the first byte.
+
+        Args:
+            digest: Its digest.
+            offset: Where to begin, in bytes.
+            length: Bytes to read at most; None for all.
+            verify: Compare the whole with its digest, as `BlobStore.open` says.
+
+        Raises:
+            BlobUnknown: The repository has no link to it.
+            LinkDangling: It has one, but the content is not stored.
+            BlobDamaged: The content is empty, and must not be.
+            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
+            InvalidOffset: The offset is outside the content.
+        """
+        key = self._key(digest)
+        async with AsyncExitStack() as stack:
+            async with alongside(self._links.find(key)) as link:
+                try:
+                    reader = await stack.enter_async_context(
+                        self._blobs.open(digest, offset=offset, length=length, verify=verify)
+                    )
+                except (BlobUnknown, InvalidOffset, Damaged) as error:
+                    self._judge(await link, digest)  # without a link, nothing is told of the content
+                    if isinstance(error, BlobUnknown):
+                        raise LinkDangling(key, digest) from error
+                    raise
+                self._judge(await link, digest)
+            yield reader
+
+    async def url_for(
+        self, digest: Digest, *, method: str = "GET", expires: timedelta = timedelta(minutes=20)
+    ) -> str:
+        """Return a URL at the store with which anybody can read a blob until it expires. One round trip.
+
+        Args:
+            digest: Its digest.
+            method: GET or HEAD.
+            expires: How long the URL is good.
+
+        Raises:
+            BlobUnknown: The repository has no link to it.
+            LinkDangling: It has one, but the content is not stored.
+            InvalidArgument: The method is another one, or the time not positive.
+            Unsupported: The driver lacks `signed_urls`.
+        """
+        if not self._driver.capabilities.signed_urls:
+            raise Unsupported(self._driver.name, "signed URLs")
+        await self.stat(digest)
+        return await self._driver.url_for(self._blobs.path(digest), method=method, expires=expires)
+
+    async def confirm(self, digest: Digest) -> Descriptor | None:
+        """Tell one who may push whether a blob is here to rely on; None where `rely_on` raises that it is not."""
+        try:
+            return await self.rely_on(digest)
+        except BlobUnknown:
+            return None
+
+    async def rely_on(self, digest: Digest, size: int | None = None) -> Descriptor:
+        """Return the descriptor of a blob that is here to rely on, for one who may push. One round trip.
+
+        To one who may push, a damaged blob is not there: its client uploads the blob, and that writes content and
+        link again. Damage is what the size of the content shows, what an earlier read of this process found, and a
+        link that holds something else.
+
+        The link's time is a lease, within which a collector takes the blob for needed. A yes renews it when
+        half is over, which is one more round trip, once in half a lease.
+
+        Args:
+            digest: The blob's digest.
+            size: Bytes that a manifest announces of it; None where nothing announces a size. Of content that has
+                another, calls without a size say from then on that it is not there, until it is written again.
+
+        Raises:
+            BlobUnknown: It is not here. Where it is here and damaged, the damage is the error's cause.
+            BlobSizeMismatch: Its size is not the announced one.
+        """
+        link, found = await gather(self._sound(digest), self._blobs.rely(digest))
+        if not isinstance(link, Link) or not isinstance(found, FileInfo):
+            raise BlobUnknown(digest, self._name) from _damage(link, found)
+        if size is None and self._doubted(digest, found):
+            raise BlobUnknown(digest, self._name)
+        if size not in {None, found.size}:
+            self._blobs.soundness.doubt(self._name, digest, found)
+            raise BlobSizeMismatch(digest, self._name, size or 0, found.size)
+        if self._now() - link.modified > self._policy.lease / 2:
+            await self._links.link(link.key, digest)
+        return self._blobs.descriptor(digest, found.size)
+
+    async def _sound(self, digest: Digest) -> Link | LinkDamaged | None:
+        try:
+            link = await self._links.find(self._key(digest))
+            return None if link is None else expect(link, digest)
+        except LinkDamaged as error:
+            return error
+
+    def _doubted(self, digest: Digest, found: FileInfo) -> bool:
+        return self._blobs.soundness.doubted(self._name, digest, found)
+
+    def _judge(self, link: Link | None, digest: Digest) -> Link:
+        if link is None:
+            raise BlobUnknown(digest, self._name)
+        return expect(link, digest)
+
+
+def _damage(*found: object) -> Damaged | None:
+    """Return the first damage among what was found, if any."""
+    return next((each for each in found if isinstance(each, Damaged)), None)
+
+
+async def find_layer(
+    digest: Digest,
+    candidates: AsyncIterable[RepositoryName] | Iterable[RepositoryName],
+    blobs: BlobStore,
+    driver: Driver,
+    layout: Layout,
+    *,
+    limit: int = 100,
+) -> RepositoryName | None:
+    """Return the first of some repositories that links a blob; None where none does, or it is not stored.
+
+    Content that is not stored is told by one request, and no candidate is asked for. Else as many as the driver
+    has connections are asked about at once: a request for each until one is found.
+
+    Args:
+        digest: The blob's digest.
+        candidates: The repositories, those first that are most likely.
+        blobs: All content.
+        driver: The storage.
+        layout: Where things lie.
+        limit: Candidates at most that are looked at.
+
+    Raises:
+        InvalidArgument: `limit` is below 1.
+    """
+    if limit < 1:
+        raise InvalidArgument("limit", limit, "nobody would be asked about")
+    if await blobs.present(digest) is None:
+        return None
+    links = LinkStore(driver)
+
+    async def asked(batch: list[RepositoryName]) -> RepositoryName | None:
+        keys = [layout.key(LayerLink(name, digest)) for name in batch]
+        linked = await gather_map(links.linked, keys, limit=len(keys)) if keys else ()
+        return next((name for name, yes in zip(batch, linked, strict=True) if yes), None)
+
+    batch: list[RepositoryName] = []
+    async with aclosing(_first(candidates, limit)) as names:
+        async for name in names:
+            batch.append(name)
+            if len(batch) == driver.capabilities.connections:
+                if found := await asked(batch):
+                    return found
+                batch = []
+    return await asked(batch)
+
+
+async def _first(
+    names: AsyncIterable[RepositoryName] | Iterable[RepositoryName], limit: int
+) -> AsyncGenerator[RepositoryName, None]:
+    left = limit
+    if isinstance(names, AsyncIterable):
+        async for name in names:
+            yield name
+            left -= 1
+            if not left:
+                return
+    else:
+        for name in islice(names, limit):
+            yield name

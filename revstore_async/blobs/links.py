@@ -1,0 +1,127 @@
+"""Links: the small objects that give a repository access to content. Their content is a digest, nothing else."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ..driver import Driver, File, IfAbsent, IfMatch
+from ..errors import ConditionFailed, InvalidDigest, KeyNotFound, LinkDamaged, ObjectTooLarge
+from ..formats.digest import Digest
+
+LINK_LIMIT: Final = 512
+"""Bytes that are read of a link; a digest is far shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link, read.
+
+    Attributes:
+        key: Where it lies.
+        digest: What it points at.
+        modified: When it was written, by the store's clock.
+        etag: Its version, for a conditional write over it.
+    """
+
+    key: str
+    digest: Digest
+    modified: datetime
+    etag: str
+
+
+class LinkStore:
+    """Reads and writes links."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    async def link(self, key: str, digest: Digest) -> None:
+        """Write a link, in place of what was there. One request."""
+        await self._driver.put(key, digest.encode())
+
+    async def create(self, key: str, digest: Digest) -> bool:
+        """Write a link only where there is none, so that its time stays that of the first; say whether it was.
+
+        One request; two where the driver lacks conditional writes. There, of two writers at once the later
+        one's time may stand: the content is the same.
+        """
+        if not self._driver.capabilities.conditional_put:
+            if await self.linked(key):
+                return False
+            await self.link(key, digest)
+            return True
+        try:
+            await self._driver.put(key, digest.encode(), condition=IfAbsent())
+        except ConditionFailed:
+            return False
+        return True
+
+    async def relink(self, key: str, digest: Digest, etag: str) -> bool:
+        """Write a link over the version that has this etag; return False where that is gone. One request."""
+        try:
+            await self._driver.put(key, digest.encode(), condition=IfMatch(etag))
+        except ConditionFailed:
+            return False
+        return True
+
+    async def etag(self, key: str) -> str | None:
+        """Return the version of a link without reading it; None where there is none. One request."""
+        try:
+            return (await self._driver.stat(key)).etag
+        except KeyNotFound:
+            return None
+
+    async def readlink(self, key: str) -> Link:
+        """Read a link. One request.
+
+        Raises:
+            KeyNotFound: There is none.
+            LinkDamaged: Its content is not a digest.
+        """
+        try:
+            return read_link(await self._driver.get(key, limit=LINK_LIMIT))
+        except ObjectTooLarge as error:
+            raise LinkDamaged(key, f"{error.size} bytes".encode()) from error
+
+    async def find(self, key: str) -> Link | None:
+        """Read a link, or return None where there is none. One request.
+
+        Raises:
+            LinkDamaged: Its content is not a digest.
+        """
+        try:
+            return await self.readlink(key)
+        except KeyNotFound:
+            return None
+
+    async def linked(self, key: str) -> bool:
+        """Say whether there is a link, without reading it. One request."""
+        try:
+            await self._driver.stat(key)
+        except KeyNotFound:
+            return False
+        return True
+
+
+def read_link(file: File) -> Link:
+    """Make a link of a stored object.
+
+    Raises:
+        LinkDamaged: Its content is not a digest, to the byte.
+    """
+    try:
+        digest = Digest(file.content.decode("ascii"))
+    except (UnicodeDecodeError, InvalidDigest) as error:
+        raise LinkDamaged(file.info.key, file.content) from error
+    return Link(file.info.key, digest, file.info.modified, file.info.etag)
+
+
+def expect(link: Link, digest: Digest) -> Link:
+    """Return the link, if it holds the digest that its key names.
+
+    Raises:
+        LinkDamaged: It holds another.
+    """
+    if link.digest != digest:
+        raise LinkDamaged(link.key, link.digest.encode())
+    return link

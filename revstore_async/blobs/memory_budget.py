@@ -1,0 +1,201 @@
+"""Bytes of memory that content on its way in shares, taken as the bytes arrive."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from ..errors import InvalidArgument, UploadMemoryFull
+
+MEMORY: Final = 1 << 30
+"""Bytes that are gathered of all content on its way in, where no other number is given."""
+
+WAIT: Final = timedelta(minutes=1)
+"""How long a call waits for memory, where no other time is given."""
+
+_SMALL: Final = 1 << 16
+
+
+@dataclass(eq=False, slots=True)
+class Share:
+    """The memory of one call.
+
+    Attributes:
+        used: The bytes of its content that are in memory.
+        promised: Bytes that the call may use without asking; they count as taken.
+        whole: Whether all that the call may ever need was promised.
+        short: Whether bytes arrived for which there was no room: the call is to store what it has, then to wait.
+    """
+
+    used: int = 0
+    promised: int = 0
+    whole: bool = False
+    short: bool = False
+
+    @property
+    def held(self) -> int:
+        """The bytes that the budget counts."""
+        return max(self.used, self.promised)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    share: Share
+    size: int
+    given: asyncio.Future[None]
+
+
+class MemoryBudget:
+    """Bytes of memory that calls share.
+
+    A call takes memory as its bytes arrive. A sixteenth is kept for calls that hold little, so that small content
+    never waits for large content. When memory runs out, a call stores what it holds before it waits for more: calls
+    that each hold much and wait would wait for one another. A call whose content goes into one object can't store a
+    piece of it. It is promised all that it may need before it goes on; such calls get half of the memory at most.
+
+    Args:
+        size: The bytes.
+        wait: How long a call waits for memory.
+
+    Raises:
+        InvalidArgument: There are no bytes, or the time is negative.
+
+    Attributes:
+        size: The bytes.
+        small: Bytes up to which content is small.
+        taken: The bytes that calls hold. Those that arrived without room are among them: one piece a call.
+    """
+
+    def __init__(self, size: int = MEMORY, *, wait: timedelta = WAIT) -> None:
+        if size < 1:
+            raise InvalidArgument("memory", size, "no client could send anything")
+        if wait < timedelta(0):
+            raise InvalidArgument("memory_wait", wait, "it is negative")
+        self.size: Final = size
+        self.small: Final = max(1, min(_SMALL, size // 1024))
+        self.taken = 0
+        self._wait: Final = wait.total_seconds()
+        self._general: Final = size - size // 16
+        self._wholes_most: Final = max(1, size // 2)
+        self._wholes = 0
+        self._waiting: Final = deque[_Turn]()
+        self._waiting_wholes: Final = deque[_Turn]()
+
+    @contextmanager
+    def share(self) -> Iterator[Share]:
+        """Give a share of nothing, which takes as the block asks for; it comes back at the end."""
+        share = Share()
+        try:
+            yield share
+        finally:
+            if share.whole:
+                self._wholes -= share.promised
+            self._set(share, 0, 0)
+            self._wake()
+
+    # ---- as bytes come and go
+
+    def arrived(self, share: Share, size: int) -> None:
+        """Take bytes that are there already; `short` tells whether there was room for them."""
+        if share.whole:
+            return
+        used = share.used + size
+        if used > share.promised:
+            more = used - share.held
+            small = used <= self.small and self.taken + more <= self.size
+            share.short = not (small or (self.taken + more <= self._general and not self._is_awaited()))
+        self._set(share, used, share.promised)
+
+    def keep(self, share: Share, size: int) -> None:
+        """Give back all but so many bytes, which the call still has in memory."""
+        if not share.whole:
+            self._set(share, size, 0)
+            self._wake()
+            share.short = share.short and not (self._fits(0) and not self._is_awaited())
+
+    async def room(self, share: Share) -> None:
+        """Wait until more bytes may come, where memory ran out.
+
+        Raises:
+            UploadMemoryFull: There was no room in time.
+        """
+        if not share.short and (share.held or self.taken < self.size):
+            return
+        if self._waiting or not self._fits(share.used + self.small - share.held):
+            await self._turn(self._waiting, share, share.used + self.small)
+        share.short = False
+
+    # ---- all at once
+
+    def promise_now(self, share: Share, size: int) -> bool:
+        """Promise all that a call may need, if there is room now; say whether there is."""
+        size = min(size, self._wholes_most)
+        if self._waiting_wholes or not self._fits_whole(share, size):
+            return False
+        self._promise(share, size)
+        return True
+
+    async def promise(self, share: Share, size: int) -> None:
+        """Promise all that a call may need.
+
+        Raises:
+            UploadMemoryFull: There was no room in time.
+        """
+        if not self.promise_now(share, size):
+            await self._turn(self._waiting_wholes, share, min(size, self._wholes_most))
+
+    # ---- the waiting
+
+    async def _turn(self, queue: deque[_Turn], share: Share, size: int) -> None:
+        turn = _Turn(share, size, asyncio.get_running_loop().create_future())
+        queue.append(turn)
+        self._wake()
+        try:
+            await asyncio.wait([turn.given], timeout=self._wait)
+            if not turn.given.done():
+                raise UploadMemoryFull(self.size, self._wait)
+        finally:
+            turn.given.cancel()
+            self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting:
+            turn = self._waiting[0]
+            if not turn.given.done():  # else its caller has given up
+                if not self._fits(turn.size - turn.share.held):
+                    break
+                self._set(turn.share, turn.share.used, turn.size)
+                turn.given.set_result(None)
+            self._waiting.popleft()
+        while self._waiting_wholes:
+            turn = self._waiting_wholes[0]
+            if not turn.given.done():
+                if not self._fits_whole(turn.share, turn.size):
+                    break
+                self._promise(turn.share, turn.size)
+                turn.given.set_result(None)
+            self._waiting_wholes.popleft()
+
+    def _fits(self, more: int) -> bool:
+        return self.taken + more <= self._general
+
+    def _fits_whole(self, share: Share, size: int) -> bool:
+        return self._wholes + size <= self._wholes_most and self._fits(size - share.held)
+
+    def _is_awaited(self) -> bool:
+        """Say whether a call waits for bytes that others could give back."""
+        wholes = self._waiting_wholes
+        return bool(self._waiting) or bool(wholes and self._wholes + wholes[0].size <= self._wholes_most)
+
+    def _promise(self, share: Share, size: int) -> None:
+        self._set(share, share.used, size)
+        self._wholes += size
+        share.whole, share.short = True, False
+
+    def _set(self, share: Share, used: int, promised: int) -> None:
+        before = share.held
+        share.used, share.promised = used, promised
+        self.taken += share.held - before

@@ -1,0 +1,396 @@
+"""The blob store: content under its digest, the same for all repositories, verified whenever it is read."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from copy import copy
+
+from ..driver import Driver, FileInfo, Reader, Source
+from ..errors import (
+    BlobDamaged,
+    BlobUnknown,
+    Damaged,
+    DigestMismatch,
+    InvalidArgument,
+    InvalidOffset,
+    KeyNotFound,
+    LinkDangling,
+    ObjectTooLarge,
+    RevstoreError,
+    SizeMismatch,
+)
+from ..formats.digest import Digest, new_hasher
+from ..formats.manifests import OCTET_STREAM, Descriptor
+from ..layout import BlobData, Layout
+from ..threads import StreamHasher, digest_of
+from .cache import Caches
+from .incoming import Body
+from .links import LinkStore
+from .memory_budget import MemoryBudget
+from .soundness import Soundness
+
+
+class BlobReader(Reader):
+    """A reader of a blob that holds back the last piece until the whole is known to be right.
+
+    Only a read from the first byte to the last can be verified; one of a range passes on what the store has,
+    and so does one of a legacy tarsum, which can't be computed, and one that is not to be verified.
+    """
+
+    def __init__(self, inner: Reader, digest: Digest, soundness: Soundness, *, verify: bool) -> None:
+        self.info = inner.info
+        self._soundness = soundness
+        self._inner = inner
+        self._digest = digest
+        self._hashing = StreamHasher(new_hasher(digest.algorithm)) if verify else None
+        self._left = inner.info.size
+
+    async def read(self, size: int = 1 << 16, /) -> bytes:
+        """Return the next bytes: at least one and at most `size`; none only at the end.
+
+        Raises:
+            BlobDamaged: The content is not what its digest says; its last piece was not handed out.
+        """
+        piece = await self._inner.read(size)
+        if self._hashing is None:
+            return piece
+        await self._hashing.update(piece)
+        self._left -= len(piece)
+        if self._left <= 0 or not piece:
+            actual = Digest(f"{self._digest.algorithm}:{await self._hashing.hexdigest()}")
+            if actual != self._digest:
+                self._soundness.found(self._digest, self.info, actual)
+                raise BlobDamaged(self._digest, actual)
+            self._soundness.read_well(self._digest, self.info.size)
+        return piece
+
+    async def stop(self) -> None:
+        """Leave no hashing under way."""
+        if self._hashing is not None:
+            await self._hashing.stop()
+
+
+class BlobStore:
+    """All content of a store, by digest. It knows nothing of repositories, and so of nobody's permission.
+
+    Args:
+        driver: The storage.
+        layout: Where things lie.
+        caches: What is kept in memory; None to keep nothing.
+        memory: What is gathered of all content on its way in; None for `memory_budget.MEMORY`.
+
+    Attributes:
+        caches: What is kept in memory of content that was read whole, and verified.
+        memory: What content on its way in shares.
+        soundness: What is known of content without reading it.
+    """
+
+    def __init__(
+        self, driver: Driver, layout: Layout, caches: Caches | None = None, memory: MemoryBudget | None = None
+    ) -> None:
+        self.caches = caches or Caches.of(0)
+        self.memory = memory or MemoryBudget()
+        self.soundness = Soundness(self.caches)
+        self._driver = driver
+        self._layout = layout
+        self._links = LinkStore(driver)
+
+    def path(self, digest: Digest) -> str:
+        """Return the key of a blob's content."""
+        return self._layout.key(BlobData(digest))
+
+    # ---- reading
+
+    async def get(self, digest: Digest, *, limit: int | None = None) -> bytes:
+        """Return a blob's content, verified. One request; none where it is kept in memory.
+
+        Args:
+            digest: Its digest.
+            limit: Bytes that the caller is willing to hold; None for any.
+
+        Raises:
+            BlobUnknown: It is not stored.
+            BlobDamaged: What is stored is not that content.
+            ObjectTooLarge: It holds more than `limit` bytes.
+        """
+        content = await self.fetch(digest, limit=limit)
+        if content is None:
+            raise BlobUnknown(digest)
+        return await self.verified(digest, content)
+
+    async def fetch(self, digest: Digest, *, limit: int | None = None, fresh: bool = False) -> bytes | None:
+        """Return what is stored for a blob, for `verified`; None where nothing is. One request.
+
+        The two are apart for callers that ask for content and permission together. Content that is kept in memory
+        is returned without a request, also where the store has lost it: the bytes of a digest are always the same.
+
+        Args:
+            digest: The blob's digest.
+            limit: Bytes that the caller is willing to hold; None for any.
+            fresh: Ask the store, whatever is kept in memory: for a caller who relies on what is stored.
+
+        Raises:
+            ObjectTooLarge: It holds more than `limit` bytes.
+        """
+        content = None if fresh else self.kept(digest)
+        if content is not None:
+            if limit is not None and len(content) > limit:
+                raise ObjectTooLarge(self.path(digest), len(content), limit)
+            return content
+        try:
+            return (await self._driver.get(self.path(digest), limit=limit)).content
+        except KeyNotFound:
+            return None
+
+    def kept(self, digest: Digest) -> bytes | None:
+        """Return content that is kept in memory; None where it is not. No request."""
+        return self.caches.content.find(bytes, digest)
+
+    async def verified(self, digest: Digest, content: bytes, *, keep: bool = True) -> bytes:
+        """Return the content, if it has the digest. That of a legacy tarsum can't be told, and is taken as it is.
+
+        Args:
+            digest: The digest.
+            content: What `fetch` returned. What it had from memory was verified before it was kept.
+            keep: Keep it in memory, if it is small; False where the caller keeps what it makes of it.
+
+        Raises:
+            BlobDamaged: It has another.
+        """
+        if content is self.kept(digest) or digest.tarsum:
+            return content
+        actual = await digest_of(content, digest.algorithm)
+        if actual != digest:
+            await self._found(digest, content, actual)
+            raise BlobDamaged(digest, actual)
+        self.soundness.read_well(digest, len(content))
+        if keep:
+            self.caches.content.keep(digest, content, len(content))
+        return content
+
+    @asynccontextmanager
+    async def open(
+        self, digest: Digest, *, offset: int = 0, length: int | None = None, verify: bool = True
+    ) -> AsyncIterator[BlobReader]:
+        """Open a blob's content from `offset` on. One request to the first byte.
+
+        Args:
+            digest: Its digest.
+            offset: Where to begin, in bytes.
+            length: Bytes to read at most; None for all.
+            verify: Compare the whole with its digest. Hashing takes most of the CPU of a large read; False is for
+                whoever hands the bytes to somebody who verifies them, as every client of a registry does.
+
+        Raises:
+            BlobUnknown: It is not stored.
+            BlobDamaged: It is empty, and must not be.
+            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
+            InvalidOffset: The offset is outside the content.
+        """
+        async with AsyncExitStack() as stack:
+            opening = self._driver.open_reader(self.path(digest), offset=offset, length=length)
+            try:
+                reader = await stack.enter_async_context(opening)
+            except KeyNotFound as error:
+                raise BlobUnknown(digest) from error
+            except InvalidOffset as error:  # it is the caller's fault only where the content is sound
+                if damage := self.soundness.shown(digest, error.size):
+                    raise copy(damage) from error  # no cycle with this frame
+                raise
+            if damage := self.soundness.shown(digest, reader.info.size):
+                raise copy(damage)  # no cycle with this frame
+            whole = offset == 0 and (length is None or length >= reader.info.size)
+            verifies = verify and whole and digest.tarsum is None
+            blob = BlobReader(reader, digest, self.soundness, verify=verifies)
+            stack.push_async_callback(blob.stop)
+            yield blob
+
+    async def stat(self, digest: Digest) -> Descriptor:
+        """Return a blob's descriptor. One request.
+
+        Raises:
+            BlobUnknown: It is not stored.
+            BlobDamaged: It is empty, and must not be.
+            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
+        """
+        found = await self.look(digest)
+        if found is None:
+            raise BlobUnknown(digest)
+        if isinstance(found, Damaged):
+            raise copy(found)  # no cycle with this frame
+        return self.descriptor(digest, found.size)
+
+    async def exists(self, digest: Digest) -> bool:
+        """Say whether a blob is stored, as far as that is known without reading it. One request."""
+        return await self.present(digest) is not None
+
+    async def look(self, digest: Digest) -> FileInfo | Damaged | None:
+        """Return the store's stat of content, or the damage that its size shows, to callers that read. One request.
+
+        Returns:
+            None where nothing is stored.
+        """
+        try:
+            info = await self._driver.stat(self.path(digest))
+        except KeyNotFound:
+            return None
+        return self.soundness.shown(digest, info.size) or info
+
+    async def rely(self, digest: Digest) -> FileInfo | Damaged | None:
+        """Return the store's stat of content, or the damage that forbids to rely on it. One request.
+
+        This is the one function for every decision that relies on content: a check before a push, a known layer, a
+        mount, what a manifest refers to. A collector at work will have a say in the answer (docs/decisions/0003).
+        A caller who relies on the content links it within `Policy.link_within`, or asks again.
+
+        Returns:
+            The damage where the size shows it or an earlier read found it; None where nothing is stored.
+        """
+        info = await self.look(digest)
+        return self.soundness.damage(digest, info) or info if isinstance(info, FileInfo) else info
+
+    async def present(self, digest: Digest) -> Descriptor | None:
+        """Return the descriptor of content that is there to rely on; otherwise None. One request; see `rely`."""
+        found = await self.rely(digest)
+        return self.descriptor(digest, found.size) if isinstance(found, FileInfo) else None
+
+    # ---- writing
+
+    async def put(
+        self,
+        content: bytes | bytearray | memoryview | AsyncIterable[bytes],
+        *,
+        digest: Digest | None = None,
+        length: int | None = None,
+    ) -> Descriptor:
+        """Store content, durably, and return its descriptor.
+
+        One request; for a stream larger than `Capabilities.part_size`, one a part and one more. It is written
+        without asking whether it is there: the same bytes, and a damaged blob is healed.
+
+        Args:
+            content: The bytes, or an asynchronous iterable of them of any length, held a part at a time.
+            digest: What the content must be; with bytes it may be left out, and is sha256 then.
+            length: The content's size in bytes, where the sender announced it.
+
+        Raises:
+            DigestMismatch: The content has another digest; nothing is stored.
+            SizeMismatch: It is longer or shorter than announced; nothing is stored.
+            InvalidArgument: A stream came without its digest.
+            InvalidDigest: The digest is one that can't be computed (tarsum).
+            UploadMemoryFull: Other calls held the memory for too long; nothing is stored.
+        """
+        if not isinstance(content, bytes | bytearray | memoryview):
+            if digest is None:
+                raise InvalidArgument(
+                    "digest", None, "a stream is stored under the digest that the caller names"
+                )
+            new_hasher(digest.algorithm)  # judges it
+            part_size = self._driver.capabilities.part_size
+            with Body.of(content, length, self.memory) as body:
+                head = await body.small(min(part_size, self.memory.small))
+                if head is None:
+                    await body.promise(part_size)
+                    head = await body.small(part_size)
+                body.check()
+                if head is None:
+                    return await self.write(body.whole(), digest)
+                return await self.put(head, digest=digest)
+        if length not in {None, len(content)}:
+            raise SizeMismatch(length or 0, len(content))
+        content = bytes(content)  # a buffer may change while a thread hashes it
+        actual = await digest_of(content, digest.algorithm if digest else "sha256")
+        if digest is not None and actual != digest:
+            raise DigestMismatch(digest, actual)
+        return await self.store(actual, content)
+
+    async def store(self, digest: Digest, content: bytes) -> Descriptor:
+        """Store small content whose digest the caller has computed. One request."""
+        await self._driver.put(self.path(digest), content)
+        self.soundness.hashed(digest, len(content))
+        return self.descriptor(digest, len(content))
+
+    async def write(self, pieces: AsyncIterable[bytes], digest: Digest) -> Descriptor:
+        """Store a stream of more than a part, whose memory the caller holds. One request a part, and one more.
+
+        Raises:
+            DigestMismatch: It has another digest; nothing is stored.
+        """
+        async with (
+            StreamHasher.beside(new_hasher(digest.algorithm)) as hashing,
+            self._driver.open_writer(self.path(digest)) as writer,
+        ):
+            async for piece in pieces:
+                await hashing.update(piece)
+                await writer.write(piece)
+            actual = Digest(f"{digest.algorithm}:{await hashing.hexdigest()}")
+            if actual != digest:
+                raise DigestMismatch(digest, actual)
+            info = await writer.commit()
+        self.soundness.hashed(digest, info.size)
+        return self.descriptor(digest, info.size)
+
+    async def compose(self, sources: Sequence[Source], digest: Digest) -> Descriptor:
+        """Store the content of objects, one after another, whose digest the caller has computed. One request.
+
+        The driver compares the bytes with the digest, or the sources with their etags: see `Driver.compose`.
+
+        Args:
+            sources: The objects.
+            digest: The digest of the whole.
+
+        Raises:
+            KeyNotFound: One of them is not there; the blob is as it was.
+            ConditionFailed: They are not that content; the blob is as it was.
+        """
+        info = await self._driver.compose(sources, self.path(digest), digest=digest)
+        self.soundness.hashed(digest, sum(source.size for source in sources))
+        return self.descriptor(digest, info.size)
+
+    @staticmethod
+    def descriptor(digest: Digest, size: int) -> Descriptor:
+        """Return the descriptor of a blob of that size."""
+        return Descriptor(OCTET_STREAM, digest, size)
+
+    # ---- links to blobs
+
+    async def link(self, key: str, digest: Digest) -> None:
+        """Write a link to a blob. One request."""
+        await self._links.link(key, digest)
+
+    async def readlink(self, key: str) -> Digest:
+        """Return the digest that a link holds. One request.
+
+        Raises:
+            KeyNotFound: There is no link.
+            LinkDamaged: Its content is not a digest.
+        """
+        return (await self._links.readlink(key)).digest
+
+    async def linked(self, key: str) -> bool:
+        """Say whether there is a link. One request."""
+        return await self._links.linked(key)
+
+    async def resolve(self, key: str) -> Descriptor:
+        """Return the descriptor of the content that a link points at. Two requests, one after the other.
+
+        Raises:
+            KeyNotFound: There is no link.
+            LinkDamaged: Its content is not a digest.
+            LinkDangling: The content is not stored.
+            BlobDamaged: It is empty, and must not be.
+            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
+        """
+        digest = await self.readlink(key)
+        try:
+            return await self.stat(digest)
+        except BlobUnknown as error:
+            raise LinkDangling(key, digest) from error
+
+    # ---- inside
+
+    async def _found(self, digest: Digest, content: bytes, actual: Digest) -> None:
+        """Remember damage, if the store still holds it. One request, only where content is damaged."""
+        with suppress(RevstoreError):  # the damage itself is told by the caller
+            file = await self._driver.get(self.path(digest), limit=len(content))
+            if file.content == content:
+                self.soundness.found(digest, file.info, actual)

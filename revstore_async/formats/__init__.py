@@ -1,0 +1,1 @@
+"""Digests, names, JSON, descriptors and manifests as bytes and values. No I/O."""

@@ -1,0 +1,142 @@
+"""What is told of a manifest that is stored: nothing is judged, for what is stored is served as it is.
+
+Another program may have stored it, by rules of its own. `manifests.read_manifest` judges what comes in.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..errors import InvalidDigest, InvalidManifest
+from . import strictjson
+from .digest import Digest
+from .manifests import (
+    DOCKER_SCHEMA1,
+    IMAGES,
+    canonical,
+    check_media_type,
+    is_schema1,
+    is_schema1_type,
+    type_by_form,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A stored manifest, read as far as it can be.
+
+    Attributes:
+        media_type: Its type; None where even its form tells nothing.
+        declared: Whether the type stands in the document, or follows from the form of schema 1. Where it does
+            not, a type that was kept beside the manifest's link counts more than this one.
+        subject: The digest of the manifest that it is about, if any.
+        artifact_type: Its `artifactType`; where an image manifest has none, its config's media type.
+        annotations: Those of its annotations that are text.
+    """
+
+    media_type: str | None = None
+    declared: bool = False
+    subject: Digest | None = None
+    artifact_type: str | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKind:
+    """What is known for ever of a stored manifest that was read once.
+
+    Attributes:
+        media_type: As `StoredDocument.media_type`.
+        declared: As `StoredDocument.declared`.
+        size: Its bytes, without signatures.
+    """
+
+    media_type: str | None
+    declared: bool
+    size: int
+
+    @property
+    def schema1(self) -> bool:
+        """Whether it is Docker schema 1, which is served with its signatures."""
+        return is_schema1_type(self.media_type)
+
+
+def read_stored(content: bytes) -> StoredDocument:
+    """Read a stored manifest. What is not as it must be is left out; nothing is raised.
+
+    Of a document that nests deeper, or holds more values, than `strictjson` takes, nothing is told.
+    """
+    members = _members(content)
+    if members is None:
+        return StoredDocument()
+    media_type, declared = _media_type(members)
+    artifact_type = _text(members, "artifactType")
+    if not artifact_type and media_type is not None and canonical(media_type) in IMAGES:
+        artifact_type = _text(_object(members, "config"), "mediaType")
+    return StoredDocument(
+        media_type=media_type,
+        declared=declared,
+        subject=_digest(_object(members, "subject")),
+        artifact_type=artifact_type or None,
+        annotations={
+            name: value for name, value in _object(members, "annotations").items() if isinstance(value, str)
+        },
+    )
+
+
+def guess_media_type(content: bytes) -> tuple[str | None, bool]:
+    """Return a stored manifest's media type, and whether it is declared; see `StoredDocument`."""
+    members = _members(content)
+    return (None, False) if members is None else _media_type(members)
+
+
+def kind_of(content: bytes) -> StoredKind:
+    """Return what is known for ever of a stored manifest."""
+    return StoredKind(*guess_media_type(content), len(content))
+
+
+def listed_manifests(content: bytes) -> tuple[Digest, ...]:
+    """Return the digests of the manifests that a stored index lists, each once, in its order."""
+    listed = (_members(content) or {}).get("manifests")
+    if not isinstance(listed, list):
+        return ()
+    digests = (_digest(each) for each in listed if isinstance(each, dict))
+    return tuple(dict.fromkeys(digest for digest in digests if digest is not None))
+
+
+def _members(content: bytes) -> Mapping[str, object] | None:
+    try:
+        strictjson.check_size(content)  # such memory is not spent on what only another program would store
+        members = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return members if isinstance(members, dict) else None
+
+
+def _media_type(members: Mapping[str, object]) -> tuple[str | None, bool]:
+    if is_schema1(members):
+        return DOCKER_SCHEMA1, True
+    own = _text(members, "mediaType")
+    if own is not None:
+        try:
+            return check_media_type(own), True
+        except InvalidManifest:  # text that is no media type tells nothing
+            pass
+    return type_by_form(members), False
+
+
+def _object(members: Mapping[str, object], name: str) -> Mapping[str, object]:
+    value = members.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(members: Mapping[str, object], name: str) -> str | None:
+    value = members.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _digest(descriptor: Mapping[str, object]) -> Digest | None:
+    try:
+        return Digest(_text(descriptor, "digest") or "")
+    except InvalidDigest:
+        return None

@@ -1,0 +1,376 @@
+"""Manifests as documents: media types, descriptors, and what a manifest refers to. Bytes in, values out.
+
+Sources: OCI image spec v1.1 (`manifest.md`, `image-index.md`, `descriptor.md`), Docker image manifest version 2,
+schema 1 and schema 2.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ..errors import InvalidDigest, InvalidManifest, ManifestTooLarge, TooManyReferences
+from . import strictjson
+from .digest import Digest
+
+MANIFEST_LIMIT: Final = 4 << 20
+"""Bytes of a manifest at most; the OCI distribution spec has registries take at least this."""
+
+REFERENCE_LIMIT: Final = 4096
+"""Entries that a manifest's list of layers or manifests may have.
+
+Images have below 128 layers, for that is where overlay file systems end; artifacts that hold a file a layer, and
+indexes that clients keep of referrers, have hundreds, some thousands. Each entry is asked for in two requests.
+"""
+
+DOCKER_SCHEMA1: Final = "application/vnd.docker.distribution.manifest.v1+json"
+DOCKER_SCHEMA1_SIGNED: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+DOCKER_SCHEMA2: Final = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
+OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
+OCTET_STREAM: Final = "application/octet-stream"
+SCHEMA1_LAYER: Final = "application/vnd.docker.container.image.rootfs.diff+x-gtar"
+
+IMAGES: Final = frozenset({DOCKER_SCHEMA2, OCI_MANIFEST})
+"""The types of manifests that have a config and layers."""
+
+_SCHEMA1 = {DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED}
+_INDEXES = {DOCKER_LIST, OCI_INDEX}
+_MANIFESTS = IMAGES | _SCHEMA1 | _INDEXES
+_BLOBS = (  # what the types of layers and configs begin with that can be no manifest's
+    "application/vnd.oci.image.layer.",
+    "application/vnd.oci.image.config.",
+    "application/vnd.oci.empty.",
+    "application/vnd.docker.image.rootfs.",
+    "application/vnd.docker.container.image.",
+)
+_UNSTORED = {  # layers that are fetched from elsewhere: a registry need not have them
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+}
+_MEDIA_TYPE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}")
+_SIZE_LIMIT = (1 << 63) - 1
+_STRANGERS = {  # members that would let another reader take a manifest for one of another kind (CVE-2021-41190)
+    **dict.fromkeys(IMAGES, ("manifests", "fsLayers")),
+    **dict.fromkeys(_INDEXES, ("config", "layers", "fsLayers")),
+}
+_NAMES = {
+    name.casefold(): name
+    for name in (
+        *("schemaVersion", "mediaType", "artifactType", "subject", "config", "layers", "manifests"),
+        *(
+            "name",
+            "tag",
+            "fsLayers",
+            "history",
+            "signatures",
+            "blobSum",
+            "digest",
+            "size",
+            "urls",
+            "annotations",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """Content by its digest, with what a client needs to know before it asks for it.
+
+    Attributes:
+        media_type: Its type, such as `application/octet-stream`.
+        digest: Its digest.
+        size: Its size in bytes; -1 where a schema 1 manifest does not tell.
+        artifact_type: The type of the artifact that it describes, if any.
+    """
+
+    media_type: str
+    digest: Digest
+    size: int
+    artifact_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestDocument:
+    """A manifest, read.
+
+    Attributes:
+        media_type: Its type.
+        declared: Whether the type stands in the document itself, or follows from its form as schema 1's does.
+        apparent: Whether a reader who is given the document alone finds this type: declared, or told by its form.
+        name: The repository that a schema 1 manifest names; None in any other.
+        tag: The tag that a schema 1 manifest names; None in any other.
+        blobs: The blobs that a registry must have for it, each once, in the document's order: config and layers,
+            and an index's entries of their types, as BuildKit's cache has them.
+        manifests: The manifests that a registry must have for it, each once, in the document's order.
+        others: What a registry must have for it as a blob or as a manifest, in the same way: entries of an index
+            whose type does not tell which.
+        subject: The manifest that this one is about, if any; it need not exist.
+        artifact_type: The type of the artifact, if it is one.
+    """
+
+    media_type: str
+    declared: bool
+    apparent: bool
+    name: str | None = None
+    tag: str | None = None
+    blobs: tuple[Descriptor, ...] = ()
+    manifests: tuple[Descriptor, ...] = ()
+    others: tuple[Descriptor, ...] = ()
+    subject: Descriptor | None = None
+    artifact_type: str | None = None
+
+    @property
+    def schema1(self) -> bool:
+        """Whether it is a Docker schema 1 manifest, to which signatures are merged."""
+        return is_schema1_type(self.media_type)
+
+
+def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocument:
+    """Read a manifest and judge its form; for a signed schema 1 manifest, read its payload.
+
+    Docker schema 1 and 2, the manifest list, the OCI image manifest and index are judged member by member. A
+    document of another type is taken as given: a JSON object, of which `artifactType` and `subject` are read.
+
+    Args:
+        content: The document.
+        media_type: The type that it came with; None to go by the document.
+
+    Raises:
+        ManifestTooLarge: It has more than 4 MiB.
+        InvalidJSON: It is not strict JSON, or not an object (see `revstore_async.formats.strictjson`).
+        InvalidManifest: A member is missing or wrong, or the media type is another than the document's own.
+        TooManyReferences: A list of layers or manifests has more than `REFERENCE_LIMIT` entries.
+    """
+    if len(content) > MANIFEST_LIMIT:
+        raise ManifestTooLarge(len(content), MANIFEST_LIMIT)
+    members = strictjson.loads_object(content)
+    kind, declared = _media_type(
+        members, None if media_type is None else media_type.partition(";")[0].strip()
+    )
+    form = canonical(kind)
+    if form in _SCHEMA1:
+        return _schema1(members, form)
+    config: tuple[Descriptor, ...] = ()
+    entries: tuple[Descriptor, ...] = ()
+    if form in _STRANGERS:
+        if _version(members) != 2:
+            raise InvalidManifest("schemaVersion", "it is not 2")
+        _check_names(members, "")
+        for name in _STRANGERS[form]:
+            if members.get(name) is not None:  # null is no member to any reader
+                raise InvalidManifest(name, f"it is no member of {kind}")
+    if form in IMAGES:
+        config = (_descriptor(members.get("config"), "config"),)
+        entries = _descriptors(members.get("layers"), "layers")
+    elif form in _INDEXES:
+        entries = _descriptors(members.get("manifests"), "manifests")
+    blobs, manifests, others = _sorted(config, entries, image=form in IMAGES)
+    subject = members.get("subject")
+    return ManifestDocument(
+        media_type=kind,
+        declared=declared,
+        apparent=declared or form == type_by_form(members),
+        blobs=_each_once(blobs),
+        manifests=_each_once(manifests),
+        others=_each_once(others),
+        subject=None if subject is None else _descriptor(subject, "subject"),
+        artifact_type=_artifact_type(members, config),
+    )
+
+
+def canonical(media_type: str) -> str:
+    """Return the form in which media types are compared, for case makes no difference (RFC 6838, section 4.2)."""
+    return media_type.lower() if media_type.isascii() else media_type
+
+
+def _version(members: Mapping[str, object]) -> int | None:
+    """Return the schema version; None for what only looks like one (`true`, `1.0`)."""
+    version = members.get("schemaVersion")
+    return version if type(version) is int else None
+
+
+def is_schema1(members: Mapping[str, object]) -> bool:
+    """Say whether a document is Docker schema 1 by its form, which alone tells; it has no media type itself."""
+    own = members.get("mediaType")
+    return (
+        _version(members) == 1
+        and "fsLayers" in members
+        and (own is None or (isinstance(own, str) and canonical(own) in _SCHEMA1))
+    )
+
+
+def is_schema1_type(media_type: str | None) -> bool:
+    """Say whether a media type is one of Docker schema 1."""
+    return media_type is not None and canonical(media_type) in _SCHEMA1
+
+
+def _check_names(members: Mapping[str, object], member: str) -> None:
+    """Refuse a member that differs from a known one by case only: some readers (Go's) take it for that one."""
+    for name in members:
+        known = _NAMES.get(name.casefold(), name)
+        if name != known:
+            raise InvalidManifest(f"{member}.{name}".lstrip("."), f"it is not written {known!r}")
+
+
+def type_by_form(members: Mapping[str, object]) -> str | None:
+    """Tell an index from an image manifest, as Docker Distribution does, where neither tells it itself."""
+    if _version(members) != 2:
+        return None
+    for name, kind in (("manifests", OCI_INDEX), ("config", OCI_MANIFEST)):
+        if members.get(name) is not None:
+            return kind
+    return OCI_INDEX if "manifests" in members else None
+
+
+def check_media_type(media_type: str, member: str = "mediaType") -> str:
+    """Return the media type, if it is one by RFC 6838, section 4.2, without parameters.
+
+    Raises:
+        InvalidManifest: It is not.
+    """
+    if not _MEDIA_TYPE.fullmatch(media_type):
+        raise InvalidManifest(member, f"{media_type[:100]!r} is not a media type")
+    return media_type
+
+
+def _media_type(members: Mapping[str, object], given: str | None) -> tuple[str, bool]:
+    if given is not None:
+        check_media_type(given, "")
+    if given is None and is_schema1(members):
+        return DOCKER_SCHEMA1, True
+    if given is not None and canonical(given) in _SCHEMA1:
+        return given, True
+    if is_schema1(members):
+        raise InvalidManifest("schemaVersion", f"it is 1, the manifest came as {given!r}")
+    own = members.get("mediaType")
+    if own is not None:
+        if not isinstance(own, str):
+            raise InvalidManifest("mediaType", "it is not text")
+        if given is not None and canonical(given) != canonical(own):
+            raise InvalidManifest("mediaType", f"it is {own[:100]!r}, the manifest came as {given!r}")
+        return check_media_type(own), True
+    kind = given or type_by_form(members)
+    if kind is not None:
+        return kind, False
+    raise InvalidManifest(
+        "mediaType", "the document does not tell what it is, and it came without a media type"
+    )
+
+
+def _schema1(members: Mapping[str, object], kind: str) -> ManifestDocument:
+    if _version(members) != 1:
+        raise InvalidManifest("schemaVersion", "it is not 1")
+    own = members.get("mediaType")
+    if own is not None and not (isinstance(own, str) and canonical(own) in _SCHEMA1):
+        # Whoever goes by it reads other members than are judged here.
+        raise InvalidManifest("mediaType", f"it is {str(own)[:100]!r}, which is not Docker schema 1")
+    _check_names(members, "")
+    layers = members.get("fsLayers")
+    history = members.get("history")
+    if not isinstance(layers, list) or not layers:
+        raise InvalidManifest("fsLayers", "it is not a list of at least one layer")
+    _check_count(layers, "fsLayers")
+    if not isinstance(history, list) or len(history) != len(layers):
+        raise InvalidManifest("history", "it is not a list of as many entries as there are layers")
+    blobs = []
+    for index, layer in enumerate(layers):
+        member = f"fsLayers[{index}]"
+        digest = _member(_object(layer, member), "blobSum", member)
+        blobs.append(Descriptor(SCHEMA1_LAYER, _digest(digest, f"{member}.blobSum"), -1))
+    return ManifestDocument(
+        media_type=kind,
+        declared=True,
+        apparent=True,
+        name=_member(members, "name", ""),
+        tag=_member(members, "tag", ""),
+        blobs=_each_once(tuple(blobs)),
+    )
+
+
+def _descriptors(value: object, member: str) -> tuple[Descriptor, ...]:
+    if value is None:  # absent, or null: Go reads an empty list, and writes null for one
+        return ()
+    if not isinstance(value, list):
+        raise InvalidManifest(member, "it is not a list")
+    _check_count(value, member)
+    return tuple(_descriptor(item, f"{member}[{index}]") for index, item in enumerate(value))
+
+
+def _sorted(
+    config: Sequence[Descriptor], entries: Sequence[Descriptor], *, image: bool
+) -> tuple[list[Descriptor], list[Descriptor], list[Descriptor]]:
+    """Return the references that are blobs, those that are manifests, and those that may be either.
+
+    An index may list blobs: BuildKit keeps a cache so. Its type tells what an entry is, not its place.
+    """
+    blobs, manifests, others = [*config], list[Descriptor](), list[Descriptor]()
+    for entry in entries:
+        kind = canonical(entry.media_type)
+        if kind in _UNSTORED:
+            continue
+        if image or kind.startswith(_BLOBS):
+            blobs.append(entry)
+        else:
+            (manifests if kind in _MANIFESTS else others).append(entry)
+    return blobs, manifests, others
+
+
+def _check_count(entries: Sequence[object], member: str) -> None:
+    if len(entries) > REFERENCE_LIMIT:
+        reason = f"it has {len(entries)} entries, over the limit of {REFERENCE_LIMIT}"
+        raise TooManyReferences(member, reason, len(entries), REFERENCE_LIMIT)
+
+
+def _descriptor(value: object, member: str) -> Descriptor:
+    members = _object(value, member)
+    _check_names(members, member)
+    media_type = check_media_type(_member(members, "mediaType", member), f"{member}.mediaType")
+    digest = _digest(_member(members, "digest", member), f"{member}.digest")
+    size = members.get("size")
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= _SIZE_LIMIT:
+        raise InvalidManifest(f"{member}.size", "it is not a whole number of bytes")
+    return Descriptor(media_type, digest, size, _text(members, "artifactType", member))
+
+
+def _object(value: object, member: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise InvalidManifest(member, "it is not an object")
+    return value
+
+
+def _member(value: Mapping[str, object], name: str, member: str) -> str:
+    text = _text(value, name, member)
+    if text is None:
+        raise InvalidManifest(f"{member}.{name}".lstrip("."), "it is missing")
+    return text
+
+
+def _text(value: Mapping[str, object], name: str, member: str) -> str | None:
+    text = value.get(name)
+    if text is not None and not isinstance(text, str):
+        raise InvalidManifest(f"{member}.{name}".lstrip("."), "it is not text")
+    return text
+
+
+def _digest(text: str, member: str) -> Digest:
+    try:
+        return Digest(text)
+    except InvalidDigest as error:
+        raise InvalidManifest(member, str(error)) from error
+
+
+def _artifact_type(members: Mapping[str, object], config: tuple[Descriptor, ...]) -> str | None:
+    # distribution-spec, "Listing Referrers": the config's media type stands in for an absent artifactType.
+    given = _text(members, "artifactType", "")
+    if given:
+        return given
+    return config[0].media_type if config else None
+
+
+def _each_once(descriptors: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
+    return tuple({descriptor.digest: descriptor for descriptor in descriptors}.values())

@@ -1,0 +1,1 @@
+"""Manifests as clients know them: put, read, deleted by tag or digest."""

@@ -1,0 +1,62 @@
+"""What a manifest refers to, and whether a repository has it to rely on."""
+
+from collections.abc import Sequence
+
+from ..blobs.layers import LayerStore
+from ..concurrency import gather, gather_map
+from ..errors import BlobUnknown, ManifestUnknown, RevstoreError
+from ..formats.manifests import Descriptor, ManifestDocument, is_schema1_type
+from ..formats.names import RepositoryName
+from ..revisions.store import RevisionStore
+
+
+class References:
+    """Asks one repository about what manifests refer to.
+
+    Args:
+        name: The repository.
+        revisions: Its manifests.
+        layers: Its configs and layers.
+        at_once: Requests that may be under way at once.
+    """
+
+    def __init__(
+        self, name: RepositoryName, revisions: RevisionStore, layers: LayerStore, at_once: int
+    ) -> None:
+        self._name = name
+        self._revisions = revisions
+        self._layers = layers
+        self._at_once = at_once
+
+    async def missing(self, document: ManifestDocument) -> Sequence[RevstoreError]:
+        """Return an error for each thing that a manifest refers to and the repository lacks. One round trip.
+
+        The repository lacks a damaged object too, and one of another size than the manifest announces: the client
+        pushes it anew. The caller relies on the answer within `Policy.link_within`. A subject need not be there.
+        """
+        blobs, manifests, others = await gather(
+            gather_map(self._missing_blob, document.blobs, limit=self._at_once),
+            gather_map(self._missing_manifest, document.manifests, limit=self._at_once),
+            gather_map(self._missing_other, document.others, limit=self._at_once),
+        )
+        return [error for error in (*blobs, *manifests, *others) if error is not None]
+
+    async def _missing_blob(self, blob: Descriptor) -> RevstoreError | None:
+        try:
+            await self._layers.rely_on(blob.digest, None if blob.size < 0 else blob.size)
+        except BlobUnknown as error:
+            return error
+        return None
+
+    async def _missing_other(self, entry: Descriptor) -> RevstoreError | None:
+        """Look for content that may be a blob or a manifest as both, in one round trip."""
+        blob, manifest = await gather(self._missing_blob(entry), self._missing_manifest(entry))
+        return manifest if blob is not None else None
+
+    async def _missing_manifest(self, manifest: Descriptor) -> RevstoreError | None:
+        signed = is_schema1_type(manifest.media_type)  # its size grows as hosts sign
+        try:
+            await self._revisions.rely_on(manifest.digest, None if signed else manifest.size)
+        except ManifestUnknown as error:
+            return error
+        return None

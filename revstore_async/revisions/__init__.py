@@ -1,0 +1,1 @@
+"""Manifests by digest: their links, signatures, kept media types and referrers."""

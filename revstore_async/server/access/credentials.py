@@ -1,0 +1,108 @@
+"""The `Authorization` header, read strictly, and answers to credentials that are remembered for a while.
+
+Sources: RFC 9110, section 11.6.2; RFC 7617 (Basic); RFC 6750, section 2.1 (Bearer).
+"""
+
+import base64
+import binascii
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+from starlette.requests import HTTPConnection
+
+from ...errors import Unauthenticated
+
+Answer = TypeVar("Answer")
+
+CREDENTIALS_LIMIT: Final = 1 << 14
+"""Characters of credentials at most; a token with hundreds of grants is smaller."""
+
+_NEITHER: Final = "Og=="  # base64 of the colon between no user and no password
+
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([A-Za-z0-9._~+/-]+=*)")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def credentials_of(connection: HTTPConnection, scheme: str, challenge: str) -> str | None:
+    """Return the credentials of a request by this scheme; None where it brings no credentials at all.
+
+    Basic credentials with neither user nor password are no credentials, whatever the scheme: skopeo, podman and
+    buildah send them for anonymous.
+
+    Raises:
+        Unauthenticated: There are several, or they are of another scheme, or of another form.
+    """
+    values = connection.headers.getlist("authorization")
+    if not values:
+        return None
+    if len(values) > 1:
+        raise Unauthenticated(challenge, "there are several Authorization headers")
+    if (length := len(values[0])) > CREDENTIALS_LIMIT:  # before anything of it is read
+        reason = f"the Authorization header has {length} characters, over the limit of {CREDENTIALS_LIMIT}"
+        raise Unauthenticated(challenge, reason)
+    found = _HEADER.fullmatch(values[0])
+    if found is None:
+        raise Unauthenticated(challenge, "the Authorization header is not valid")
+    if found[1].lower() == "basic" and found[2] == _NEITHER:
+        return None
+    if found[1].lower() != scheme.lower():
+        raise Unauthenticated(challenge, f"credentials of the scheme {scheme} are expected")
+    return found[2]
+
+
+def user_and_password(credentials: str, challenge: str) -> tuple[str, str]:
+    """Take Basic credentials apart.
+
+    Raises:
+        Unauthenticated: They are not a user and a password in UTF-8.
+    """
+    try:
+        decoded = base64.b64decode(credentials, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise Unauthenticated(challenge, "the credentials are not base64 of UTF-8") from None
+    user, colon, password = decoded.partition(":")
+    if not colon or _CONTROLS.search(decoded):
+        raise Unauthenticated(challenge, "the credentials are not a user and a password")
+    return user, password
+
+
+class Remembered(Generic[Answer]):
+    """Answers by key, each until a time of its own, of which the oldest goes when there are too many.
+
+    Args:
+        size: How many are kept at most.
+        clock: Tells the time in seconds, by which answers end.
+    """
+
+    def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._size: Final = size
+        self._clock: Final = clock
+        self._answers: OrderedDict[bytes, tuple[float, Answer]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def find(self, key: bytes) -> Answer | None:
+        """Return the answer that is remembered under a key; None where there is none any more."""
+        found = self._answers.get(key)
+        if found is None:
+            return None
+        end, answer = found
+        if self._clock() < end:
+            return answer
+        del self._answers[key]
+        return None
+
+    def keep(self, key: bytes, answer: Answer, end: float) -> None:
+        """Remember an answer until a time."""
+        self._answers[key] = (end, answer)
+        self._answers.move_to_end(key)
+        while len(self._answers) > self._size:
+            self._answers.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._answers.clear()

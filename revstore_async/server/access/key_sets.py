@@ -1,0 +1,269 @@
+"""The public keys that tokens are verified with, and where they come from.
+
+Source: RFC 7517 (JWK Set).
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwcrypto.common import JWException
+from jwcrypto.jwk import JWK
+
+from ...errors import InvalidArgument, InvalidJSON, InvalidKeySet, KeySetUnavailable, UnusableKey
+from ...formats.strictjson import loads_object
+from ...signatures import PublicKey
+from .watched_file import WatchedFile
+
+_LOG = logging.getLogger("revstore_async.server")
+
+ALGORITHMS: Final = ("ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "EdDSA")
+"""What a token may be signed with, as far as the key fits."""
+
+_PUBLIC: Final = {"EC": ("crv", "x", "y"), "RSA": ("n", "e"), "OKP": ("crv", "x")}
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+Fetch = Callable[[], Awaitable[Mapping[str, Any] | bytes]]
+"""A program's own way to its issuer's key set: returns the JWK Set, read or as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """A public key of an issuer.
+
+    Attributes:
+        kid: Its name in tokens; None where the set gives it none.
+        algorithms: What it may have signed with.
+        width: Bytes of a signature by it.
+        jwk: The key, as jwcrypto takes it.
+    """
+
+    kid: str | None
+    algorithms: tuple[str, ...]
+    width: int
+    jwk: JWK = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """The keys of an issuer."""
+
+    keys: tuple[TokenKey, ...]
+
+    @classmethod
+    def read(cls, source: str, content: bytes) -> "KeySet":
+        """Read a JWK Set.
+
+        Raises:
+            InvalidKeySet: It is none, or a key is private, symmetric, of an unknown type or too weak.
+        """
+        try:
+            return cls.of(source, loads_object(content))
+        except InvalidJSON as error:
+            raise InvalidKeySet(source, f"it is not JSON: {error}") from None
+
+    @classmethod
+    def of(cls, source: str, members: Mapping[str, Any]) -> "KeySet":
+        """Take a JWK Set that was read. Keys for another use than signatures are left out.
+
+        Raises:
+            InvalidKeySet: As `read` does.
+        """
+        entries = members.get("keys")
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise InvalidKeySet(source, "it has no list of keys")
+        keys = tuple(
+            _key(source, number, entry) for number, entry in enumerate(entries) if _for_signatures(entry)
+        )
+        if not keys:
+            raise InvalidKeySet(source, "it has no key for signatures")
+        return cls(keys)
+
+    def find(self, kid: str | None, algorithm: str) -> Sequence[TokenKey]:
+        """Return the keys that a token may be signed with, which names a key or not, by this algorithm."""
+        return [key for key in self.keys if kid in (None, key.kid) and algorithm in key.algorithms]
+
+    def has(self, kid: str | None) -> bool:
+        """Say whether there is a key of this name, of whatever algorithm."""
+        return kid is None or any(key.kid == kid for key in self.keys)
+
+
+def _for_signatures(entry: Mapping[str, Any]) -> bool:
+    return entry.get("use", "sig") == "sig" and "verify" in entry.get("key_ops", ("verify",))
+
+
+def _key(source: str, number: int, entry: Mapping[str, Any]) -> TokenKey:
+    place = f"keys[{number}]"
+    parts = _PUBLIC.get(str(entry.get("kty")))
+    if parts is None:
+        raise InvalidKeySet(
+            source, f"{place} is of type {entry.get('kty')!r}, not one of {', '.join(_PUBLIC)}"
+        )
+    if _PRIVATE & entry.keys():
+        raise InvalidKeySet(source, f"{place} holds a private key; consider that key compromised")
+    kid, named = entry.get("kid"), entry.get("alg")
+    if not isinstance(kid, str | None):
+        raise InvalidKeySet(source, f"the kid of {place} is not text")
+    try:
+        jwk = JWK(kty=entry["kty"], **{part: entry[part] for part in parts})
+        fitting, width = _algorithms(jwk.get_op_key("verify"))
+    except (JWException, UnusableKey, ValueError, TypeError, KeyError) as error:
+        raise InvalidKeySet(source, f"{place} can't be used: {error}") from error
+    if named is not None and named not in fitting:
+        raise InvalidKeySet(source, f"{place} is for {named!r}, but its kind signs with {', '.join(fitting)}")
+    return TokenKey(kid, fitting if named is None else (named,), width, jwk)
+
+
+def _algorithms(key: object) -> tuple[tuple[str, ...], int]:
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return ("EdDSA",), 64
+    if isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        judged = PublicKey.of(key)  # the curve, and the size of RSA
+        return judged.algorithms, judged.signature_width
+    raise TypeError(f"{type(key).__name__} is no key for tokens")
+
+
+class KeySource(Protocol):
+    """Where the keys come from."""
+
+    async def current(self) -> KeySet:
+        """Return the keys as they are."""
+
+    async def renewed(self) -> KeySet:
+        """Return the keys, asked for anew if that was not done just now: a token names one that is unknown."""
+
+    async def reload(self) -> None:
+        """Read a file of keys anew."""
+
+
+class FixedKeys:
+    """Keys that don't change."""
+
+    def __init__(self, keys: KeySet) -> None:
+        self._keys: Final = keys
+
+    async def current(self) -> KeySet:
+        """Return the keys."""
+        return self._keys
+
+    async def renewed(self) -> KeySet:
+        """Return the keys."""
+        return self._keys
+
+    async def reload(self) -> None:
+        """Do nothing."""
+
+
+class FileKeys:
+    """Keys in a file, which is looked at each second or so."""
+
+    def __init__(self, path: Path | str, clock: Callable[[], float]) -> None:
+        self._file: Final = WatchedFile(path, KeySet.read, clock=clock)
+
+    async def current(self) -> KeySet:
+        """Return the keys that the file holds."""
+        return await self._file.current()
+
+    async def renewed(self) -> KeySet:
+        """Return the keys that the file holds."""
+        return await self._file.current()
+
+    async def reload(self) -> None:
+        """Read the file anew."""
+        await self._file.reload()
+
+
+class FetchedKeys:
+    """Keys that a program fetches: at first use, after an interval, and for an unknown name at most so often.
+
+    Where that fails, those fetched before stay in force.
+    """
+
+    def __init__(
+        self, fetch: Fetch, clock: Callable[[], float], *, interval: timedelta, pause: timedelta
+    ) -> None:
+        self._fetch: Final = fetch
+        self._clock: Final = clock
+        self._interval: Final = interval.total_seconds()
+        self._pause: Final = pause.total_seconds()
+        self._lock = asyncio.Lock()
+        self._keys: KeySet | None = None
+        self._tried = float("-inf")
+
+    async def current(self) -> KeySet:
+        """Return the keys.
+
+        Raises:
+            KeySetUnavailable: They could not be fetched, and none are left from before.
+        """
+        return await self._within(self._pause if self._keys is None else self._interval)
+
+    async def renewed(self) -> KeySet:
+        """Return the keys, fetched anew if that was not tried just now.
+
+        Raises:
+            KeySetUnavailable: They could not be fetched, and none are left from before.
+        """
+        return await self._within(self._pause)
+
+    async def reload(self) -> None:
+        """Do nothing: the program that fetches them has its own ways."""
+
+    async def _within(self, age: float) -> KeySet:
+        if self._clock() - self._tried >= age:
+            async with self._lock:
+                if self._clock() - self._tried >= age:  # else another has just tried
+                    await self._try()
+        if self._keys is None:
+            raise KeySetUnavailable("the issuer")
+        return self._keys
+
+    async def _try(self) -> None:
+        try:
+            fetched = await self._fetch()
+            self._keys = (
+                KeySet.read("the issuer", fetched)
+                if isinstance(fetched, bytes)
+                else KeySet.of("the issuer", fetched)
+            )
+        except Exception:  # noqa: BLE001 (whatever a program's own fetching raises)
+            _LOG.exception("the key set of the issuer could not be fetched")
+        self._tried = self._clock()
+
+
+def key_source(
+    keys: Mapping[str, Any] | Path | str | Fetch,
+    *,
+    interval: timedelta = timedelta(minutes=10),
+    pause: timedelta = timedelta(seconds=10),
+    clock: Callable[[], float] = time.monotonic,
+) -> KeySource:
+    """Return the source of keys that are given as a JWK Set, a file of one, or a way to fetch one.
+
+    Args:
+        keys: A mapping, the path of a file, or an async callable. There is no URL: the engine has no HTTP client,
+            and the embedding program has one, with its own proxies and certificates.
+        interval: After which keys are fetched anew.
+        pause: That is made between two tries at least.
+        clock: Tells the time in seconds.
+
+    Raises:
+        InvalidKeySet: The keys can't be used.
+        InvalidArgument: It is a URL.
+        OSError: The file can't be read.
+    """
+    if isinstance(keys, Mapping):
+        # Written and read, so that a set from a program is judged as one from a file.
+        return FixedKeys(KeySet.read("the mapping", json.dumps(dict(keys)).encode()))
+    if isinstance(keys, str) and "://" in keys:
+        raise InvalidArgument("keys", keys, "it is a URL: give an async callable that fetches the key set")
+    if isinstance(keys, Path | str):
+        return FileKeys(keys, clock)
+    return FetchedKeys(keys, clock, interval=interval, pause=pause)

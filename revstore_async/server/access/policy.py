@@ -1,0 +1,169 @@
+"""Who may do what: the policy that a server asks before it does anything.
+
+A policy tells who a caller is (`authenticate`) and what a caller may do (`allows`). `Htpasswd` and `BearerTokens`
+are two that are ready; a program with rules of its own writes a subclass, or gives one of these an `authorize`
+hook.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from starlette.requests import HTTPConnection
+
+from ...errors import Forbidden, Unauthenticated
+from ...formats.names import RepositoryName
+
+
+class Action(StrEnum):
+    """What a caller wants to do; the names are those of Docker's token scheme."""
+
+    ENTER = "enter"
+    """Ask whether there is a registry: `/v2/`. It is what `docker login` tries credentials on."""
+    CATALOG = "catalog"
+    PULL = "pull"
+    PUSH = "push"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that a request needs to be allowed.
+
+    Attributes:
+        action: What it does.
+        repository: Where; None for the registry as a whole.
+    """
+
+    action: Action
+    repository: RepositoryName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls.
+
+    Attributes:
+        name: The name by which a policy knows the caller; empty for anonymous.
+        grants: What its credentials themselves allow, where they do, as tokens do.
+    """
+
+    name: str = ""
+    grants: frozenset[Need] = frozenset()
+
+
+ANONYMOUS: Final = Principal()
+"""A caller who brought no credentials."""
+
+Authorize = Callable[[Principal, Need], Awaitable[bool]]
+"""A program's own rule: says whether a caller may do something. It is asked on each request, besides the policy."""
+
+
+async def agrees(authorize: Authorize | None, principal: Principal, need: Need) -> bool:
+    """Ask a program's own rule, where there is one. It is not asked about `/v2/`, which tells nothing."""
+    return authorize is None or need.action is Action.ENTER or await authorize(principal, need)
+
+
+BASIC: Final = 'Basic realm="registry", charset="UTF-8"'
+"""The challenge to bring a user and a password (RFC 7617)."""
+
+_WRITES: Final = frozenset({Action.PUSH, Action.DELETE})
+
+
+class AccessPolicy(ABC):
+    """Says who a caller is and what it may do. One object serves all requests at once."""
+
+    @abstractmethod
+    async def authenticate(self, connection: HTTPConnection) -> Principal:
+        """Return who calls, by the request's headers; `ANONYMOUS` for one who brought no credentials.
+
+        Raises:
+            Unauthenticated: What was brought is not right.
+        """
+
+    @abstractmethod
+    async def allows(self, principal: Principal, need: Need) -> bool:
+        """Say whether a caller may do this."""
+
+    async def sees(self, principal: Principal, name: RepositoryName) -> bool:
+        """Say whether the catalog names this repository to a caller who may have the catalog."""
+        return await self.allows(principal, Need(Action.PULL, name))
+
+    def challenge(self, needs: Sequence[Need]) -> str:  # noqa: ARG002 (one for tokens names them)
+        """Return the challenge for these needs: the value of `WWW-Authenticate` (RFC 9110, 11.6.1).
+
+        The default asks for a user and a password. A policy without credentials returns an empty text.
+        """
+        return BASIC
+
+    def refusal(self, principal: Principal, needs: Sequence[Need]) -> Forbidden | Unauthenticated:
+        """Return the error for a caller who may not do all of this.
+
+        The policy asks an anonymous caller for credentials: clients send theirs only after a challenge.
+        """
+        if principal == ANONYMOUS and (challenge := self.challenge(needs)):
+            return Unauthenticated(challenge)
+        first = needs[0]
+        return Forbidden(first.action, first.repository or "", principal.name)
+
+    def rejection(
+        self,
+        error: Unauthenticated,
+        needs: Sequence[Need],  # noqa: ARG002 (a policy whose challenge names them says so)
+    ) -> Unauthenticated:
+        """Return what a caller whose credentials do not count is told, who wanted to do all of this."""
+        return error
+
+    async def reload(self) -> None:  # noqa: B027 (a policy without files has nothing to read)
+        """Read the policy's files anew, such as at SIGHUP. What can't be used leaves in force what was before."""
+
+    async def check(self, principal: Principal, needs: Sequence[Need]) -> None:
+        """Let pass a caller who may do all of this.
+
+        Raises:
+            Unauthenticated: Other credentials would help.
+            Forbidden: It may not, whatever it brings.
+        """
+        for need in needs:
+            if not await self.allows(principal, need):
+                raise self.refusal(principal, needs)
+
+
+class Everybody(AccessPolicy):
+    """Everybody may do everything: for a server on loopback, or behind a gate of its own.
+
+    Args:
+        authorize: A rule that is asked besides; the caller is always `ANONYMOUS`.
+    """
+
+    def __init__(self, authorize: Authorize | None = None) -> None:
+        self._authorize: Final = authorize
+
+    async def authenticate(self, connection: HTTPConnection) -> Principal:  # noqa: ARG002
+        """Return the anonymous caller."""
+        return ANONYMOUS
+
+    async def allows(self, principal: Principal, need: Need) -> bool:
+        """Say yes, unless a rule says no."""
+        return await agrees(self._authorize, principal, need)
+
+    def challenge(self, needs: Sequence[Need]) -> str:  # noqa: ARG002
+        """Return nothing: no credentials make a difference."""
+        return ""
+
+
+class ReadOnly(Everybody):
+    """Everybody may read, nobody may write."""
+
+    async def allows(self, principal: Principal, need: Need) -> bool:
+        """Say yes to what changes nothing, unless a rule says no."""
+        return need.action not in _WRITES and await super().allows(principal, need)
+
+    def refusal(self, principal: Principal, needs: Sequence[Need]) -> Forbidden | Unauthenticated:
+        """Return the error; of a write it says that the registry is read-only."""
+        refused = super().refusal(principal, needs)
+        if isinstance(refused, Forbidden) and needs[0].action in _WRITES:
+            refused.reason = "the registry is read-only"
+        return refused

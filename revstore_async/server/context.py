@@ -1,0 +1,113 @@
+"""One request on its way through the server: what a handler is given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import quote
+
+from starlette.requests import Request
+
+from ..errors import BodyTooLarge, InvalidHeader
+from ..formats.digest import Digest
+from ..formats.names import RepositoryName
+from ..registry import Registry, Repository
+from .access.policy import AccessPolicy, Action, Need, Principal
+from .events import Event, Listener, tell
+from .options import ServerOptions
+from .streams.request_body import RequestBody
+
+_DIGITS = 18  # of a length at most: more than any store holds, and quick to read
+
+
+@dataclass
+class Call:
+    """A request whose route is found and whose caller is known.
+
+    Attributes:
+        request: The request.
+        registry: The registry behind the server.
+        options: The server's options.
+        access: The server's policy, for what a handler needs besides its route's need.
+        principal: Who calls.
+        base: What stands before `/v2/` in the path: where the server is mounted.
+        arguments: The parts of the path that the route names, but the repository's.
+        name: The repository's name; None where the route has none.
+        listener: Who is told of events, if anybody.
+    """
+
+    request: Request
+    registry: Registry
+    options: ServerOptions
+    access: AccessPolicy
+    principal: Principal
+    base: str
+    arguments: Mapping[str, str]
+    name: RepositoryName | None
+    listener: Listener | None = None
+
+    @cached_property
+    def repository(self) -> Repository:
+        """The repository that the path names."""
+        assert self.name is not None, "the route names no repository"  # noqa: S101
+        return self.registry.repository(self.name)
+
+    @cached_property
+    def digest(self) -> Digest:
+        """The digest that the path names.
+
+        Raises:
+            InvalidDigest: It is none.
+        """
+        return Digest(self.arguments["digest"])
+
+    def url(self, path: str) -> str:
+        """Return the location of a path below `/v2/<name>/`, relative to the host: a proxy may have its own."""
+        return f"{quote(self.base)}/v2/{self.name}/{path}"
+
+    async def may(self, action: Action, name: RepositoryName) -> bool:
+        """Say whether the caller may do something in another repository."""
+        return await self.access.allows(self.principal, Need(action, name))
+
+    async def tell(self, event: Event) -> None:
+        """Tell the program around the server of something that was done."""
+        await tell(self.listener, event)
+
+    # ---- the body
+
+    @property
+    def length(self) -> int | None:
+        """The size of the body that the client announced, in bytes; None where it announced none.
+
+        Raises:
+            InvalidHeader: It is no number.
+        """
+        text = self.request.headers.get("content-length")
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+            raise InvalidHeader("Content-Length", text, "it is not a number of bytes")
+        return int(text)
+
+    async def body(self, limit: int) -> bytes:
+        """Return the body, whole: small content.
+
+        Raises:
+            BodyTooLarge: It has more than `limit` bytes; no more of it was read.
+            BodyTimeout: The client left it standing still.
+            ClientGone: The client left before its end.
+        """
+        content = bytearray()  # a list of pieces of a byte or two would take thirty times as much
+        async for piece in self.pieces(limit):
+            content += piece
+        return bytes(content)
+
+    def pieces(self, limit: int | None = None) -> RequestBody:
+        """Return the body as it arrives. The next piece is taken from the client when it is asked for.
+
+        Raises:
+            BodyTooLarge: The client announced more than `limit` bytes; more that come are refused as they do.
+        """
+        announced = self.length or 0
+        if limit is not None and announced > limit:
+            raise BodyTooLarge(announced, limit)
+        return RequestBody(self.request.receive, self.options.body_timeout, limit)

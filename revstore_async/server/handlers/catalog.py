@@ -1,0 +1,78 @@
+"""The registry as a whole.
+
+Sources: OCI distribution spec 1.1, "Determining Support"; Docker registry HTTP API V2 for the catalog.
+"""
+
+import logging
+from contextlib import aclosing
+from typing import Final
+
+from starlette.responses import JSONResponse, Response
+
+from ...errors import InvalidQuery
+from ...formats.names import RepositoryName
+from ..context import Call
+from . import paging
+
+_LOG = logging.getLogger("revstore_async.server")
+
+LOOK_LIMIT: Final = 10_000
+"""Repositories whose access rules are asked for one page, at most, whether or not the caller may know of them."""
+
+SKIP_LIMIT: Final = 10 * LOOK_LIMIT
+"""Repositories that a request passes over at most, since earlier pages have looked at them and shown none."""
+
+
+async def enter(call: Call) -> Response:  # noqa: ARG001 (handlers have one form)
+    """Answer that there is a registry, to a caller whose credentials are right."""
+    return JSONResponse({})
+
+
+async def repositories(call: Call) -> Response:
+    """Answer with one page of the repositories that the caller may know of, in lexical order.
+
+    The next page begins after the last repository that this page shows, never after a hidden one. A page that
+    shows none leads to one that begins where it began, and passes over what it has looked at.
+    """
+    limit = paging.limit(call)
+    begin, skip = paging.parameter(call, "last"), _skip(call)
+    page: list[RepositoryName] = []
+    more = False
+    looked_at = 0
+    if limit:
+        async with aclosing(call.registry.repositories(start_after=begin)) as names:
+            async for name in names:
+                looked_at += 1
+                if looked_at <= skip:
+                    continue
+                if looked_at > skip + LOOK_LIMIT:
+                    more = True
+                    break
+                if await call.access.sees(call.principal, name):
+                    if len(page) == limit:  # one more than the page holds tells that another page follows
+                        more = True
+                        break
+                    page.append(name)
+    return JSONResponse({"repositories": page}, headers=_next(call, limit, page, skip) if more else None)
+
+
+def _skip(call: Call) -> int:
+    skip = paging.number(call, "skip") or 0
+    if skip > SKIP_LIMIT:
+        raise InvalidQuery("skip", str(skip), f"it is over the limit of {SKIP_LIMIT}")
+    return skip
+
+
+def _next(call: Call, limit: int, page: list[RepositoryName], skip: int) -> dict[str, str] | None:
+    """Return the header that leads to the next page; None where that would pass over too many repositories."""
+    if page:
+        return paging.next_page(call, n=limit, last=page[-1])
+    if skip + LOOK_LIMIT > SKIP_LIMIT:
+        _LOG.warning(
+            "the catalog ends early for %r: after %r come over %d repositories that the caller may not know of",
+            call.principal.name,
+            paging.parameter(call, "last") or "",
+            skip + LOOK_LIMIT,
+        )
+        return None
+    return paging.next_page(call, n=limit, last=paging.parameter(call, "last"), skip=skip + LOOK_LIMIT)

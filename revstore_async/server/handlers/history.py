@@ -1,0 +1,156 @@
+"""What a tag was, and when. Source: OCI distribution spec, proposal 606 as of July 2026, `extensions/_oci.md`."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import takewhile
+from typing import Final
+
+from starlette.responses import Response
+
+from ...concurrency import gather_map
+from ...errors import InvalidQuery, ObjectTooLarge, TagUnknown
+from ...formats.digest import Digest
+from ...formats.lenient_manifests import guess_media_type
+from ...formats.manifests import MANIFEST_LIMIT, OCI_INDEX, OCTET_STREAM
+from ...formats.names import Tag
+from ...revisions.referrers import READ_BYTES
+from ...tags.history import TagEvent
+from ...threads import in_thread_if_large
+from ..context import Call
+from . import paging
+
+_PREFIX: Final = "org.opencontainers.distribution.tag"
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One entry as the proposal has it.
+
+    Attributes:
+        place: How many came before it. Times don't tell entries apart, a store's clock may show whole seconds.
+        digest: The revision that the tag got, or had when it was deleted.
+        event: `created` or `deleted`.
+        time: When.
+    """
+
+    place: int
+    digest: Digest
+    event: str
+    time: datetime
+
+    def members(self, media_type: str, size: int) -> dict[str, object]:
+        time = self.time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        annotations = {f"{_PREFIX}.timestamp": time, f"{_PREFIX}.event": self.event}
+        return {"mediaType": media_type, "digest": self.digest, "size": size, "annotations": annotations}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a client asks for. `place` is ours, of a `Link` only: entries from that one on are on earlier pages."""
+
+    before: datetime | None
+    since: datetime | None
+    digest: Digest | None
+    place: int | None
+
+    def __contains__(self, entry: _Entry) -> bool:
+        return (
+            (self.before is None or entry.time < self.before)
+            and (self.since is None or entry.time > self.since)
+            and (self.digest is None or entry.digest == self.digest)
+            and (self.place is None or entry.place < self.place)
+        )
+
+
+async def of_tag(call: Call) -> Response:
+    """Answer with one page of a tag's history, the newest entry first; empty where nothing is known of the tag."""
+    tag, limit = Tag(call.arguments["tag"]), paging.limit(call)
+    digest = paging.parameter(call, "digest")
+    wanted = _Wanted(
+        _time(call, "before"),
+        _time(call, "since"),
+        None if digest is None else Digest(digest),
+        paging.number(call, "place"),
+    )
+    found = [entry for entry in _entries(await _events(call, tag)) if entry in wanted]
+    page = found[::-1][:limit]
+    described = await _describe(call, [entry.digest for entry in page])
+    page = list(takewhile(lambda entry: entry.digest in described, page))
+    headers = {"Content-Type": OCI_INDEX}
+    if 0 < len(page) < len(found):
+        headers |= paging.next_page(
+            call,
+            n=limit,
+            place=page[-1].place,
+            **{name: paging.parameter(call, name) for name in ("before", "since", "digest")},
+        )
+    manifests = [entry.members(*described[entry.digest]) for entry in page]
+    content = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})
+    return Response(content, headers=headers)
+
+
+async def _events(call: Call, tag: Tag) -> Sequence[TagEvent]:
+    try:
+        return await call.repository.tags.history(tag)
+    except TagUnknown:
+        return ()
+
+
+def _entries(events: Sequence[TagEvent]) -> Iterator[_Entry]:
+    previous: Digest | None = None
+    for place, event in enumerate(events):
+        if event.digest is not None:
+            yield _Entry(place, event.digest, "created", event.since)
+        elif previous is not None:
+            yield _Entry(place, previous, "deleted", event.since)
+        previous = event.digest
+
+
+async def _describe(call: Call, digests: Iterable[Digest]) -> Mapping[Digest, tuple[str, int]]:
+    """Return media type and size of manifests, by their content: a manifest that was deleted stays in history.
+
+    They are read in their order, the first in any case, until `READ_BYTES` of them were read; the rest is left out.
+    """
+    found: dict[Digest, tuple[str, int]] = {}
+    seen = 0
+
+    async def describe(digest: Digest) -> None:
+        nonlocal seen
+        if seen <= READ_BYTES:
+            found[digest] = await _describe_one(call, digest)
+            seen += found[digest][1]
+
+    await gather_map(describe, dict.fromkeys(digests), limit=call.registry.driver.capabilities.connections)
+    return found
+
+
+async def _describe_one(call: Call, digest: Digest) -> tuple[str, int]:
+    try:
+        content = await call.registry.blobs.fetch(digest, limit=MANIFEST_LIMIT)
+    except ObjectTooLarge as error:
+        return OCTET_STREAM, error.size
+    if content is None:
+        return OCTET_STREAM, 0  # collected since; the proposal has no word for it
+    media_type, declared = await in_thread_if_large(len(content), guess_media_type, content)
+    if not declared:
+        media_type = await call.repository.revisions.media_type(digest) or media_type
+    return media_type or OCTET_STREAM, len(content)
+
+
+def _time(call: Call, name: str) -> datetime | None:
+    text = paging.parameter(call, name)
+    if text is None:
+        return None
+    try:
+        if _TIME.fullmatch(text):
+            return datetime.fromisoformat(text.upper())
+    except ValueError:
+        pass
+    raise InvalidQuery(name, text, "it is not a time by RFC 3339")

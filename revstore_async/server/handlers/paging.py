@@ -1,0 +1,61 @@
+"""Pages of a listing: what a client asks for, and how it is led to the next one.
+
+Sources: OCI distribution spec 1.1, "Listing Tags"; RFC 8288 for `Link`.
+"""
+
+from urllib.parse import quote, urlencode
+
+from ...errors import InvalidQuery
+from ..context import Call
+
+_DIGITS = 18  # of a number in a query at most, so that reading it costs nothing
+
+
+def parameter(call: Call, name: str) -> str | None:
+    """Return a query parameter; None where it is absent or empty.
+
+    Raises:
+        InvalidQuery: It is given more than once.
+    """
+    values = call.request.query_params.getlist(name)
+    if len(values) > 1:
+        raise InvalidQuery(name, ", ".join(values), "it is given more than once")
+    return values[0] or None if values else None
+
+
+def number(call: Call, name: str) -> int | None:
+    """Return a query parameter that is a whole number, from 0 on; None where it is absent or empty.
+
+    Raises:
+        InvalidQuery: It is no such number, or given more than once.
+    """
+    text = parameter(call, name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise InvalidQuery(name, text, "it is not a whole number, from 0 on")
+    return int(text)
+
+
+def limit(call: Call) -> int:
+    """Return how many entries the page has at most: the client's `n`, up to the server's own limit.
+
+    Raises:
+        InvalidQuery: `n` is no whole number, or given more than once.
+    """
+    wanted = number(call, "n")
+    most = call.options.page_limit
+    return most if wanted is None else min(wanted, most)
+
+
+def next_page(call: Call, **parameters: object) -> dict[str, str]:
+    """Return the header that leads to the next page of what this request lists, relative to the host.
+
+    Args:
+        call: The request.
+        **parameters: The next request's query; those that are None are left out.
+    """
+    query = urlencode({name: value for name, value in parameters.items() if value is not None})
+    # The server before us may give the path with what it stands below, or without.
+    path = call.base + call.request.scope["path"].removeprefix(call.base)
+    return {"Link": f'<{quote(path)}?{query}>; rel="next"'}

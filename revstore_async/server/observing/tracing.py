@@ -1,0 +1,119 @@
+"""Spans for OpenTelemetry (extra `tracing`): one of each request of a client, and of each to the storage.
+
+This uses OpenTelemetry's API only; the program around it chooses the SDK and where spans go. Without an SDK, they
+go nowhere. Names are those of OpenTelemetry's semantic conventions for HTTP, where they have one.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+from starlette.types import ASGIApp, Scope
+
+from ...driver import Driver
+from ...driver.around import AroundDriver, Call
+from ...errors import Conflict, MissingExtra, NotFound
+from .observed import Exchange, Observed
+
+try:
+    from opentelemetry import propagate, trace
+    from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
+except ImportError as error:
+    raise MissingExtra("tracing", "tracing") from error
+
+_NAME: Final = "revstore_async"
+
+
+class Tracing:
+    """Makes spans.
+
+        tracing = Tracing()
+        registry = Registry(tracing.around_driver(open_driver(url)))
+        app = tracing.around_app(RegistryApp(registry))
+
+    Args:
+        provider: Makes the tracer; the program's own where it is left out.
+    """
+
+    def __init__(self, provider: TracerProvider | None = None) -> None:
+        self._tracer: Final = trace.get_tracer(_NAME, tracer_provider=provider)
+
+    def around_app(self, app: ASGIApp) -> ASGIApp:
+        """Return an ASGI application around another, of whose requests spans are made.
+
+        A caller's own span (`traceparent`) is the parent.
+        """
+        return Observed(app, self)
+
+    def around_driver(self, driver: Driver) -> Driver:
+        """Return a driver around another, of whose requests spans are made."""
+        return _TracedDriver(driver, self._tracer)
+
+    @contextmanager
+    def observing(self, exchange: Exchange) -> Iterator[None]:
+        """Make the span of an exchange."""
+        scope = exchange.scope
+        with self._tracer.start_as_current_span(
+            exchange.method,
+            propagate.extract(_carrier(scope)),
+            SpanKind.SERVER,
+            {
+                "http.request.method": exchange.method,
+                "url.path": scope["path"],
+                "url.scheme": scope.get("scheme", "http"),
+            },
+        ) as span:
+            try:
+                yield
+            finally:
+                if exchange.route:
+                    span.update_name(f"{exchange.method} {exchange.route}")
+                    span.set_attribute("http.route", exchange.route)
+                if repository := scope.get("revstore.repository"):
+                    span.set_attribute("revstore.repository", repository)
+                span.set_attribute("http.response.status_code", exchange.status)
+                span.set_attribute("http.request.body.size", exchange.received)
+                span.set_attribute("http.response.body.size", exchange.sent)
+                if exchange.status >= 500:
+                    span.set_status(StatusCode.ERROR)
+
+
+def _carrier(scope: Scope) -> dict[str, str]:
+    # OpenTelemetry splits a header at commas and the spaces around them, by a pattern that tries each space of a
+    # run anew. So a run of spaces becomes one.
+    return {
+        name.decode("latin-1"): " ".join(value.decode("latin-1").split()) for name, value in scope["headers"]
+    }
+
+
+class _TracedDriver(AroundDriver):
+    def __init__(self, inner: Driver, tracer: trace.Tracer) -> None:
+        super().__init__(inner)
+        self._tracer = tracer
+
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        if not call.asks:
+            yield
+            return
+        # It is not made the current one: whatever the block does in between is not its child.
+        span = self._tracer.start_span(
+            f"storage {call.method}",
+            kind=SpanKind.CLIENT,
+            attributes={
+                "revstore.storage.driver": self.name,
+                "revstore.storage.operation": call.method,
+                "revstore.storage.key": call.key,
+            },
+        )
+        try:
+            yield
+        except BaseException as error:
+            span.set_attribute("error.type", type(error).__name__)
+            if not isinstance(error, NotFound | Conflict):  # these are answers
+                span.set_status(StatusCode.ERROR)
+            raise
+        finally:
+            span.set_attribute("revstore.storage.sent", call.sent)
+            span.set_attribute("revstore.storage.received", call.received)
+            span.end()

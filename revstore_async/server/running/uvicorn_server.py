@@ -1,0 +1,345 @@
+"""Runs an application by uvicorn, to a graceful end."""
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ...errors import AnswerTimeout, MissingExtra
+from .. import answers
+from ..observing.observed import request_id
+from .in_flight import InFlight
+
+try:
+    import uvicorn
+except ImportError as error:
+    raise MissingExtra("to serve", "server") from error
+
+from .connections import Connections, Limits, Seldom, raise_handle_limit, room_for_connections
+from .http_protocol import BoundedProtocol
+from .tls import Certificate, TlsServer
+
+_LOG = logging.getLogger("revstore_async.server")
+
+_THRESHOLDS: Final = (10_000, 20, 20)  # those of Python are (700, 10, 10)
+
+_UNSENT: Final = 1 << 17
+"""Bytes that the kernel takes of an answer ahead of its client. By itself it takes up to 4 MiB of memory for each,
+and room shows only when a third of that is free: a slow client would seem to stand still.
+"""
+
+_KERNEL_LATER: Final = 5.0  # seconds: who gives a client up first is we, who tell the log of it
+_LONGEST: Final = 2_000_000  # seconds that the kernel can wait, in milliseconds and 31 bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where and how to listen.
+
+    Attributes:
+        host: An address, or the name of one.
+        port: 0 for any that is free.
+        certificate: A file with the server's certificate and those that it depends on, in PEM; None for plain HTTP.
+        key: The file of its private key, where it is another.
+        proxies: Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+        grace: How long requests under way may take to end after a signal, before they are cancelled.
+        patience: How long clients are waited for, as `ServerOptions.body_timeout` says.
+        head_timeout: How long a client may take for a request's head, and for the handshake of TLS.
+        idle_timeout: How long a connection stays open without a request.
+        connections: How many there are at once; None for as many as the process's handles allow, up to 4096.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 5000
+    certificate: Path | None = None
+    key: Path | None = None
+    proxies: Sequence[str] = ()
+    grace: timedelta = timedelta(seconds=30)
+    patience: timedelta = timedelta(minutes=1)
+    head_timeout: timedelta = timedelta(seconds=10)
+    idle_timeout: timedelta = timedelta(seconds=75)
+    connections: int | None = None
+
+
+def run(
+    app: ASGIApp,
+    resource: AbstractAsyncContextManager[Any],
+    in_flight: InFlight,
+    place: Place,
+    listening: Callable[[str], None],
+    reload: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT: then let requests end, cancel those that take too long, and close.
+
+    At SIGHUP the certificate is read anew, for the connections to come, and `reload` is called.
+
+    Args:
+        app: What is served.
+        resource: Is open meanwhile: it is entered before anything is served, and left after the last request.
+        in_flight: Knows the requests under way; a part of the application.
+        place: Where.
+        listening: Is called with the URL when clients are answered.
+        reload: Reads anew what the application has read from files.
+
+    Raises:
+        KeyboardInterrupt: The signal was SIGINT.
+        OSError: The address can't be listened at, or a file of TLS can't be read.
+        InvalidArgument: The files of TLS hold no certificate with its key.
+        RevstoreError: The resource can't be opened.
+    """
+    certificate = Certificate(place.certificate, place.key) if place.certificate else None
+    handles = raise_handle_limit()
+    connections = Connections(place.connections or room_for_connections(handles, in_flight.limit))
+    limits = Limits(
+        head_timeout=place.head_timeout, idle_timeout=place.idle_timeout, rest_timeout=place.patience
+    )
+    config = _config(GivenUp(app), place, bounded(connections, limits))
+    config.load()
+    with _listen(place) as listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        host, port = listener.getsockname()[:2]
+        scheme = "https" if certificate else "http"
+        url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        secured = (certificate, connections, limits) if certificate else None
+        server = _Server(config, secured, lambda: listening(url), reload)
+        with server.told_by_signals():
+            runner.run(_serve(server, listener, resource, in_flight))
+    if server.interrupted:
+        raise KeyboardInterrupt
+
+
+def calm_collector() -> None:
+    """Have Python look for cyclic garbage less often, and no more in what is there already.
+
+    For a process that does nothing but serve: many requests under way at once make young objects by the thousands,
+    which are no garbage, and looking through them was a fifth of the CPU of a pull.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_THRESHOLDS)
+
+
+async def _serve(
+    server: "_Server",
+    listener: socket.socket,
+    resource: AbstractAsyncContextManager[Any],
+    in_flight: InFlight,
+) -> None:
+    async with resource:
+        calm_collector()
+        await server.serve(sockets=[listener])
+        if server.force_exit:  # uvicorn went without waiting, and without cancelling
+            for task in server.server_state.tasks:
+                task.cancel()
+        await in_flight.drained()  # what was cancelled cleans up, which uvicorn does not wait for
+
+
+def _config(app: ASGIApp, place: Place, protocol: type[asyncio.Protocol]) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=protocol,
+        lifespan="off",  # what is to be opened and closed is the resource
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(place.proxies),
+        forwarded_allow_ips=list(place.proxies),
+        timeout_keep_alive=max(1, round(place.idle_timeout.total_seconds())),
+        timeout_graceful_shutdown=max(1, round(place.grace.total_seconds())),
+    )
+
+
+def bounded(connections: Connections, limits: Limits | None = None) -> type[asyncio.Protocol]:
+    """Return the protocol for `uvicorn.Config(http=...)` whose connections have bounds.
+
+    Args:
+        connections: All of the server's.
+        limits: The bounds.
+    """
+    refused = Seldom("a client was refused before its request was read: %d, %s: %s")
+    chosen = limits or Limits()
+
+    class Bounded(BoundedProtocol):
+        """A connection of this server's."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 (they are uvicorn's)
+            super().__init__(*arguments, **options, connections=connections, limits=chosen, refused=refused)
+
+    return Bounded
+
+
+def _listen(place: Place) -> socket.socket:
+    family, *_, address = socket.getaddrinfo(
+        place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.create_server(address[:2], family=family, backlog=2048)
+    # What follows, connections inherit; Linux has both.
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # For what no request waits for any more: a small answer, or the rest of one that we broke off. Without it
+        # a connection is closed only when the client has taken all of that.
+        seconds = min(place.patience.total_seconds() + _KERNEL_LATER, _LONGEST)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
+    return listener
+
+
+class GivenUp:
+    """An ASGI application around all others, right inside of uvicorn: who is given up loses the connection at once.
+
+    By itself uvicorn logs a traceback, and closes the connection when the client has taken what it was sent, which
+    is never. `run` puts it around what it serves. Where the server is not uvicorn, or another application stands
+    between, it changes nothing.
+
+    Args:
+        app: The application within.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the application within, to the client's end."""
+        try:
+            await self._app(scope, receive, send)
+        except AnswerTimeout as error:
+            # `send` is a method of what uvicorn has for each request; ASGI has no message for this.
+            request: Any = getattr(send, "__self__", None)
+            if not hasattr(request, "transport") or not hasattr(request, "disconnected"):
+                raise
+            _LOG.warning(
+                "a client was given up in request %s: %s: %r", request_id(scope), error, scope.get("path", "")
+            )
+            request.disconnected = True  # else it misses the end of the answer
+            _drop(request.transport)
+
+
+def _drop(transport: asyncio.WriteTransport) -> None:
+    """Close a connection at once, and have the kernel forget what it has for the client."""
+    connection = transport.get_extra_info("socket")
+    with suppress(OSError):  # it may be closed by now
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+class CutOff:
+    """An ASGI application around another, for one that `run` serves: what is cancelled is answered 503.
+
+    Without it, uvicorn would log each request that it cancels at its end as a failure, with a traceback. It takes
+    cancellation for the end of the task, so it is not for a program where others cancel.
+
+    Args:
+        app: The application within.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the application within, or 503 where that was cancelled before its answer began."""
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except asyncio.CancelledError:  # the task is uvicorn's, and ends here
+            _LOG.warning("request %s was cut off at the end: %r", request_id(scope), scope.get("path", ""))
+            if not begun:
+                said: list[dict[str, object]] = [
+                    {"code": "UNAVAILABLE", "message": "the server ends, try again later"}
+                ]
+                headers = {"Retry-After": "1", "Connection": "close"}
+                await answers.refuse(503, said, headers)(scope, receive, send)
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it listens, obeys SIGHUP, and does not raise a signal anew after it has obeyed it."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        secured: tuple[Certificate, Connections, Limits] | None,
+        listening: Callable[[], None],
+        reload: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        super().__init__(config)
+        self.interrupted = False
+        self._secured = secured
+        self._listening = listening
+        self._reload = reload
+        self._told_to_reload = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._secured is None:
+            await super().startup(sockets)
+        else:
+            await self.lifespan.startup()
+            servers: list[Any] = [
+                TlsServer(listener, *self._secured, self._protocol) for listener in sockets or []
+            ]
+            self.servers = servers
+            self.started = True
+        self._listening()
+
+    def _protocol(self) -> BoundedProtocol:
+        made: Any = self.config.http_protocol_class
+        protocol: BoundedProtocol = made(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._told_to_reload:
+            self._told_to_reload = False
+            await self._read_anew()
+        return await super().on_tick(counter)
+
+    async def _read_anew(self) -> None:
+        try:
+            if self._secured is not None:
+                await self._secured[0].reload()
+            if self._reload is not None:
+                await self._reload()
+        except Exception:  # noqa: BLE001 (a server goes on as it was)
+            _LOG.exception("not everything was read anew at SIGHUP")
+        _LOG.info("SIGHUP: certificate, users and keys were looked at anew; options take a restart")
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # `told_by_signals` does, for as long as anything is open
+
+    @contextmanager
+    def told_by_signals(self) -> Iterator[None]:
+        """End by SIGTERM and SIGINT; a second SIGINT does not wait for requests. Read files anew by SIGHUP."""
+
+        def told(number: int, frame: FrameType | None) -> None:
+            self.interrupted = number == signal.SIGINT
+            self.handle_exit(number, frame)
+
+        def told_to_reload(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a handler's)
+            self._told_to_reload = True
+
+        handlers = {signal.SIGINT: told, signal.SIGTERM: told}
+        if hasattr(signal, "SIGHUP"):  # not on Windows
+            handlers[signal.SIGHUP] = told_to_reload
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, former in before.items():
+                signal.signal(number, former)

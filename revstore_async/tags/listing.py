@@ -1,0 +1,142 @@
+"""A page of a repository's tags in the order of their names, from a listing in the order of keys.
+
+The two orders differ: a tag's keys begin with its name and a `/`, which sorts after `-` and `.`. So `v1-rc` and
+`v1.0` are listed before `v1`, whose name comes first; and between them may lie any number of tags. Names are
+out of place in this way only: one that is listed late begins a name that was listed before, which goes on with
+`-` or `.`. Where a scan stops, the names that may still come too late are therefore few, and are known from
+the place alone; they are asked about together instead of scanning on.
+
+A tag is there when its current link is. Listing the folders below `tags` instead would be fewer keys, but would
+show a tag whose first writer crashed before it set it, or whose deletion is not over.
+
+A store that lists in an order of its own is listed whole, for each page.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..concurrency import gather_map
+from ..driver import LIST_LIMIT, Driver, FileInfo, entries
+from ..errors import InvalidArgument, InvalidTag, KeyNotFound
+from ..formats.names import RepositoryName, Tag
+from ..layout import Layout, TagCurrent
+
+
+@dataclass(frozen=True, slots=True)
+class TagInfo:
+    """A tag as a listing tells of it.
+
+    Attributes:
+        tag: Its name.
+        modified: When it was set, by the store's clock.
+    """
+
+    tag: Tag
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TagPage:
+    """One page of a repository's tags.
+
+    Attributes:
+        tags: In the lexical order of their names.
+        next: What to pass as `last` for the page that follows; None after the last one.
+    """
+
+    tags: tuple[TagInfo, ...]
+    next: Tag | None
+
+
+async def list_tags(
+    driver: Driver, layout: Layout, name: RepositoryName, *, limit: int, last: Tag | None
+) -> TagPage:
+    """Return one page; see `TagStore.list`."""
+    if limit < 0:
+        raise InvalidArgument("limit", limit, "it is below 0")
+    if limit == 0:  # OCI distribution spec, "Listing Tags": an empty list, and no way to the next
+        return TagPage((), None)
+    scan = _Scan(driver, layout, name, last)
+    if not driver.capabilities.ordered_listing:
+        await scan.all()
+    while not scan.over and len(scan.found) <= limit:
+        await scan.go_on()
+        if len(scan.found) > limit >= len(scan.certain()):
+            await scan.ask_about_late_names()
+    names = sorted(scan.found)
+    tags = tuple(TagInfo(tag, scan.found[tag]) for tag in names[:limit])
+    return TagPage(tags, tags[-1].tag if len(names) > limit else None)
+
+
+@dataclass(slots=True)
+class _Scan:
+    driver: Driver
+    layout: Layout
+    name: RepositoryName
+    last: Tag | None
+    found: dict[Tag, datetime] = field(default_factory=dict)
+    asked: set[Tag] = field(default_factory=set)
+    place: str | None = None
+    over: bool = False
+
+    def __post_init__(self) -> None:
+        if self.last is not None:  # every later name has its keys after this, though not after its own keys
+            self.place = f"{self.folder}/{self.last}"
+
+    @property
+    def folder(self) -> str:
+        return self.layout.tags_of(self.name)
+
+    async def all(self) -> None:
+        async for info in entries(self.driver.list_all, self.folder):
+            self.note(info)
+        self.over = True
+
+    def note(self, info: FileInfo) -> None:
+        place = self.layout.parse(info.key)
+        if isinstance(place, TagCurrent) and (self.last is None or place.tag > self.last):
+            self.found[place.tag] = info.modified
+
+    async def go_on(self) -> None:
+        page = await self.driver.list_all(self.folder, start_after=self.place, limit=LIST_LIMIT)
+        for info in page.entries:
+            self.note(info)
+        self.place = page.next
+        self.over = page.next is None
+        if page.next is not None:
+            tag, _, rest = page.next.removeprefix(f"{self.folder}/").partition("/")
+            if rest.startswith("index/"):  # its current link is behind; what else it had may be long
+                self.place = f"{self.folder}/{tag}/index/~"
+
+    def late_names(self) -> set[Tag]:
+        """Names that may lie behind the place where the scan stands, and come before found ones."""
+        if self.place is None:
+            return set()
+        reached = self.place.removeprefix(f"{self.folder}/").partition("/")[0]
+        late = set()
+        for end, character in enumerate(reached):
+            if character in "-.":
+                try:
+                    tag = Tag(reached[:end])
+                except InvalidTag:
+                    continue
+                if self.last is None or tag > self.last:
+                    late.add(tag)
+        return late - self.asked - self.found.keys()
+
+    def certain(self) -> list[Tag]:
+        """Found names before which none can be missing."""
+        first = min(self.late_names(), default=None)
+        return [tag for tag in self.found if first is None or tag < first]
+
+    async def ask_about_late_names(self) -> None:
+        late = self.late_names()
+        await gather_map(self._ask, late, limit=self.driver.capabilities.connections)
+        self.asked |= late
+
+    async def _ask(self, tag: Tag) -> None:
+        try:
+            info = await self.driver.stat(self.layout.key(TagCurrent(self.name, tag)))
+        except KeyNotFound:
+            return
+        self.found[tag] = info.modified

@@ -1,0 +1,305 @@
+"""The tag store: a repository's tags, what each points at, and what it pointed at before."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
+from functools import partial
+
+from ..blobs.links import Link, LinkStore
+from ..concurrency import gather, gather_map
+from ..driver import LIST_LIMIT, Driver, FileInfo, entries
+from ..errors import InvalidArgument, KeyNotFound, ManifestUnknown, TagContended, TagUnknown
+from ..formats.digest import Digest
+from ..formats.names import RepositoryName, Tag
+from ..layout import Layout, TagCurrent, TagIndex
+from ..policy import Policy
+from ..revisions.store import RevisionStore
+from ..threads import in_thread_if_large
+from .changes import TRIES, Expected, TagChanges, TagState, check_expected
+from .history import TagEvent, history, read_index, read_records
+from .listing import TagInfo, TagPage, list_tags
+
+
+class TagStore:
+    """The tags of one repository.
+
+    Attributes:
+        changes: The steps by which a tag changes, for callers that take them together with others.
+    """
+
+    def __init__(
+        self,
+        name: RepositoryName,
+        revisions: RevisionStore,
+        driver: Driver,
+        layout: Layout,
+        policy: Policy,
+    ) -> None:
+        self._name = name
+        self._revisions = revisions
+        self._driver = driver
+        self._links = LinkStore(driver)
+        self._layout = layout
+        self.changes = TagChanges(name, driver, layout, policy)
+
+    def _key(self, tag: Tag) -> str:
+        return self._layout.key(TagCurrent(self._name, tag))
+
+    # ---- reading
+
+    async def exists(self, tag: str) -> bool:
+        """Say whether there is such a tag. One request.
+
+        Raises:
+            InvalidTag: The name is outside the grammar.
+        """
+        return await self._links.linked(self._key(Tag(tag)))
+
+    async def resolve(self, tag: str) -> Digest:
+        """Return the revision that a tag points at. One request.
+
+        Raises:
+            InvalidTag: The name is outside the grammar.
+            TagUnknown: There is no such tag.
+            LinkDamaged: Its link is not a digest.
+        """
+        return (await self.read(Tag(tag))).digest
+
+    async def read(self, tag: Tag) -> Link:
+        """Return a tag's current link. One request.
+
+        Raises:
+            TagUnknown: There is no such tag.
+            LinkDamaged: Its content is not a digest.
+        """
+        try:
+            return await self._links.readlink(self._key(tag))
+        except KeyNotFound as error:
+            raise TagUnknown(self._name, tag) from error
+
+    async def list(self, *, limit: int = LIST_LIMIT, last: str | None = None) -> TagPage:
+        """Return one page of the tags, in the lexical order of their names.
+
+        One request for a page of 100, however many tags there are, where tags had eight revisions or fewer on
+        average: 1,000 keys are listed at once, one for each tag and one for each revision it had, but of one
+        tag never more than that. One round trip more where the page ends among names that continue, with
+        `-` or `.`, the name of a tag that it must show.
+
+        Args:
+            limit: Tags of the page at most. A page of 0 is empty, and the last one; it asks nothing.
+            last: Only names after this are listed; it need not exist.
+
+        Raises:
+            InvalidTag: `last` is outside the grammar.
+            InvalidArgument: `limit` is below 0.
+        """
+        return await list_tags(
+            self._driver, self._layout, self._name, limit=limit, last=None if last is None else Tag(last)
+        )
+
+    async def __aiter__(self) -> AsyncIterator[TagInfo]:
+        """Yield each tag, in the lexical order of their names, by pages of 1,000."""
+        last: Tag | None = None
+        while True:
+            page = await self.list(last=last)
+            for info in page.tags:
+                yield info
+            if page.next is None:
+                return
+            last = page.next
+
+    async def revisions(self, tag: str) -> Sequence[Digest]:
+        """Return the revisions that a tag has or had, in no order. One round trip, of two listings.
+
+        Raises:
+            InvalidTag: The name is outside the grammar.
+            TagUnknown: Nothing is known of such a tag.
+            LinkDamaged: Its current link is not a digest.
+        """
+        return list(dict.fromkeys(event.digest for event in await self.history(tag) if event.digest))
+
+    async def history(self, tag: str) -> Sequence[TagEvent]:
+        """Return each revision that a tag had, with the time since when, the oldest first. One round trip.
+
+        A tag that went from A to B and back to A has three entries; the time after a deletion is an entry
+        without a digest. The history outlives the deletion of the tag.
+
+        Raises:
+            InvalidTag: The name is outside the grammar.
+            TagUnknown: Nothing is known of such a tag.
+            LinkDamaged: Its current link is not a digest; `set` it to heal it.
+        """
+        tag = Tag(tag)
+        link, told, indexed = await gather(
+            self._links.find(self._key(tag)),
+            self._listed(self._layout.history_of(self._name, tag)),
+            self._listed(self._layout.index_of(self._name, tag)),
+        )
+        current = TagEvent(link.digest, link.modified) if link else None
+
+        # Some 100 bytes of each key are read; a tag may have had thousands of revisions.
+        size = 100 * (len(told) + len(indexed))
+        records = await self.changes.settled(
+            tag, await in_thread_if_large(size, read_records, self._layout, told)
+        )
+        index = read_index(self._layout, indexed)
+        exact = self._driver.capabilities.conditional_delete
+        events = await in_thread_if_large(size, partial(history, exact=exact), records, index, current)
+        if not events:
+            raise TagUnknown(self._name, tag)
+        return events
+
+    async def as_of(self, tag: str, time: datetime) -> Digest:
+        """Return the revision that a tag had at a time. One round trip.
+
+        Args:
+            tag: The tag.
+            time: An aware time; compared with the store's clock.
+
+        Raises:
+            InvalidTag: The name is outside the grammar.
+            InvalidArgument: The time has no zone.
+            TagUnknown: There was no such tag at that time.
+            LinkDamaged: Its current link is not a digest.
+        """
+        if time.tzinfo is None:
+            raise InvalidArgument("time", time, "it has no zone, so it is no moment")
+        then = [event for event in await self.history(tag) if event.since <= time]
+        if not then or then[-1].digest is None:
+            raise TagUnknown(self._name, tag)
+        return then[-1].digest
+
+    # ---- writing
+
+    async def set(self, tag: str, digest: str, *, expected: Expected = None) -> None:
+        """Point a tag at a revision of this repository. 9 requests, 4 round trips.
+
+        Where another writer was first it is tried anew: 4 requests, 3 round trips more.
+
+        Args:
+            tag: The tag, new or not.
+            digest: The revision.
+            expected: What the tag must point at now, or `ABSENT`: of many callers who expect the same, exactly
+                one succeeds. None to set it whatever it is; the last caller's stands.
+
+        Raises:
+            InvalidTag: The name is outside the grammar.
+            InvalidDigest: The digest, or the expected one, is outside the grammar.
+            ManifestUnknown: The repository has no such revision.
+            TagChanged: The tag is not as expected; nothing was changed.
+            TagImmutable: The policy forbids to move it.
+            TagContended: Others changed it each of 100 times.
+            Unsupported: Something is expected, or the tag is immutable, and the driver lacks conditional writes.
+        """
+        tag, digest, expected = Tag(tag), Digest(digest), check_expected(expected)
+        state, known = await gather(self.changes.look(tag), self._revisions.exists(digest))
+        if not known:
+            raise ManifestUnknown(self._name, digest)
+        for _ in range(TRIES):
+            self.changes.judge(state, digest, expected)
+            change = await self.changes.announce(state, digest, expected)
+            # Asked for again: a deletion of the revision that begins later finds the announced tag, and deletes it.
+            if not await self._revisions.linked(digest):
+                await self.changes.take_back(change)
+                raise ManifestUnknown(self._name, digest)
+            lost = await self.changes.switch(change)
+            if lost is None:
+                return
+            state = await self.changes.again(lost)
+        raise TagContended(self._name, tag)
+
+    async def restore(self, tag: str, time: datetime) -> Digest:
+        """Point a tag at the revision it had at a time, and return that. Also after it was deleted.
+
+        Raises:
+            InvalidTag: The name is outside the grammar.
+            InvalidArgument: The time has no zone.
+            TagUnknown: There was no such tag at that time.
+            ManifestUnknown: The revision was deleted since.
+            LinkDamaged: Its current link is not a digest; `set` it to heal it.
+            TagImmutable: The policy forbids to move it.
+            TagContended: Others changed it each of 100 times.
+        """
+        digest = await self.as_of(tag, time)
+        await self.set(tag, digest)
+        return digest
+
+    async def delete(self, tag: str, *, expected: Expected = None) -> None:
+        """Delete a tag; its revisions and its history stay. Four round trips.
+
+        Where the driver lacks conditional deletion, a tag that is set at this very moment is deleted too.
+
+        Args:
+            tag: The tag.
+            expected: What the tag must point at now: of it and a change by others at once, one succeeds. None to
+                delete it whatever it is. `ABSENT` deletes nothing: either `TagUnknown` or `TagChanged` says so.
+
+        Raises:
+            InvalidTag: The name is outside the grammar.
+            InvalidDigest: The expected digest is outside the grammar.
+            TagUnknown: There is no such tag, whatever was expected.
+            TagChanged: The tag is not as expected; nothing was deleted.
+            LinkDamaged: Something is expected, but what the tag is can't be read.
+            TagImmutable: The policy forbids to delete it.
+            TagContended: Others changed it each of 100 times.
+            Unsupported: Something is expected, and the driver lacks conditional deletion.
+        """
+        name, expected = Tag(tag), check_expected(expected)
+        if not await self.changes.delete(
+            await self.changes.look(name), lambda state: state.etag is not None, expected
+        ):
+            raise TagUnknown(self._name, name)
+
+    async def delete_all_of(self, digest: Digest, *, after: Iterable[Tag] | None = None) -> Sequence[Tag]:
+        """Delete the tags that point at a revision, and return them.
+
+        One request for each 1,000 keys of tags; then the tags that ever had the revision are read together.
+
+        Args:
+            digest: The revision.
+            after: The tags that were deleted before its link was. With them it waits for writers that are about to
+                point a tag at it, and deletes those tags, too.
+
+        Raises:
+            TagImmutable: The policy forbids to delete one of them; none was deleted.
+        """
+
+        def is_of(state: TagState) -> bool:
+            return state.current is not None and state.current.digest == digest
+
+        async def look(tag: Tag) -> TagState:
+            return await (self.changes.look(tag) if after is None else self.changes.settle(tag, digest))
+
+        at_once = self._driver.capabilities.connections
+        candidates = await self._candidates(digest, announced=after is not None)
+        # The deletion of a tag takes the index with it, by which a writer at work would be found.
+        candidates = sorted({*candidates, *(after or ())})
+        states = [state for state in await gather_map(look, candidates, limit=at_once) if is_of(state)]
+        for state in states:
+            self.changes.judge_deletion(state)
+        deleted = await gather_map(lambda state: self.changes.delete(state, is_of), states, limit=at_once)
+        return [state.tag for state, gone in zip(states, deleted, strict=True) if gone]
+
+    # ---- inside
+
+    async def _candidates(self, digest: Digest, *, announced: bool) -> Sequence[Tag]:
+        """Return the tags that may point at a revision: that have it in their index, or have no index.
+
+        A tag that is set while it is deleted may lose its index to the deletion; all of it, that is. With
+        `announced`, a tag that is not there yet counts by its index.
+        """
+        tags: set[Tag] = set()
+        indexed: set[Tag] = set()
+        having: set[Tag] = set()
+        async for info in entries(self._driver.list_all, self._layout.tags_of(self._name)):
+            match self._layout.parse(info.key):
+                case TagCurrent(tag=tag):
+                    tags.add(tag)
+                case TagIndex(tag=tag, digest=revision):
+                    indexed.add(tag)
+                    if revision == digest:
+                        having.add(tag)
+        unindexed = tags - indexed
+        return sorted((having if announced else tags & having) | unindexed)
+
+    async def _listed(self, folder: str) -> Sequence[FileInfo]:
+        return [info async for info in entries(self._driver.list_all, folder)]

@@ -1,0 +1,247 @@
+"""The end of an upload: its content becomes a blob that the repository links.
+
+Nothing is visible before it is known to be right, and each step can be made again by anybody: first the state is
+swapped for one that names the digest and takes no more bytes, and the content is stored under that digest; then
+the link; then what is left of the upload is deleted.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+
+from ..blobs.incoming import Body
+from ..blobs.layers import LayerStore
+from ..blobs.store import BlobStore
+from ..concurrency import alongside, gather, settled
+from ..driver import Driver
+from ..errors import (
+    ConditionFailed,
+    DigestMismatch,
+    KeyNotFound,
+    RecordDamaged,
+    RevstoreError,
+    UploadBusy,
+    UploadDamaged,
+    UploadOffsetMismatch,
+    UploadUnknown,
+)
+from ..formats.digest import Digest, new_hasher
+from ..formats.manifests import Descriptor
+from ..formats.names import RepositoryName
+from ..formats.resumable_digest import ResumableDigest
+from ..threads import digest_of, update
+from .segments import GRACE, Staging, digest_so_far, largest, with_segments
+from .state import Seen, State, UploadStates
+
+
+class UploadFinisher:
+    """Finishes the uploads of one repository; `UploadStore.finish` says how."""
+
+    def __init__(
+        self,
+        name: RepositoryName,
+        states: UploadStates,
+        blobs: BlobStore,
+        layers: LayerStore,
+        driver: Driver,
+    ) -> None:
+        self._name = name
+        self._states = states
+        self._blobs = blobs
+        self._layers = layers
+        self._driver = driver
+
+    async def finish(self, id: str, digest: Digest, body: Body, offset: int | None) -> Descriptor:  # noqa: A002
+        """Finish an upload with its last bytes; see `UploadStore.finish`."""
+        self._states.judge(id)
+        new_hasher(digest.algorithm)  # judges it
+        part_size = self._driver.capabilities.part_size
+        async with (
+            alongside(self._read(id, digest, offset)) as reading,
+            Staging.open(self._driver, self._states, id) as staging,
+        ):
+            head = await body.small(part_size, beside=reading)
+            body.check()
+            if head is not None and not offset and await digest_of(head, digest.algorithm) == digest:
+                # All of it, most likely: it can go where it belongs before anything is known of the upload.
+                await self._blobs.store(digest, head)
+                there = None
+            else:
+                there = await self._staged(staging, head, digest)
+            seen = await reading
+            if seen is None:
+                found = await self._finished(id, digest)
+                if head and offset == 0:  # without an offset they may be the last bytes only
+                    await _same(head, digest)
+                return found
+            if seen.state.digest is not None:
+                return await self._complete(seen.id, seen.state, digest)
+            fits = body.length is None or body.length <= largest(part_size)
+            # Content that goes by segments first can give its memory back, so it needs no promise.
+            if not seen.state.offset and (head is not None or (fits and body.promise_now(part_size))):
+                return await self._whole(seen, digest, head, body)
+            return await self._joined(seen, digest, head, body, staging, there)
+
+    async def _staged(self, staging: Staging, head: bytes | None, digest: Digest) -> Descriptor | None:
+        """Store the last bytes, where they are few; return the blob as `_there` does."""
+        if head is None:  # it is asked for once they are stored
+            return None
+        if not head:
+            return await self._there(digest)
+        return (await gather(staging.put(head), self._there(digest)))[1]
+
+    async def _there(self, digest: Digest) -> Descriptor | None:
+        """Return the blob, if it is there and a copy would replace it by bytes that were not hashed."""
+        unhashed = self._driver.capabilities.conditional_copy
+        return await self._blobs.present(digest) if unhashed else None
+
+    async def _read(self, id: str, digest: Digest, offset: int | None) -> Seen | None:  # noqa: A002
+        try:
+            seen = await self._states.read(id)
+        except UploadUnknown:
+            return None
+        if seen.state.digest is not None:  # somebody is finishing it, or was; the last bytes are known
+            if seen.state.digest != digest:
+                raise DigestMismatch(digest, seen.state.digest)
+        elif offset not in {None, seen.state.offset}:
+            raise UploadOffsetMismatch(id, offset or 0, seen.state.offset)
+        return seen
+
+    # ---- all the content at once
+
+    async def _whole(self, seen: Seen, digest: Digest, head: bytes | None, body: Body) -> Descriptor:
+        if head is None:
+            descriptor = await self._blobs.write(body.whole(), digest)
+        else:
+            await _same(head, digest)
+            descriptor = self._blobs.descriptor(digest, len(head))
+        await gather(self._layers.link_stored(digest), self._forgotten(seen, digest))
+        return descriptor
+
+    async def _forgotten(self, seen: Seen, digest: Digest) -> None:
+        with suppress(RevstoreError):  # the content and its link count; a purge takes what is left
+            await self._states.forget(seen, digest)
+
+    # ---- after others that were sent before
+
+    async def _joined(
+        self,
+        seen: Seen,
+        digest: Digest,
+        head: bytes | None,
+        body: Body,
+        staging: Staging,
+        there: Descriptor | None,
+    ) -> Descriptor:
+        try:
+            hasher = await self._caught_up(seen, digest.algorithm)
+        except KeyNotFound:  # somebody else has finished or cancelled it, and cleans up
+            return await self._overtaken(seen.id, digest, staging)
+        if head is not None:
+            await update(hasher, head)
+            _expect(hasher, digest)
+        else:
+            async with staging.written(body, hasher) as commit:
+                body.check()
+                _expect(hasher, digest)
+                _, there = await gather(commit(), self._there(digest))
+        state = replace(with_segments(seen.state, staging.segments, None), digest=digest)
+
+        async def claim() -> Seen | None:
+            staging.named = True
+            # Cancelled half-way, nobody would know whether the state names what was staged.
+            return await settled(self._states.swap(seen, state), grace=GRACE)
+
+        try:
+            after, descriptor = await gather(claim(), self._stored(seen.id, state, digest, there))
+        except KeyNotFound:  # as above
+            after = None
+        if after is None:
+            return await self._overtaken(seen.id, digest, staging)
+        return await self._linked(seen.id, state, descriptor)
+
+    async def _caught_up(self, seen: Seen, algorithm: str) -> ResumableDigest:
+        """Return the digest of what was sent before; where it isn't known, of the bytes read back."""
+        state = seen.state
+        if algorithm == state.algorithm:
+            known = digest_so_far(state)
+            if known is not None:
+                return known
+        hasher = ResumableDigest(algorithm)
+        for segment in state.segments:
+            async with self._driver.open_reader(self._states.segment_key(seen.id, segment)) as reader:
+                async for piece in reader:
+                    await update(hasher, piece)
+        return hasher
+
+    async def _stored(
+        self,
+        id: str,  # noqa: A002
+        state: State,
+        digest: Digest,
+        there: Descriptor | None,
+    ) -> Descriptor:
+        if there is not None and there.size == state.offset:
+            return there
+        try:
+            descriptor = await self._blobs.compose(self._states.sources(id, state.segments), digest)
+        except ConditionFailed as error:
+            raise UploadDamaged(id) from error
+        if descriptor.size != state.offset:
+            raise RecordDamaged(self._states.key(id), f"its segments hold {descriptor.size} bytes")
+        return descriptor
+
+    async def _linked(self, id: str, state: State, descriptor: Descriptor) -> Descriptor:  # noqa: A002
+        # Not together: without link and without state, what was acknowledged would be lost.
+        await self._layers.link_stored(descriptor.digest)
+        keys = [source.key for source in self._states.sources(id, state.segments)]
+        with suppress(RevstoreError):  # it is done; a purge takes what is left
+            await self._driver.delete_many([*keys, self._states.key(id)])
+        return descriptor
+
+    # ---- what somebody else began, or has done
+
+    async def _complete(self, id: str, state: State, digest: Digest) -> Descriptor:  # noqa: A002
+        try:
+            descriptor = await self._stored(id, state, digest, await self._there(digest))
+        except KeyNotFound as error:  # they are deleted once the content is stored, and linked
+            found = await self._blobs.present(digest)
+            if found is None:
+                if await self._read(id, digest, None) is None:
+                    return await self._finished(id, digest)
+                raise RecordDamaged(self._states.key(id), "a segment that it names is gone") from error
+            descriptor = found
+        return await self._linked(id, state, descriptor)
+
+    async def _overtaken(self, id: str, digest: Digest, staging: Staging) -> Descriptor:  # noqa: A002
+        try:
+            seen = await self._read(id, digest, None)
+        except DigestMismatch:
+            staging.named = False
+            raise
+        # A request that was sent twice on its way loses to itself: then the state names what was staged.
+        names = {each.name for each in staging.segments}
+        staging.named = seen is not None and names <= {each.name for each in seen.state.segments}
+        if seen is None:
+            return await self._finished(id, digest)
+        if seen.state.digest is None:
+            raise UploadBusy(id)
+        return await self._complete(id, seen.state, digest)
+
+    async def _finished(self, id: str, digest: Digest) -> Descriptor:  # noqa: A002
+        """Return the blob of an upload that is gone, if it was finished: the answer may have been lost."""
+        found = await self._layers.confirm(digest)
+        if found is None:
+            raise UploadUnknown(self._name, id)
+        return found
+
+
+async def _same(content: bytes, digest: Digest) -> None:
+    actual = await digest_of(content, digest.algorithm)
+    if actual != digest:
+        raise DigestMismatch(digest, actual)
+
+
+def _expect(hasher: ResumableDigest, digest: Digest) -> None:
+    actual = Digest(f"{digest.algorithm}:{hasher.hexdigest()}")
+    if actual != digest:
+        raise DigestMismatch(digest, actual)

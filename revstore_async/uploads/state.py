@@ -1,0 +1,271 @@
+"""What is known of an upload: one small object, changed by compare-and-swap only.
+
+The content lies beside it in segments, each an object of its own that is never changed. A segment counts once the
+state names it: whoever sends bytes stores them first, then swaps the state for one that names them too. So what
+was acknowledged is always whole objects and one state; nobody holds an upload while bytes arrive, and a process
+that dies leaves at most a segment that nothing names.
+"""
+
+import json
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final, Self
+from uuid import uuid4
+
+from ..driver import Driver, IfAbsent, IfMatch, Source
+from ..errors import (
+    ConditionFailed,
+    InvalidDigest,
+    KeyNotFound,
+    ObjectTooLarge,
+    RecordDamaged,
+    RecordOfNewerEngine,
+    Unsupported,
+    UploadUnknown,
+)
+from ..formats.digest import HEX_LENGTHS, Digest
+from ..formats.names import RepositoryName
+from ..layout import Layout, UploadSegment, UploadState
+from ..threads import in_thread_if_large
+
+_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_VERSION: Final = 1
+_STATE_LIMIT: Final = 16 << 20  # bytes; a state has some seventy for each segment
+_BYTES_EACH: Final = 70
+
+
+class OtherVersion(ValueError):
+    """A state that this engine can't read, and another can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Some of the content, in an object of its own.
+
+    Attributes:
+        name: Its name, which nobody else's has.
+        size: Its bytes.
+        etag: The version that was stored, as the store told; None where an older engine kept the state.
+    """
+
+    name: str
+    size: int
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the state says.
+
+    Attributes:
+        started: When the upload began; aware, in UTC.
+        algorithm: The algorithm of the digest that is computed as bytes arrive.
+        segments: The content so far, in order.
+        hashed: The bytes, from the first on, that the digest's state knows.
+        digest_state: That state, as `ResumableDigest.state` gave it; None where none is known.
+        digest: What the content was found to be, by whoever finishes it; None while more may come.
+        over: Whether the upload is finished, or being purged: it is unknown to everybody. What is left of it waits
+            for a purge.
+    """
+
+    started: datetime
+    algorithm: str
+    segments: tuple[Segment, ...] = ()
+    hashed: int = 0
+    digest_state: bytes | None = None
+    digest: Digest | None = None
+    over: bool = False
+
+    @property
+    def offset(self) -> int:
+        """The bytes accepted."""
+        return sum(segment.size for segment in self.segments)
+
+    def encode(self) -> bytes:
+        """Return it as it is stored."""
+        said = {
+            "version": _VERSION,
+            "started": self.started.isoformat(),
+            "algorithm": self.algorithm,
+            "segments": [[segment.name, segment.size] for segment in self.segments],
+            "etags": [segment.etag for segment in self.segments],
+            "hashed": self.hashed,
+            "digest_state": None if self.digest_state is None else b64encode(self.digest_state).decode(),
+            "digest": self.digest,
+            "over": self.over,
+        }
+        return json.dumps(said, separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, content: bytes) -> Self:
+        """Read it.
+
+        Raises:
+            ValueError: It is none.
+            OtherVersion: A newer engine wrote it.
+        """
+        try:
+            said = json.loads(content)
+            version = said["version"]
+            if isinstance(version, int) and version > _VERSION:
+                raise OtherVersion(version)
+            if version != _VERSION or said["algorithm"] not in HEX_LENGTHS:
+                raise ValueError("of another version, or algorithm")
+            state, digest = said["digest_state"], said["digest"]
+            return cls(
+                started=datetime.fromisoformat(said["started"]).astimezone(UTC),
+                algorithm=said["algorithm"],
+                segments=_segments(said["segments"], said.get("etags")),
+                hashed=int(said["hashed"]),
+                digest_state=None if state is None else b64decode(state, validate=True),
+                digest=None if digest is None else Digest(digest),
+                over=bool(said["over"]),
+            )
+        except (TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ValueError("not a state of an upload") from error
+
+
+def _segments(said: list[tuple[str, int]], etags: list[str | None] | None) -> tuple[Segment, ...]:
+    if etags is None:  # an older engine has changed the state
+        etags = [None] * len(said)
+    return tuple(
+        Segment(str(name), int(size), None if etag is None else str(etag))
+        for (name, size), etag in zip(said, etags, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A state as it was found.
+
+    Attributes:
+        id: The upload's name.
+        state: What it says.
+        etag: Its version, for a swap.
+        modified: When it was written, by the store's clock.
+    """
+
+    id: str
+    state: State
+    etag: str
+    modified: datetime
+
+
+class UploadStates:
+    """Reads and changes the states of one repository's uploads."""
+
+    def __init__(self, name: RepositoryName, driver: Driver, layout: Layout) -> None:
+        self._name = name
+        self._driver = driver
+        self._layout = layout
+
+    def key(self, id: str) -> str:  # noqa: A002 (the field's word for it)
+        """Return the key of a state."""
+        return self._layout.key(UploadState(self._name, id))
+
+    def segment_key(self, id: str, segment: Segment | str) -> str:  # noqa: A002
+        """Return the key of a segment.
+
+        Raises:
+            UploadUnknown: The upload's id is none of ours.
+        """
+        self.judge(id)
+        name = segment if isinstance(segment, str) else segment.name
+        return self._layout.key(UploadSegment(self._name, id, name))
+
+    def sources(self, id: str, segments: Iterable[Segment]) -> list[Source]:  # noqa: A002
+        """Return segments as `Driver.compose` takes them."""
+        return [Source(self.segment_key(id, each), each.size, each.etag) for each in segments]
+
+    def folder(self, id: str) -> str:  # noqa: A002
+        """Return the folder of all that belongs to an upload."""
+        return self._layout.upload(self._name, id)
+
+    async def create(self, state: State) -> Seen:
+        """Store the state of a new upload. One request.
+
+        Raises:
+            Unsupported: The driver lacks conditional writes, by which processes agree on a state.
+        """
+        if not self._driver.capabilities.conditional_put:
+            raise Unsupported(
+                self._driver.name, "uploads in several requests, as it lacks conditional writes"
+            )
+        upload = str(uuid4())
+        info = await self._driver.put(self.key(upload), await _encoded(state), condition=IfAbsent())
+        return Seen(upload, state, info.etag, info.modified)
+
+    async def read(self, id: str) -> Seen:  # noqa: A002
+        """Read a state. One request.
+
+        Raises:
+            UploadUnknown: There is none, or it is over; or the id is none of ours.
+            RecordDamaged: What is stored is no state.
+            RecordOfNewerEngine: It is one, but not of a form that is known here.
+        """
+        seen = await self.look(id)
+        if seen.state.over:
+            raise UploadUnknown(self._name, id)
+        return seen
+
+    async def look(self, id: str) -> Seen:  # noqa: A002
+        """Read a state, were the upload over. Otherwise as `read`."""
+        self.judge(id)
+        try:
+            file = await self._driver.get(self.key(id), limit=_STATE_LIMIT)
+        except KeyNotFound as error:
+            raise UploadUnknown(self._name, id) from error
+        except ObjectTooLarge as error:
+            raise RecordDamaged(self.key(id), str(error)) from error
+        try:
+            state = await in_thread_if_large(len(file.content), State.decode, file.content)
+        except OtherVersion as error:
+            raise RecordOfNewerEngine(self.key(id), f"version {error}") from error
+        except (ValueError, InvalidDigest) as error:
+            raise RecordDamaged(self.key(id), str(error)) from error
+        return Seen(id, state, file.info.etag, file.info.modified)
+
+    def judge(self, id: str) -> None:  # noqa: A002
+        """Judge the form of an upload's name.
+
+        Raises:
+            UploadUnknown: No upload of ours has such a name.
+        """
+        if not _ID.fullmatch(id):
+            raise UploadUnknown(self._name, id)
+
+    async def find(self, id: str) -> Seen | None:  # noqa: A002
+        """Read a state, or return None where there is none. One request."""
+        try:
+            return await self.read(id)
+        except UploadUnknown:
+            return None
+
+    async def swap(self, seen: Seen, state: State) -> Seen | None:
+        """Put a state in place of the one that was seen; None where that is no longer there. One request."""
+        content = await _encoded(state)
+        try:
+            info = await self._driver.put(self.key(seen.id), content, condition=IfMatch(seen.etag))
+        except ConditionFailed:
+            return None
+        return replace(seen, state=state, etag=info.etag, modified=info.modified)
+
+    async def forget(self, seen: Seen, digest: Digest) -> None:
+        """End an upload whose state names nothing, as its content came otherwise. One request.
+
+        One to which somebody has added bytes meanwhile stays. A store that can't delete one version only can't tell
+        the two apart: there the state is swapped for one that says that it is over, and a purge deletes that.
+        """
+        if not self._driver.capabilities.conditional_delete:
+            await self.swap(seen, replace(seen.state, digest=digest, over=True))
+            return
+        with suppress(ConditionFailed):
+            await self._driver.delete(self.key(seen.id), condition=IfMatch(seen.etag))
+
+
+async def _encoded(state: State) -> bytes:
+    return await in_thread_if_large(_BYTES_EACH * len(state.segments), state.encode)
