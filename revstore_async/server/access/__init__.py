@@ -1,1 +1,1 @@
-"""Who is asking, and what they may do: passwords, tokens, policies."""
+"""Authentication and authorisation of callers: passwords, tokens, policies."""

@@ -1,4 +1,4 @@
-"""How often addresses sent wrong passwords lately: an address that fails is slowed down."""
+"""Counts the wrong passwords of each address, and slows down an address that sends them."""
 
 import ipaddress
 import time
@@ -15,14 +15,14 @@ ADDRESSES: Final = 10_000
 """Addresses that are remembered at once; the one that failed longest ago is forgotten first."""
 
 FAILURES: Final = 30
-"""Wrong passwords that an address may send a minute, where no other number is given."""
+"""Wrong passwords that an address may send a minute, by default."""
 
 _MINUTE: Final = 60.0
 _IPV6_PREFIX: Final = 64  # what one customer has at least
 
 
 def address_of(connection: HTTPConnection) -> str:
-    """Return where a request comes from: an IPv4 address, or the /64 of an IPv6 address; empty if unknown.
+    """Return the address of a request's client: an IPv4 address, the /64 of an IPv6 address, or an empty text.
 
     Behind a proxy it is the proxy's address, unless the server believes the proxy's `X-Forwarded-For`.
     """
@@ -41,10 +41,10 @@ def address_of(connection: HTTPConnection) -> str:
 
 
 class Attempts:
-    """The wrong passwords of each address, of which one is forgiven every so often.
+    """The wrong passwords of each address; they are forgiven one by one, `failures` a minute.
 
-    An address that has not failed lately may try as much at once as it likes. One that has may have as many tries
-    under way as it has failures left.
+    An address without recent failures may make any number of tries at once. Any other address may have as many
+    tries under way as it has failures left.
 
     Args:
         failures: Wrong passwords that an address may send a minute; 0 for any number.
@@ -67,7 +67,7 @@ class Attempts:
 
     @contextmanager
     def trying(self, address: str) -> Iterator[None]:
-        """Have the block try a password.
+        """Count the block as a try of a password.
 
         Raises:
             TooManyAttempts: The address has failed too often.
@@ -88,7 +88,7 @@ class Attempts:
         """Check that an address may try a password, besides those that it tries already.
 
         Raises:
-            TooManyAttempts: It has failed too often.
+            TooManyAttempts: The address has failed too often.
         """
         level = self._level(address)
         left = self._failures - 1 - level
@@ -110,7 +110,7 @@ class Attempts:
         return bool(self._failures and address)
 
     def _level(self, address: str) -> float:
-        """Return how many failures are not forgiven yet; forget an address without any."""
+        """Return the number of failures that are not forgiven yet; forget the address if there are 0."""
         found = self._failed.get(address)
         if found is None:
             return 0

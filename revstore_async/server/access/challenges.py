@@ -1,4 +1,4 @@
-"""What a client is told to answer to: the parts of `WWW-Authenticate`.
+"""Challenges to clients: the parts of `WWW-Authenticate`.
 
 Sources: RFC 9110, section 11.6.1; Docker's token scheme (distribution, `docs/content/spec/auth/token.md` and
 `scope.md`).
@@ -24,7 +24,7 @@ def quoted(parameter: str, text: str) -> str:
     """Return the text as a quoted string.
 
     Raises:
-        InvalidArgument: It holds what a header can't.
+        InvalidArgument: The text holds characters that are not printable ASCII.
     """
     if not _PRINTABLE.fullmatch(text):
         raise InvalidArgument(parameter, text, "it is not printable ASCII")
@@ -33,7 +33,7 @@ def quoted(parameter: str, text: str) -> str:
 
 
 def scope_of(needs: Iterable[Need]) -> str:
-    """Return the scope that covers these needs, as Docker's token scheme writes it; empty for none."""
+    """Return the scope that covers these needs, as Docker's token scheme writes it; empty without needs."""
     scopes: dict[str, None] = {}
     for need in needs:
         if need.action is Action.CATALOG:

@@ -1,4 +1,4 @@
-"""The `Authorization` header, read strictly, and answers to credentials that are remembered for a while.
+"""The `Authorization` header, read strictly, and a memory for the answers to credentials.
 
 Sources: RFC 9110, section 11.6.2; RFC 7617 (Basic); RFC 6750, section 2.1 (Bearer).
 """
@@ -27,13 +27,13 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def credentials_of(connection: HTTPConnection, scheme: str, challenge: str) -> str | None:
-    """Return the credentials of a request by this scheme; None where it brings no credentials at all.
+    """Return the credentials of a request by this scheme, or None if the request brings no credentials.
 
-    Basic credentials with neither user nor password are no credentials, whatever the scheme: skopeo, podman and
-    buildah send them for anonymous.
+    Basic credentials with an empty user and an empty password count as no credentials under every scheme:
+    skopeo, podman and buildah send them for anonymous.
 
     Raises:
-        Unauthenticated: There are several, or they are of another scheme, or of another form.
+        Unauthenticated: The request brings several credentials, or credentials of another scheme or form.
     """
     values = connection.headers.getlist("authorization")
     if not values:
@@ -57,7 +57,7 @@ def user_and_password(credentials: str, challenge: str) -> tuple[str, str]:
     """Take Basic credentials apart.
 
     Raises:
-        Unauthenticated: They are not a user and a password in UTF-8.
+        Unauthenticated: The credentials are not a user and a password in UTF-8.
     """
     try:
         decoded = base64.b64decode(credentials, validate=True).decode()
@@ -70,11 +70,11 @@ def user_and_password(credentials: str, challenge: str) -> tuple[str, str]:
 
 
 class Remembered(Generic[Answer]):
-    """Answers by key, each until a time of its own, of which the oldest goes when there are too many.
+    """Answers by key, each kept until a time of its own. The oldest goes when there are too many.
 
     Args:
-        size: How many are kept at most.
-        clock: Tells the time in seconds, by which answers end.
+        size: Answers that are kept at most.
+        clock: Tells the time in seconds; answers end by it.
     """
 
     def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -86,7 +86,7 @@ class Remembered(Generic[Answer]):
         return len(self._answers)
 
     def find(self, key: bytes) -> Answer | None:
-        """Return the answer that is remembered under a key; None where there is none any more."""
+        """Return the answer that is remembered under a key, or None if it is forgotten or was never kept."""
         found = self._answers.get(key)
         if found is None:
             return None
@@ -104,5 +104,5 @@ class Remembered(Generic[Answer]):
             self._answers.popitem(last=False)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all answers."""
         self._answers.clear()

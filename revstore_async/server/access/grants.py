@@ -1,4 +1,4 @@
-"""What a token allows: the `access` claim of Docker's token scheme.
+"""The grants of a token: the `access` claim of Docker's token scheme.
 
 Source: distribution, `docs/content/spec/auth/jwt.md` ("access") and `scope.md`.
 """
@@ -19,13 +19,13 @@ _REPOSITORY: Final = {
 
 
 def grants_of(claim: object) -> frozenset[Need]:
-    """Return what an `access` claim allows. An unknown or malformed entry or action allows nothing.
+    """Return the needs that an `access` claim allows. An unknown or malformed entry or action allows nothing.
 
     Args:
         claim: A list of objects of `type`, `name` and `actions`; None, as Go writes an empty list, allows nothing.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The claim is neither a list nor None.
     """
     if claim is None:
         return frozenset()
@@ -54,7 +54,7 @@ def _needs(entry: object) -> Iterator[Need]:
 
 
 def grants_in(claims: Mapping[str, object]) -> frozenset[Need]:
-    """Return what a token's claims allow; without `access`, nothing.
+    """Return the needs that a token's claims allow; an empty set without `access`.
 
     Raises:
         ValueError: As `grants_of` does.

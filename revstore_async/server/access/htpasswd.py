@@ -37,18 +37,18 @@ REMEMBERED: Final = 1024
 """Credentials that are remembered at once."""
 
 KNOWN: Final = timedelta(days=1)
-"""How long credentials that were right are checked before others."""
+"""The time for which credentials that were right are checked before others."""
 
 _BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """What a file says.
+    """The content of an htpasswd file.
 
     Attributes:
         hashes: Each user's hash.
-        nobody: A hash that no password has, as costly as the costliest of them.
+        nobody: A hash that no known password has, as costly as the costliest of the users' hashes.
     """
 
     hashes: Mapping[str, bytes] = field(repr=False)
@@ -59,7 +59,7 @@ class Users:
         """Read a file.
 
         Raises:
-            InvalidHtpasswd: A line is none of a user with a bcrypt hash, or there is a user twice.
+            InvalidHtpasswd: A line is not a user with a bcrypt hash, or the file names a user twice.
         """
         hashes: dict[str, bytes] = {}
         cost = COSTS[0]
@@ -92,7 +92,7 @@ def _cost(path: str, number: int, hashed: str) -> int:
 
 
 def _nobody(cost: int) -> bytes:
-    # A salt and 31 characters at random: it is computed like any, and no password is known that gives it.
+    # A salt and 31 characters at random: bcrypt checks it like any hash, and no known password has it.
     salt = bcrypt.gensalt(4)[7:]
     alphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
     digest = "".join(secrets.choice(alphabet) for _ in range(31))
@@ -100,29 +100,29 @@ def _nobody(cost: int) -> bytes:
 
 
 class Htpasswd(AccessPolicy):
-    """Lets users in by name and password, who may then do everything, or what a rule allows them.
+    """Lets users in by name and password. A user may do everything, or everything that a rule allows.
 
-    A password costs some 2 to 300 ms of a thread, by the cost of its hash. One that was right is remembered for a
-    while, as a hash with a secret of this process, and after that for a day as one to check before others. For an
-    unknown user as much is computed as for one whose hash is the costliest. The file may change at any time; a user
-    who is taken out of it is refused within a second or so.
+    A check of a password costs some 2 to 300 ms of a thread, by the cost of its hash. The server remembers a
+    right password for the time `remember`, as a hash with a secret of this process. For a day it checks such a
+    password before others. The check of an unknown user takes as long as that of the costliest hash. The file
+    may change at any time; the server refuses a deleted user within a second or so.
 
-    Guesses lock nobody out: 64 checks wait at most, and an address that sends wrong passwords is slowed down. What
-    finds no room is told to come again, at once. A request that waits does not count for `InFlight`, and one whose
-    client leaves is given up.
+    Guesses don't lock users out: 64 checks wait at most, and the server slows down an address that sends wrong
+    passwords. A request that finds no room is refused at once, and its client is told to come again. A request
+    that waits does not count for `InFlight`. If its client leaves, the check is given up.
 
     Args:
         path: The file; it is read at once.
-        authorize: A rule that is asked besides; None to let each user do everything.
-        realm: What users are told that the password is for.
+        authorize: A further rule to ask; None to let each user do everything.
+        realm: The name of the registry in the challenge, which clients show to their users.
         remember: How long a right password is remembered; zero for never.
-        failures: Wrong passwords that an address may send a minute; 0 for any number. Behind a proxy whose
-            `X-Forwarded-For` the server does not believe, all clients have one address.
-        clock: Tells the time in seconds, for what is remembered, for failures and for looking at the file.
+        failures: Wrong passwords that an address may send a minute; 0 for any number. Behind a proxy all
+            clients have one address, unless the server believes the proxy's `X-Forwarded-For`.
+        clock: Tells the time in seconds, for the remembered passwords, the failures and the looks at the file.
 
     Raises:
-        InvalidArgument: An argument can't be right.
-        InvalidHtpasswd: A line can't count; the error names it.
+        InvalidArgument: A time or a number is negative, or `realm` is not printable ASCII.
+        InvalidHtpasswd: A line of the file is not valid; the error names the line.
         OSError: The file can't be read.
     """
 
@@ -147,18 +147,18 @@ class Htpasswd(AccessPolicy):
         self._right: Final = Remembered[Principal](REMEMBERED, clock)
         self._known: Final = Remembered[bool](REMEMBERED, clock)
         self._attempts: Final = Attempts(failures, clock)
-        # Guesses take at most half of the processors, and wait for no more than their own kind.
+        # Guesses take at most half of the processors. Checks of known passwords never wait behind them.
         self._guesses: Final = PasswordChecks(WAITING, ASKING)
         self._checks_of_known: Final = PasswordChecks()
 
     async def authenticate(self, connection: HTTPConnection) -> Principal:
-        """Return the user whose name and password are right; `ANONYMOUS` where there are none.
+        """Return the user, if name and password are right; `ANONYMOUS` for a request without credentials.
 
         Raises:
-            Unauthenticated: They are not right, or not credentials at all.
-            TooManyAttempts: Too many others are checked, or the address sent too many wrong ones.
-            ServerBusy: They are right, but meanwhile too many requests are under way.
-            ClientGone: The client left before they were checked.
+            Unauthenticated: The credentials are wrong or malformed.
+            TooManyAttempts: Too many other passwords wait for a check, or the address sent too many wrong ones.
+            ServerBusy: After the check, too many requests are under way.
+            ClientGone: The client left before the end of the check.
         """
         credentials = credentials_of(connection, "Basic", self._challenge)
         if credentials is None:
@@ -223,7 +223,7 @@ class Htpasswd(AccessPolicy):
         await self._file.reload()
 
     def _key(self, user: str, password: bytes, hashed: bytes) -> bytes:
-        # The hash is in it: when the user's line has changed, nothing is remembered.
+        # The key holds the hash: after a change of the user's line, no remembered answer is found.
         parts = b"\0".join((user.encode(), hashed, password))
         return hashlib.blake2b(parts, key=self._secret, digest_size=32).digest()
 

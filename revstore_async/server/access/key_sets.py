@@ -1,4 +1,4 @@
-"""The public keys that tokens are verified with, and where they come from.
+"""The public keys that verify tokens, and their sources.
 
 Source: RFC 7517 (JWK Set).
 """
@@ -25,7 +25,7 @@ from .watched_file import WatchedFile
 _LOG = logging.getLogger("revstore_async.server")
 
 ALGORITHMS: Final = ("ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "EdDSA")
-"""What a token may be signed with, as far as the key fits."""
+"""The algorithms that a token may be signed with, as far as the key fits."""
 
 _PUBLIC: Final = {"EC": ("crv", "x", "y"), "RSA": ("n", "e"), "OKP": ("crv", "x")}
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
@@ -39,8 +39,8 @@ class TokenKey:
     """A public key of an issuer.
 
     Attributes:
-        kid: Its name in tokens; None where the set gives it none.
-        algorithms: What it may have signed with.
+        kid: The key's name in tokens; None if the set gives it no name.
+        algorithms: The algorithms of signatures by it.
         width: Bytes of a signature by it.
         jwk: The key, as jwcrypto takes it.
     """
@@ -62,7 +62,8 @@ class KeySet:
         """Read a JWK Set.
 
         Raises:
-            InvalidKeySet: It is none, or a key is private, symmetric, of an unknown type or too weak.
+            InvalidKeySet: The content is not a JWK Set, or a key is private, symmetric, of an unknown type or
+                too weak.
         """
         try:
             return cls.of(source, loads_object(content))
@@ -71,7 +72,7 @@ class KeySet:
 
     @classmethod
     def of(cls, source: str, members: Mapping[str, Any]) -> "KeySet":
-        """Take a JWK Set that was read. Keys for another use than signatures are left out.
+        """Make a key set of a parsed JWK Set. It leaves out keys for another use than signatures.
 
         Raises:
             InvalidKeySet: As `read` does.
@@ -87,11 +88,11 @@ class KeySet:
         return cls(keys)
 
     def find(self, kid: str | None, algorithm: str) -> Sequence[TokenKey]:
-        """Return the keys that a token may be signed with, which names a key or not, by this algorithm."""
+        """Return the keys of this algorithm and name (None: any name) that may have signed a token."""
         return [key for key in self.keys if kid in (None, key.kid) and algorithm in key.algorithms]
 
     def has(self, kid: str | None) -> bool:
-        """Say whether there is a key of this name, of whatever algorithm."""
+        """Say whether there is a key of this name, for any algorithm; True for None."""
         return kid is None or any(key.kid == kid for key in self.keys)
 
 
@@ -131,13 +132,13 @@ def _algorithms(key: object) -> tuple[tuple[str, ...], int]:
 
 
 class KeySource(Protocol):
-    """Where the keys come from."""
+    """A source of an issuer's keys."""
 
     async def current(self) -> KeySet:
-        """Return the keys as they are."""
+        """Return the current keys."""
 
     async def renewed(self) -> KeySet:
-        """Return the keys, asked for anew if that was not done just now: a token names one that is unknown."""
+        """Return the keys for a token with an unknown key; ask for them anew, but not too often."""
 
     async def reload(self) -> None:
         """Read a file of keys anew."""
@@ -162,7 +163,7 @@ class FixedKeys:
 
 
 class FileKeys:
-    """Keys in a file, which is looked at each second or so."""
+    """Keys in a file; the server looks at the file each second or so."""
 
     def __init__(self, path: Path | str, clock: Callable[[], float]) -> None:
         self._file: Final = WatchedFile(path, KeySet.read, clock=clock)
@@ -181,9 +182,10 @@ class FileKeys:
 
 
 class FetchedKeys:
-    """Keys that a program fetches: at first use, after an interval, and for an unknown name at most so often.
+    """Keys that a program fetches: at first use, after each `interval`, and for an unknown name.
 
-    Where that fails, those fetched before stay in force.
+    `pause` passes at least between two tries for an unknown name, and between two tries without any keys. If a
+    fetch fails, the former keys stay in force.
     """
 
     def __init__(
@@ -206,7 +208,7 @@ class FetchedKeys:
         return await self._within(self._pause if self._keys is None else self._interval)
 
     async def renewed(self) -> KeySet:
-        """Return the keys, fetched anew if that was not tried just now.
+        """Return the keys; fetch them anew, unless the last try is younger than `pause`.
 
         Raises:
             KeySetUnavailable: They could not be fetched, and none are left from before.
@@ -214,7 +216,7 @@ class FetchedKeys:
         return await self._within(self._pause)
 
     async def reload(self) -> None:
-        """Do nothing: the program that fetches them has its own ways."""
+        """Do nothing: the program that fetches the keys decides by itself."""
 
     async def _within(self, age: float) -> KeySet:
         if self._clock() - self._tried >= age:
@@ -245,22 +247,22 @@ def key_source(
     pause: timedelta = timedelta(seconds=10),
     clock: Callable[[], float] = time.monotonic,
 ) -> KeySource:
-    """Return the source of keys that are given as a JWK Set, a file of one, or a way to fetch one.
+    """Return the source of keys for a JWK Set, a file with a JWK Set, or a callable that fetches one.
 
     Args:
         keys: A mapping, the path of a file, or an async callable. There is no URL: the engine has no HTTP client,
             and the embedding program has one, with its own proxies and certificates.
-        interval: After which keys are fetched anew.
-        pause: That is made between two tries at least.
+        interval: Time after which the keys are fetched anew.
+        pause: Least time between two tries.
         clock: Tells the time in seconds.
 
     Raises:
         InvalidKeySet: The keys can't be used.
-        InvalidArgument: It is a URL.
+        InvalidArgument: `keys` is a URL.
         OSError: The file can't be read.
     """
     if isinstance(keys, Mapping):
-        # Written and read, so that a set from a program is judged as one from a file.
+        # It is written and read, so that the checks of a file's set hold for a program's set too.
         return FixedKeys(KeySet.read("the mapping", json.dumps(dict(keys)).encode()))
     if isinstance(keys, str) and "://" in keys:
         raise InvalidArgument("keys", keys, "it is a URL: give an async callable that fetches the key set")

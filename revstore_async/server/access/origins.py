@@ -1,9 +1,10 @@
-"""Web pages as callers: which may use the registry in a browser, and which may not.
+"""Web pages as callers: origins whose pages may use the registry in a browser.
 
 A page of another origin can make a browser send requests to a registry, though the page can't read the answers. If
-a registry asks for no credentials, such as on loopback, any page could push to it. So a request that would change
-something is refused if the browser says that it comes from such a page. Sources: the Fetch standard (`Origin`,
-CORS); Fetch Metadata Request Headers (`Sec-Fetch-Site`); Go's `net/http.CrossOriginProtection`, for the rules.
+a registry asks for no credentials, such as on loopback, any page could push to it. The server therefore refuses
+a request that would change something if the browser says that it comes from such a page. Sources: the Fetch
+standard (`Origin`, CORS); Fetch Metadata Request Headers (`Sec-Fetch-Site`); Go's
+`net/http.CrossOriginProtection`, for the rules.
 """
 
 import re
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp
 from ...errors import CrossOrigin, InvalidArgument
 
 ANY: Final = "*"
-"""Every origin: its pages may read what needs no credentials, and change nothing."""
+"""Every origin: pages may read everything that needs no credentials, and may change nothing."""
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 _READS: Final = ("GET", "HEAD")
@@ -58,7 +59,7 @@ def check_origins(origins: Collection[str]) -> None:
     """Check that these are origins as a browser writes them, such as `https://ui.example:8443`; or `*` alone.
 
     Raises:
-        InvalidArgument: One is not.
+        InvalidArgument: One of them is not an origin, or `*` is not alone.
     """
     for origin in origins:
         if origin == ANY:
@@ -73,7 +74,7 @@ def check_origins(origins: Collection[str]) -> None:
 def answering_pages(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
     """Return the application with answers that pages of these origins may read (CORS).
 
-    The question that a browser asks before (`OPTIONS`) is answered without credentials, for it brings none.
+    A browser's preflight request (`OPTIONS`) brings no credentials, and is answered without them.
     """
     if not origins:
         return app
@@ -89,10 +90,10 @@ def answering_pages(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
 
 
 def check_page(method: str, headers: Headers, origins: Collection[str]) -> None:
-    """Let pass what no page of another origin has made a browser send, and what changes nothing.
+    """Check that a request does not come from a page of another origin, or that it changes nothing.
 
     Raises:
-        CrossOrigin: It comes from such a page, whose origin is not among these.
+        CrossOrigin: The request comes from a page of another origin, which is not among these.
     """
     if method in _SAFE:
         return

@@ -1,4 +1,4 @@
-"""Checks of passwords: in few threads, for few that wait, and the same one only once at a time."""
+"""Checks of passwords: in few threads, with bounded queues, and the same check only once at a time."""
 
 import asyncio
 import os
@@ -18,10 +18,10 @@ WAITING: Final = 64
 """Checks that wait for a thread at most."""
 
 ASKING: Final = 1000
-"""Requests that wait for checks at most; those with the same credentials wait for the same one."""
+"""Requests that wait for checks at most; requests with the same credentials wait for the same check."""
 
 LATER: Final = 1.0
-"""Seconds after which a client may try again that found no room."""
+"""Seconds after which a client without room may try again."""
 
 _COSTLIEST: Final = 60.0  # seconds that a hash takes at most, on any machine
 
@@ -52,13 +52,14 @@ class PasswordChecks:
     ) -> bool:
         """Return whether a password has this hash.
 
-        Cancellation: a check that waits is given up. One that has begun holds its thread to its end.
+        Cancellation: a waiting check is given up. A check that has begun holds its thread to its end.
 
         Args:
             question: Requests with the same question share a check.
             password: The password.
             hashed: The hash.
-            known: Says at the check's turn whether the password is known to be right by now. Its error goes on.
+            known: Says at the check's turn whether the password is known to be right by now. `check` raises its
+                errors.
 
         Raises:
             TooManyAttempts: There is no room to wait.
@@ -73,14 +74,14 @@ class PasswordChecks:
             if known():
                 return True
             checking = in_thread(bcrypt.checkpw, password, hashed, limiter=self._threads)
-            # Cancelled, the thread goes on, and must not make room for another before its end.
+            # After a cancellation the thread goes on, and must not make room for another before its end.
             return await settled(checking, grace=_COSTLIEST)
         finally:
             self._turns.release()
 
 
 class _Room:
-    """How many may do something at once."""
+    """The room for a number of requests at once."""
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit

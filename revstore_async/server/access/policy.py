@@ -1,8 +1,8 @@
-"""Who may do what: the policy that a server asks before it does anything.
+"""Access policies: the server asks its policy before it does anything.
 
-A policy tells who a caller is (`authenticate`) and what a caller may do (`allows`). `Htpasswd` and `BearerTokens`
-are two that are ready; a program with rules of its own writes a subclass, or gives one of these an `authorize`
-hook.
+A policy identifies the caller (`authenticate`) and decides whether the caller may do something (`allows`).
+`Htpasswd` and `BearerTokens` are ready to use. A program with rules of its own writes a subclass, or gives one
+of these an `authorize` hook.
 """
 
 from abc import ABC, abstractmethod
@@ -18,10 +18,10 @@ from ...formats.names import RepositoryName
 
 
 class Action(StrEnum):
-    """What a caller wants to do; the names are those of Docker's token scheme."""
+    """A caller's intent; the names are those of Docker's token scheme."""
 
     ENTER = "enter"
-    """Ask whether there is a registry: `/v2/`. It is what `docker login` tries credentials on."""
+    """Ask whether there is a registry: `/v2/`. `docker login` tries credentials on it."""
     CATALOG = "catalog"
     PULL = "pull"
     PUSH = "push"
@@ -33,8 +33,8 @@ class Need:
     """One thing that a request needs to be allowed.
 
     Attributes:
-        action: What it does.
-        repository: Where; None for the registry as a whole.
+        action: The action of the request.
+        repository: The repository; None for the registry as a whole.
     """
 
     action: Action
@@ -43,11 +43,11 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls.
+    """A caller, as the policy knows it.
 
     Attributes:
         name: The name by which a policy knows the caller; empty for anonymous.
-        grants: What its credentials themselves allow, where they do, as tokens do.
+        grants: The needs that its credentials themselves allow, such as a token's.
     """
 
     name: str = ""
@@ -58,11 +58,11 @@ ANONYMOUS: Final = Principal()
 """A caller who brought no credentials."""
 
 Authorize = Callable[[Principal, Need], Awaitable[bool]]
-"""A program's own rule: says whether a caller may do something. It is asked on each request, besides the policy."""
+"""A program's own rule: says whether a caller may do something. Each request asks it, besides the policy."""
 
 
 async def agrees(authorize: Authorize | None, principal: Principal, need: Need) -> bool:
-    """Ask a program's own rule, where there is one. It is not asked about `/v2/`, which tells nothing."""
+    """Ask a program's own rule, if there is one. It is not asked about `/v2/`, which tells nothing."""
     return authorize is None or need.action is Action.ENTER or await authorize(principal, need)
 
 
@@ -73,14 +73,14 @@ _WRITES: Final = frozenset({Action.PUSH, Action.DELETE})
 
 
 class AccessPolicy(ABC):
-    """Says who a caller is and what it may do. One object serves all requests at once."""
+    """Identifies callers, and decides about their requests. One object serves all requests at once."""
 
     @abstractmethod
     async def authenticate(self, connection: HTTPConnection) -> Principal:
-        """Return who calls, by the request's headers; `ANONYMOUS` for one who brought no credentials.
+        """Return the caller, by the request's headers; `ANONYMOUS` for a caller without credentials.
 
         Raises:
-            Unauthenticated: What was brought is not right.
+            Unauthenticated: The credentials are wrong.
         """
 
     @abstractmethod
@@ -88,7 +88,7 @@ class AccessPolicy(ABC):
         """Say whether a caller may do this."""
 
     async def sees(self, principal: Principal, name: RepositoryName) -> bool:
-        """Say whether the catalog names this repository to a caller who may have the catalog."""
+        """Say whether the catalog shows this repository to a caller with access to the catalog."""
         return await self.allows(principal, Need(Action.PULL, name))
 
     def challenge(self, needs: Sequence[Need]) -> str:  # noqa: ARG002 (one for tokens names them)
@@ -99,7 +99,7 @@ class AccessPolicy(ABC):
         return BASIC
 
     def refusal(self, principal: Principal, needs: Sequence[Need]) -> Forbidden | Unauthenticated:
-        """Return the error for a caller who may not do all of this.
+        """Return the error for a caller that lacks one of these needs.
 
         The policy asks an anonymous caller for credentials: clients send theirs only after a challenge.
         """
@@ -113,18 +113,18 @@ class AccessPolicy(ABC):
         error: Unauthenticated,
         needs: Sequence[Need],  # noqa: ARG002 (a policy whose challenge names them says so)
     ) -> Unauthenticated:
-        """Return what a caller whose credentials do not count is told, who wanted to do all of this."""
+        """Return the error for a caller with wrong credentials, in a request with these needs."""
         return error
 
     async def reload(self) -> None:  # noqa: B027 (a policy without files has nothing to read)
-        """Read the policy's files anew, such as at SIGHUP. What can't be used leaves in force what was before."""
+        """Read the policy's files anew, such as at SIGHUP. A bad file leaves the former content in force."""
 
     async def check(self, principal: Principal, needs: Sequence[Need]) -> None:
-        """Let pass a caller who may do all of this.
+        """Check that a caller may do all of this.
 
         Raises:
             Unauthenticated: Other credentials would help.
-            Forbidden: It may not, whatever it brings.
+            Forbidden: The caller may not, and other credentials would not help.
         """
         for need in needs:
             if not await self.allows(principal, need):
@@ -132,10 +132,10 @@ class AccessPolicy(ABC):
 
 
 class Everybody(AccessPolicy):
-    """Everybody may do everything: for a server on loopback, or behind a gate of its own.
+    """Lets all callers do everything: for a server on loopback, or behind a gate of its own.
 
     Args:
-        authorize: A rule that is asked besides; the caller is always `ANONYMOUS`.
+        authorize: A further rule to ask; the caller is always `ANONYMOUS`.
     """
 
     def __init__(self, authorize: Authorize | None = None) -> None:
@@ -150,19 +150,19 @@ class Everybody(AccessPolicy):
         return await agrees(self._authorize, principal, need)
 
     def challenge(self, needs: Sequence[Need]) -> str:  # noqa: ARG002
-        """Return nothing: no credentials make a difference."""
+        """Return an empty text: credentials make no difference."""
         return ""
 
 
 class ReadOnly(Everybody):
-    """Everybody may read, nobody may write."""
+    """Lets all callers read, and refuses all writes."""
 
     async def allows(self, principal: Principal, need: Need) -> bool:
-        """Say yes to what changes nothing, unless a rule says no."""
+        """Say yes to an action that only reads, unless a rule says no."""
         return need.action not in _WRITES and await super().allows(principal, need)
 
     def refusal(self, principal: Principal, needs: Sequence[Need]) -> Forbidden | Unauthenticated:
-        """Return the error; of a write it says that the registry is read-only."""
+        """Return the error; for a write it says that the registry is read-only."""
         refused = super().refusal(principal, needs)
         if isinstance(refused, Forbidden) and needs[0].action in _WRITES:
             refused.reason = "the registry is read-only"

@@ -1,7 +1,7 @@
-"""Bearer tokens: JWTs of an issuer who says what a caller may do, as in Docker's token scheme.
+"""Bearer tokens: JWTs in which an issuer grants access to a caller, as in Docker's token scheme.
 
-jwcrypto verifies one signature with one key by one algorithm; which ones, and all that a token claims, is judged
-here. Its own reading of headers and its default algorithms have no part in it.
+jwcrypto verifies one signature with one key by one algorithm. This module chooses the key and the algorithm,
+and judges all claims of a token. It uses neither jwcrypto's reading of headers nor its default algorithms.
 
 Sources: RFC 7515, 7519 and 8725; RFC 6750; distribution, `docs/content/spec/auth/token.md` and `jwt.md`.
 """
@@ -46,36 +46,38 @@ _HEADER_VALUES: Final = (
 
 
 class _Refused(Exception):
-    """A token does not count; says why.
+    """A token is refused; the text gives the reason.
 
     Attributes:
-        user: Whom the token is for, if the issuer signed it.
+        user: The token's subject, if the issuer signed the token.
     """
 
     user = ""
 
 
 class BearerTokens(AccessPolicy):
-    """Lets in who brings a token of the issuer, and lets it do what the token grants.
+    """Lets in callers with a token of the issuer, for the needs that the token grants.
 
-    A token is verified once, some 0.3 ms, and remembered until it expires or the keys change.
+    The server verifies a token once, in some 0.3 ms, and remembers it until it expires or the keys change.
 
     Args:
-        issuer: Who makes the tokens: their `iss`.
-        service: The name of this registry: what must be in their `aud`.
+        issuer: The maker of the tokens: their `iss`.
+        service: The name of this registry, which must be in their `aud`.
         keys: The issuer's public keys: a JWK Set, the path of a file with one, which is read again when it has
-            changed, or an async callable that fetches one, such as from the issuer's `jwks_uri`. That is called at
-            first use, each ten minutes, and when a token names an unknown key, but at most each ten seconds.
+            changed, or an async callable that fetches one, such as from the issuer's `jwks_uri`. The server
+            calls it at first use, each ten minutes, and when a token names an unknown key, but at most each ten
+            seconds.
         realm: The URL where a client gets a token.
-        authorize: A rule that is asked besides.
-        algorithms: What tokens may be signed with; at most all of `ALGORITHMS`.
-        leeway: By how much clocks may differ.
+        authorize: A further rule to ask.
+        algorithms: The algorithms that tokens may be signed with; a subset of `ALGORITHMS`.
+        leeway: The greatest difference of clocks to accept.
         clock: Tells the time, in seconds since 1970.
-        key_clock: Tells the time in seconds, by which keys are had anew.
+        key_clock: Tells the time in seconds, for the renewal of keys.
 
     Raises:
         InvalidKeySet: The keys can't be used.
-        InvalidArgument: An algorithm is not in `ALGORITHMS`, or another argument can't be right.
+        InvalidArgument: An algorithm is not in `ALGORITHMS`; a text is empty, or not printable ASCII; `leeway`
+            is negative; or `keys` is a URL.
         OSError: The file can't be read.
     """
 
@@ -111,10 +113,10 @@ class BearerTokens(AccessPolicy):
         self._verified_with: KeySet | None = None
 
     async def authenticate(self, connection: HTTPConnection) -> Principal:
-        """Return whom the token is for, with what it grants; `ANONYMOUS` where there is none.
+        """Return the token's subject and grants; `ANONYMOUS` for a request without a token.
 
         Raises:
-            Unauthenticated: The token does not count; the error says why.
+            Unauthenticated: The token is not valid; the error says why.
             KeySetUnavailable: There are no keys to verify it with.
         """
         token = credentials_of(connection, "Bearer", self._start)
@@ -142,7 +144,7 @@ class BearerTokens(AccessPolicy):
         await self._keys.reload()
 
     async def allows(self, principal: Principal, need: Need) -> bool:
-        """Say yes to what the token grants, unless a rule says no; a token that counts opens `/v2/`."""
+        """Say yes to a need that the token grants, unless a rule says no; each valid token opens `/v2/`."""
         if principal is ANONYMOUS:
             return False
         granted = need.action is Action.ENTER or need in principal.grants
@@ -155,7 +157,7 @@ class BearerTokens(AccessPolicy):
         return await agrees(self._authorize, principal, Need(Action.PULL, name))
 
     def refusal(self, principal: Principal, needs: Sequence[Need]) -> Forbidden | Unauthenticated:
-        """Return the error: a client is told the scope of the token that would do."""
+        """Return the error; its challenge names the scope of a sufficient token."""
         if principal is not ANONYMOUS and principal.grants.issuperset(needs):
             return super().refusal(principal, needs)  # the rule said no, and no token will change that
         challenge = self.challenge(needs)
@@ -165,11 +167,11 @@ class BearerTokens(AccessPolicy):
         return Unauthenticated(f'{challenge},error="insufficient_scope"', "the token does not grant it")
 
     def rejection(self, error: Unauthenticated, needs: Sequence[Need]) -> Unauthenticated:
-        """Return the error with the scope of the token that would do: clients take it from any challenge."""
+        """Return the error with the scope of a sufficient token: clients take it from any challenge."""
         return replace(error, challenge=self.challenge(needs) + error.challenge.removeprefix(self._start))
 
     def challenge(self, needs: Sequence[Need]) -> str:
-        """Return the challenge to bring a token of the scope that would do."""
+        """Return the challenge to bring a token of sufficient scope."""
         scope = scope_of(needs)
         return self._start + (f",scope={quoted('scope', scope)}" if scope else "")
 

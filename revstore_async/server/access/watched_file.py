@@ -1,4 +1,4 @@
-"""A file that is read again when it has changed."""
+"""A file that the server reads again after a change."""
 
 import asyncio
 import codecs
@@ -19,20 +19,20 @@ _UNREAD: Final = (-1,)  # the version of a file that is not looked at yet
 
 
 class WatchedFile(Generic[Content]):
-    """What a small file says. It is looked at by a thread when it is asked for, at most once in an interval.
+    """The content of a small file. A question has a thread look at the file, at most once in an interval.
 
-    A file that can't be read, or no longer says anything that counts, leaves in force what it said before; that is
-    logged once for each change.
+    If the file can't be read, or its content is not valid, the former content stays in force. The log says so
+    once for each change.
 
     Args:
-        path: The file. It is read at once.
-        read: Makes of its path and bytes what it says. A byte order mark of UTF-8 is taken off before.
-        interval: Seconds for which it is not looked at again.
+        path: The file; the constructor reads it.
+        read: Makes the content of the file's path and bytes. A byte order mark of UTF-8 is taken off before.
+        interval: Seconds between two looks at the file, at least.
         clock: Tells the time in seconds.
 
     Raises:
-        OSError: It can't be read.
-        RevstoreError: What `read` raises.
+        OSError: The file can't be read.
+        RevstoreError: Any error that `read` raises.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class WatchedFile(Generic[Content]):
 
     @property
     def latest(self) -> Content:
-        """What the file said when it was last looked at."""
+        """The content at the last look at the file."""
         return self._content
 
     async def current(self) -> Content:
-        """Return what the file says."""
+        """Return the content; look at the file first if the interval is over."""
         if self._clock() - self._looked >= self._interval:
             async with self._lock:
                 if self._clock() - self._looked >= self._interval:  # else another has just looked
@@ -90,7 +90,7 @@ class WatchedFile(Generic[Content]):
         return content
 
     def _load(self) -> tuple[tuple[int, ...], Content]:
-        # The version is taken first: a change while it is read is seen the next time.
+        # The version is taken first: the next look sees a change that happens during the read.
         version = self._seen()
         # Editors on Windows put a byte order mark before UTF-8. It is no part of the text.
         content = self.path.read_bytes().removeprefix(codecs.BOM_UTF8)
