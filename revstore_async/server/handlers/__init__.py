@@ -1,1 +1,1 @@
-"""What the server answers, one module for each kind of resource, and what they share."""
+"""The handlers of requests, one module for each kind of resource, and their shared parts."""

@@ -22,7 +22,7 @@ from .ranges import ByteRange, Tail, parse_range
 
 
 async def get(call: Call) -> Response:
-    """Answer with a blob, or with the range of it that was asked for; or send the client to the storage for it."""
+    """Answer with a blob, or with the range that the client asks for; or redirect the client to the storage."""
     digest = call.digest
     if conditions := Conditions.of(call.request.headers, reading=True):
         await _stat(call)  # a condition is judged only on what is there
@@ -46,7 +46,7 @@ async def delete(call: Call) -> Response:
 
 
 async def _stat(call: Call) -> Descriptor:
-    """Return the blob's descriptor. A caller who may push relies on a HEAD, so that renews the link's lease."""
+    """Return the blob's descriptor. The HEAD of a caller with push access renews the link's lease."""
     name, digest = call.repository.name, call.digest
     if call.request.method != "HEAD" or not await call.may(Action.PUSH, name):
         return await call.repository.blobs.stat(digest)
@@ -87,7 +87,7 @@ async def _content(call: Call, wanted: ByteRange | None) -> Response:
             begin, end = found
             status, headers["Content-Range"] = 206, f"bytes {begin}-{end - 1}/{size}"
         length = end - begin
-        first = await reader.read(min(PIECE, length) or 1)  # of nothing, too: only so can it be verified
+        first = await reader.read(min(PIECE, length) or 1)  # empty content is read too, which verifies it
         await _tell_pulled(call, size, redirected=False)
         if len(first) < length:
             return Streamed(
@@ -119,7 +119,7 @@ async def _open(call: Call, wanted: ByteRange | None, stack: AsyncExitStack) -> 
 
 
 def _satisfied(call: Call, wanted: ByteRange, size: int) -> tuple[int, int] | None:
-    """Return begin and end; None for empty content, which is served whole to a client that always sends a range."""
+    """Return begin and end, or None for empty content: clients that always send a range get it whole."""
     if not size and wanted.from_the_first:
         return None
     found = wanted.within(size)
@@ -133,7 +133,7 @@ def _described(digest: Digest) -> dict[str, str]:
 
 
 def _lasting(digest: Digest) -> Mapping[str, str]:
-    # Who may read it may not do so for ever: only the client's own cache keeps it, and asks nobody again.
+    # A caller may lose its access. So only the client's own cache keeps the blob, and it never asks again.
     return {
         "Docker-Content-Digest": digest,
         "ETag": f'"{digest}"',

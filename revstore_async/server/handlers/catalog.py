@@ -17,22 +17,22 @@ from . import paging
 _LOG = logging.getLogger("revstore_async.server")
 
 LOOK_LIMIT: Final = 10_000
-"""Repositories whose access rules are asked for one page, at most, whether or not the caller may know of them."""
+"""Repositories whose access rules one page asks at most, both of shown repositories and of hidden ones."""
 
 SKIP_LIMIT: Final = 10 * LOOK_LIMIT
-"""Repositories that a request passes over at most, since earlier pages have looked at them and shown none."""
+"""Repositories that a request skips at most: earlier pages looked at them, and all were hidden."""
 
 
 async def enter(call: Call) -> Response:  # noqa: ARG001 (handlers have one form)
-    """Answer that there is a registry, to a caller whose credentials are right."""
+    """Answer a caller with valid credentials that there is a registry."""
     return JSONResponse({})
 
 
 async def repositories(call: Call) -> Response:
     """Answer with one page of the repositories that the caller may know of, in lexical order.
 
-    The next page begins after the last repository that this page shows, never after a hidden one. A page that
-    shows none leads to one that begins where it began, and passes over what it has looked at.
+    The next page begins after the last repository that this page shows, never after a hidden one. An empty page
+    leads to a page with the same beginning, which skips the repositories that are looked at already.
     """
     limit = paging.limit(call)
     begin, skip = paging.parameter(call, "last"), _skip(call)
@@ -64,7 +64,7 @@ def _skip(call: Call) -> int:
 
 
 def _next(call: Call, limit: int, page: list[RepositoryName], skip: int) -> dict[str, str] | None:
-    """Return the header that leads to the next page; None where that would pass over too many repositories."""
+    """Return the header that leads to the next page, or None if that page would skip too many repositories."""
     if page:
         return paging.next_page(call, n=limit, last=page[-1])
     if skip + LOOK_LIMIT > SKIP_LIMIT:

@@ -1,7 +1,7 @@
 """The conditions of a request: `If-Match` and `If-None-Match`. Source: RFC 9110, sections 8.8.3 and 13.
 
-Dates are not looked at (`If-Modified-Since`, `If-Unmodified-Since`): what a registry serves has an entity tag,
-which counts more.
+The server ignores dates (`If-Modified-Since`, `If-Unmodified-Since`): all content of a registry has an entity
+tag, which counts more.
 """
 
 import re
@@ -24,13 +24,13 @@ _BARE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class EntityTags:
-    """What a condition names.
+    """The entity tags that a condition names.
 
     Attributes:
         text: The header as it came.
         strong: The strong entity tags, without their quotes.
         weak: The weak ones.
-        any: Whether it is `*`, which holds for whatever there is.
+        any: Whether it is `*`, which matches all existing content.
     """
 
     text: str
@@ -44,7 +44,7 @@ class Conditions:
     """The conditions of one request. Entity tags are compared without their quotes.
 
     Attributes:
-        match: `If-Match`; None where the request has none.
+        match: `If-Match`; None if the request has no such header.
         none_match: `If-None-Match`; the same.
     """
 
@@ -56,12 +56,13 @@ class Conditions:
         """Read the conditions of a request.
 
         Args:
-            headers: Of the request.
-            reading: Whether the request only reads. Clients then send the digest in `If-None-Match` without quotes,
-                and it is taken: a mistake would cost one answer. In a change it would cost what another has pushed.
+            headers: The request's headers.
+            reading: Whether the request only reads. Some clients send the digest in `If-None-Match` without
+                quotes, and a read accepts it: a mistake costs one answer. In a change a mistake would cost
+                another client's push.
 
         Raises:
-            InvalidHeader: One is neither `*` nor a list of entity tags in quotes.
+            InvalidHeader: A condition is neither `*` nor a list of entity tags in quotes.
         """
         if "if-match" not in headers and "if-none-match" not in headers:
             return NONE
@@ -75,13 +76,13 @@ class Conditions:
         return ", ".join(f"{name}: {tags.text}" for name, tags in named.items() if tags is not None)
 
     def check_match(self, etag: str | None) -> None:
-        """Check `If-Match` against what there is, by the strong comparison.
+        """Check `If-Match` against the current entity tag, by the strong comparison.
 
         Args:
-            etag: The entity tag of what there is; None where there is nothing.
+            etag: The current entity tag; None if there is no content.
 
         Raises:
-            PreconditionFailed: It does not hold.
+            PreconditionFailed: The condition does not hold.
         """
         wanted = self.match
         if wanted is None or (etag is not None and (wanted.any or etag in wanted.strong)):
@@ -89,7 +90,7 @@ class Conditions:
         raise PreconditionFailed(f"If-Match: {wanted.text}", etag or "absent")
 
     def unchanged(self, etag: str) -> bool:
-        """Say whether a reader has this already, by `If-None-Match` and the weak comparison: answer 304 then."""
+        """Say whether the client has this already (304), by `If-None-Match` and the weak comparison."""
         known = self.none_match
         return known is not None and (known.any or etag in known.strong or etag in known.weak)
 
@@ -97,14 +98,14 @@ class Conditions:
         """Check all conditions of a request that changes something. Arguments are those of `check_match`.
 
         Raises:
-            PreconditionFailed: One does not hold.
+            PreconditionFailed: One of the conditions does not hold.
         """
         self.check_match(etag)
         if etag is not None and self.none_match is not None and self.unchanged(etag):
             raise PreconditionFailed(f"If-None-Match: {self.none_match.text}", etag)
 
     def cut(self, cut: Callable[[str], str]) -> "Conditions":
-        """Return the same conditions on a part of each entity tag, as a function returns it."""
+        """Return the same conditions on a part of each entity tag; the function `cut` returns the part."""
 
         def part(tags: EntityTags | None) -> EntityTags | None:
             if tags is None:

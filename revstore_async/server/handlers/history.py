@@ -1,4 +1,4 @@
-"""What a tag was, and when. Source: OCI distribution spec, proposal 606 as of July 2026, `extensions/_oci.md`."""
+"""The history of a tag. Source: OCI distribution spec, proposal 606 as of July 2026, `extensions/_oci.md`."""
 
 import json
 import re
@@ -34,10 +34,11 @@ class _Entry:
     """One entry as the proposal has it.
 
     Attributes:
-        place: How many came before it. Times don't tell entries apart, a store's clock may show whole seconds.
+        place: The number of entries before it. Times don't tell entries apart: a store's clock may show whole
+            seconds.
         digest: The revision that the tag got, or had when it was deleted.
         event: `created` or `deleted`.
-        time: When.
+        time: The time of the event.
     """
 
     place: int
@@ -53,7 +54,7 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What a client asks for. `place` is ours, of a `Link` only: entries from that one on are on earlier pages."""
+    """A client's question. Only our `Link` has a `place`: entries from that one on are on earlier pages."""
 
     before: datetime | None
     since: datetime | None
@@ -70,7 +71,7 @@ class _Wanted:
 
 
 async def of_tag(call: Call) -> Response:
-    """Answer with one page of a tag's history, the newest entry first; empty where nothing is known of the tag."""
+    """Answer with one page of a tag's history, the newest entry first; empty for an unknown tag."""
     tag, limit = Tag(call.arguments["tag"]), paging.limit(call)
     digest = paging.parameter(call, "digest")
     wanted = _Wanted(
@@ -114,9 +115,10 @@ def _entries(events: Sequence[TagEvent]) -> Iterator[_Entry]:
 
 
 async def _describe(call: Call, digests: Iterable[Digest]) -> Mapping[Digest, tuple[str, int]]:
-    """Return media type and size of manifests, by their content: a manifest that was deleted stays in history.
+    """Return media type and size of manifests, by their content: a deleted manifest stays in the history.
 
-    They are read in their order, the first in any case, until `READ_BYTES` of them were read; the rest is left out.
+    The server reads them in their order, the first one in any case, until it has read `READ_BYTES`. It leaves
+    out the rest.
     """
     found: dict[Digest, tuple[str, int]] = {}
     seen = 0

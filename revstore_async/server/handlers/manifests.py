@@ -1,6 +1,6 @@
 """Manifests, by tag and digest.
 
-Sources: OCI distribution spec 1.1 and what its next version adds (`tag` parameters of a push by digest); RFC 9110,
+Sources: OCI distribution spec 1.1 and its next version (`tag` parameters of a push by digest); RFC 9110,
 section 13, for conditions: a push or a deletion of a tag under a condition is a compare-and-swap.
 """
 
@@ -45,13 +45,13 @@ _LOG = logging.getLogger("revstore_async.server")
 TAGS_LIMIT: Final = 100
 """Tags of one push at most."""
 
-_TRIES: Final = 100  # how often a condition is judged anew because somebody else changed the tag
+_TRIES: Final = 100  # tries of a condition, each after another client has changed the tag
 
 R = TypeVar("R")
 
 
 async def get(call: Call) -> Response:
-    """Answer with a manifest as it is stored, whatever the client says that it accepts."""
+    """Answer with a manifest as it is stored; the client's `Accept` does not change it."""
     conditions = Conditions.of(call.request.headers, reading=True)
     reference = call.arguments["reference"]
     found, etag, content = await _find(call, reference)
@@ -71,7 +71,7 @@ Handler = Callable[[Call], Awaitable[Response]]
 
 
 def _discreet(handler: Handler) -> Handler:
-    """Have a caller who may not pull be refused without the digest that is there."""
+    """Leave the stored digest out of refusals, if the caller may not pull."""
 
     @wraps(handler)
     async def told(call: Call) -> Response:
@@ -132,7 +132,7 @@ async def delete(call: Call) -> Response:
     else:
         if conditions and await call.repository.revisions.linked(
             target
-        ):  # of what is not there, the deletion says so
+        ):  # the deletion reports a missing manifest itself
             conditions.check(target)
         await manifests.delete(target)
         await call.tell(ManifestDeleted(*about, target))
@@ -144,10 +144,10 @@ async def delete(call: Call) -> Response:
 
 
 async def _find(call: Call, reference: str) -> tuple[Descriptor, str, bytes]:
-    """Return a manifest's descriptor, entity tag and bytes; no bytes for a HEAD, where they are not needed.
+    """Return a manifest's descriptor, entity tag and bytes; empty bytes for a HEAD that needs no content.
 
-    The entity tag is the digest. The bytes of a signed document change when somebody signs it once more, though its
-    digest stays: that of its payload.
+    The entity tag is the digest; for a signed document it names the document's bytes too. A further signature
+    changes these bytes, and the digest stays: it is that of the payload.
     """
     manifests = call.repository.manifests
     if call.request.method == "HEAD":
@@ -168,9 +168,10 @@ async def _find(call: Call, reference: str) -> tuple[Descriptor, str, bytes]:
 
 
 def _likely_signed(call: Call) -> bool:
-    """Say whether the client may have come for schema 1: it names that type, or no other type of a manifest.
+    """Say whether the client may want schema 1: it names that type, or no other type of a manifest.
 
-    It is served whatever is there all the same; most clients name what they know, and `*/*` besides.
+    This is a guess about the stored type only; the answer is the stored manifest in any case. Most clients name
+    the types that they know, and `*/*` too.
     """
     accepted = canonical(",".join(call.request.headers.getlist("accept")))
     return DOCKER_SCHEMA1.removesuffix("json") in accepted or not (
@@ -191,7 +192,7 @@ async def _relied_on(call: Call, digest: Digest) -> bool:
 
 
 def _conditions(call: Call) -> Conditions:
-    """Return the conditions of a change: they are on the revision, whoever signs it meanwhile."""
+    """Return the conditions of a change. They are on the revision; further signatures don't break them."""
     return Conditions.of(call.request.headers).cut(lambda etag: etag.partition(";")[0])
 
 
@@ -229,19 +230,20 @@ async def _swap(
     *,
     creates: bool,
 ) -> R:
-    """Change a tag under the request's conditions. Where they leave but one value, the tag is not read before.
+    """Change a tag under the request's conditions. If they allow one value only, the tag is not read before.
 
     Args:
         call: The request.
         conditions: Its conditions.
         tag: The tag.
         change: Changes the tag, if it is as expected.
-        creates: Whether the change makes the tag where there is none.
+        creates: Whether the change creates a missing tag.
 
     Raises:
-        PreconditionFailed: They don't hold of what the tag is.
-        TagUnknown: There is no such tag, and the change would not make it.
-        TagContended: Others changed the tag each of 100 times, between values of which they hold.
+        PreconditionFailed: The conditions don't hold for the tag's value.
+        TagUnknown: There is no such tag, and the change would not create it.
+        TagContended: In each of 100 tries, another client changed the tag to a value for which the conditions
+            hold.
     """
     if not conditions:
         return await change(None)
@@ -255,14 +257,14 @@ async def _swap(
         except TagChanged as error:
             if (
                 current is ABSENT and error.actual is None
-            ):  # it is there, and damaged: what it is can't be read
+            ):  # the tag is there, and damaged: its value can't be read
                 raise PreconditionFailed(str(conditions)) from error
             current = error.actual or ABSENT
     raise TagContended(call.repository.name, tag)
 
 
 def _sole(conditions: Conditions, *, creates: bool) -> Expected:
-    """Return the one value under which the conditions hold; None where there may be more."""
+    """Return the one value under which the conditions hold; None if more values are possible."""
     match, none_match = conditions.match, conditions.none_match
     if match is None and none_match is not None and none_match.any and creates:
         return ABSENT
@@ -270,7 +272,7 @@ def _sole(conditions: Conditions, *, creates: bool) -> Expected:
         return None
     try:
         return Digest(*match.strong)
-    except InvalidDigest:  # some other etag: what it is compared with is told
+    except InvalidDigest:  # another server's etag: the refusal names the tag's value
         return None
 
 

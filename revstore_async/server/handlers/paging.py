@@ -1,4 +1,4 @@
-"""Pages of a listing: what a client asks for, and how it is led to the next one.
+"""Pages of a listing: a client's parameters, and the `Link` to the next page.
 
 Sources: OCI distribution spec 1.1, "Listing Tags"; RFC 8288 for `Link`.
 """
@@ -12,10 +12,10 @@ _DIGITS = 18  # of a number in a query at most, so that reading it costs nothing
 
 
 def parameter(call: Call, name: str) -> str | None:
-    """Return a query parameter; None where it is absent or empty.
+    """Return a query parameter; None if it is absent or empty.
 
     Raises:
-        InvalidQuery: It is given more than once.
+        InvalidQuery: The parameter is given more than once.
     """
     values = call.request.query_params.getlist(name)
     if len(values) > 1:
@@ -24,10 +24,10 @@ def parameter(call: Call, name: str) -> str | None:
 
 
 def number(call: Call, name: str) -> int | None:
-    """Return a query parameter that is a whole number, from 0 on; None where it is absent or empty.
+    """Return a query parameter that is a whole number, from 0 on; None if it is absent or empty.
 
     Raises:
-        InvalidQuery: It is no such number, or given more than once.
+        InvalidQuery: The parameter is not such a number, or it is given more than once.
     """
     text = parameter(call, name)
     if text is None:
@@ -38,10 +38,10 @@ def number(call: Call, name: str) -> int | None:
 
 
 def limit(call: Call) -> int:
-    """Return how many entries the page has at most: the client's `n`, up to the server's own limit.
+    """Return the limit of entries on the page: the client's `n`, up to the server's own limit.
 
     Raises:
-        InvalidQuery: `n` is no whole number, or given more than once.
+        InvalidQuery: `n` is not a whole number, or it is given more than once.
     """
     wanted = number(call, "n")
     most = call.options.page_limit
@@ -49,13 +49,13 @@ def limit(call: Call) -> int:
 
 
 def next_page(call: Call, **parameters: object) -> dict[str, str]:
-    """Return the header that leads to the next page of what this request lists, relative to the host.
+    """Return the header that leads to the next page of this request's listing, relative to the host.
 
     Args:
         call: The request.
-        **parameters: The next request's query; those that are None are left out.
+        **parameters: The next request's query; parameters that are None are left out.
     """
     query = urlencode({name: value for name, value in parameters.items() if value is not None})
-    # The server before us may give the path with what it stands below, or without.
+    # A server in front may give the path with its base, or without it.
     path = call.base + call.request.scope["path"].removeprefix(call.base)
     return {"Link": f'<{quote(path)}?{query}>; rel="next"'}

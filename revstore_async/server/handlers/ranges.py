@@ -22,7 +22,7 @@ class Span:
 
     Attributes:
         begin: The first byte.
-        end: The byte after the last one; None for all that follow.
+        end: The byte after the last one; None for a range to the end.
     """
 
     begin: int
@@ -34,14 +34,14 @@ class Span:
         return self.begin == 0
 
     def within(self, size: int) -> tuple[int, int] | None:
-        """Return begin and end in content of this size; None where no byte of it is in the range."""
+        """Return begin and end in content of this size, or None if the range holds no byte of it."""
         end = size if self.end is None else min(self.end, size)
         return (self.begin, end) if self.begin < end else None
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The last bytes, so many."""
+    """A number of last bytes."""
 
     count: int
 
@@ -51,7 +51,7 @@ class Tail:
         return self.count > 0
 
     def within(self, size: int) -> tuple[int, int] | None:
-        """Return begin and end in content of this size; None where no byte of it is in the range."""
+        """Return begin and end in content of this size, or None if the range holds no byte of it."""
         begin = max(0, size - self.count)
         return (begin, size) if begin < size else None
 
@@ -59,17 +59,17 @@ class Tail:
 ByteRange = Span | Tail
 
 _LONGEST: Final = 16384
-"""Characters of a `Range` that is looked at; what is longer asks for many."""
+"""Characters of a `Range` that the server parses; a longer one asks for many ranges."""
 
 NOTHING: Final = Tail(0)
-"""What a malformed range is taken for: one that no content satisfies (RFC 9110, 15.5.17, allows the refusal)."""
+"""The reading of a malformed range: no content satisfies it (RFC 9110, 15.5.17, allows the refusal)."""
 
 
 def parse_range(header: str) -> ByteRange | None:
-    """Return the range that a `Range` header asks for; None where the content is served whole.
+    """Return the range that a `Range` header asks for; None if the content is served whole.
 
-    That is where the unit is another one (RFC 9110 has it ignored), and where there are several ranges (a server
-    may ignore them, and the clients of registries send none).
+    The content is served whole for another unit (RFC 9110 has servers ignore it). It is served whole for
+    several ranges too: a server may ignore them, and the clients of registries don't send them.
     """
     unit, _, ranges = header.partition("=")
     if unit.strip().lower() != "bytes" or len(header) > _LONGEST:
@@ -95,7 +95,7 @@ def parse_chunk(header: str) -> tuple[int, int]:
     """Return offset and length, in bytes, of the chunk that a `Content-Range` header describes.
 
     Raises:
-        InvalidHeader: It has not the form, or ends before it begins.
+        InvalidHeader: The header has another form, or its range ends before it begins.
     """
     match = _CHUNK.fullmatch(header.strip())
     if match is None:

@@ -15,7 +15,7 @@ _LOG = logging.getLogger("revstore_async.server")
 
 
 async def index(call: Call) -> Response:
-    """Answer with an index of the manifests whose subject this is; empty where nothing is known of it."""
+    """Answer with an index of the manifests that name this subject; empty for an unknown subject."""
     limit = paging.limit(call)
     artifact_type = paging.parameter(call, "artifactType")
     last = paging.parameter(call, "last")

@@ -1,7 +1,7 @@
-"""The signatures of a revision, apart from it: an extension of ours (docs/http.md).
+"""The signatures of a revision, separate from its manifest: our own extension (docs/http.md).
 
-They may be of any manifest. One that does not carry its signatures itself, such as an OCI image manifest, stays
-byte for byte as it was pushed.
+Every manifest may have such signatures. A manifest that does not carry its signatures itself, such as an OCI
+image manifest, stays byte for byte as it was pushed.
 """
 
 from starlette.responses import Response
@@ -21,7 +21,7 @@ async def of_revision(call: Call) -> Response:
 
 
 async def add(call: Call) -> Response:
-    """Add signatures to those of a stored revision, if each verifies."""
+    """Add signatures to a stored revision, if each of them verifies."""
     digest = call.digest
     document = await call.body(LIST_BYTES)
     signatures = await in_thread_if_large(len(document), parse_signatures, document)

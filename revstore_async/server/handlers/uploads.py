@@ -33,7 +33,7 @@ from .ranges import parse_chunk
 
 
 async def start(call: Call) -> Response:
-    """Begin an upload; or store the blob at once, where it came with its digest, or is mounted from elsewhere."""
+    """Begin an upload; or store the blob at once, if it comes with its digest or can be mounted."""
     query = call.request.query_params
     if "mount" in query:
         mounted = await _mount(call, Digest(query["mount"]), query.get("from"))
@@ -52,13 +52,13 @@ async def start(call: Call) -> Response:
 
 
 def _algorithm_of(mounted: str | None) -> str:
-    """Return the algorithm of the digest that will end an upload, most likely: that of a mount that failed."""
+    """Return the likely algorithm of an upload's final digest: the algorithm of the mount that failed."""
     algorithm = Digest(mounted).algorithm if mounted else "sha256"
     return algorithm if algorithm in HEX_LENGTHS else "sha256"
 
 
 async def status(call: Call) -> Response:
-    """Tell how far an upload is."""
+    """Answer with the offset of an upload."""
     return _progress(call, 204, await call.repository.uploads.status(call.arguments["upload"]))
 
 
@@ -66,7 +66,7 @@ Handler = Callable[[Call], Awaitable[Response]]
 
 
 def _telling_where(handler: Handler) -> Handler:
-    """Have a client whose chunk is out of order told where the upload is."""
+    """Add the upload's offset to the answer to a chunk that is out of order."""
 
     @wraps(handler)
     async def told(call: Call) -> Response:
@@ -82,7 +82,7 @@ def _telling_where(handler: Handler) -> Handler:
 
 @_telling_where
 async def append(call: Call) -> Response:
-    """Take the next chunk, or a stream up to its end."""
+    """Append the next chunk, or a stream up to its end."""
     offset, length = _chunk(call)
     content = await _body(call, offset)
     upload = await call.repository.uploads.append(
@@ -93,7 +93,7 @@ async def append(call: Call) -> Response:
 
 @_telling_where
 async def finish(call: Call) -> Response:
-    """Take the last chunk, if there is one, and make the blob of it all."""
+    """Append the last chunk, if there is one, and make the blob of all content."""
     text = call.request.query_params.get("digest")
     if text is None:
         raise InvalidDigest("", "the query parameter 'digest' is missing")
@@ -109,7 +109,7 @@ async def finish(call: Call) -> Response:
 
 
 async def cancel(call: Call) -> Response:
-    """Give an upload up."""
+    """Cancel an upload."""
     await call.repository.uploads.cancel(call.arguments["upload"])
     return Response(status_code=204)
 
@@ -118,7 +118,7 @@ async def cancel(call: Call) -> Response:
 
 
 def _chunk(call: Call) -> tuple[int | None, int | None]:
-    """Return the offset for which content is sent, and its length; None for what the client does not say."""
+    """Return the offset and the length of the request's content, each None if the client does not tell it."""
     header = call.request.headers.get("content-range")
     if header is None:
         return None, call.length
@@ -129,9 +129,9 @@ def _chunk(call: Call) -> tuple[int | None, int | None]:
 
 
 async def _body(call: Call, offset: int | None) -> RequestBody:
-    """Return the body, with the limit that what the upload holds already leaves to it.
+    """Return the body, limited to the bytes that the blob limit leaves beyond the upload's offset.
 
-    A limit costs a request more where the client does not say where it goes on.
+    With a blob limit, a request without an offset costs 1 storage request more.
     """
     limit = call.options.blob_limit
     if limit is None:
@@ -144,7 +144,7 @@ async def _body(call: Call, offset: int | None) -> RequestBody:
 
 
 async def _last(call: Call, offset: int | None) -> RequestBody:
-    """Return the body of what may be sent once more: then the upload is gone, and holds nothing."""
+    """Return the body of a last chunk. If a repeated request finds no upload, that counts as empty."""
     try:
         return await _body(call, offset)
     except UploadUnknown:
@@ -155,13 +155,13 @@ async def _last(call: Call, offset: int | None) -> RequestBody:
 
 
 async def _mount(call: Call, digest: Digest, named: str | None) -> Response | None:
-    """Mount a blob, where the caller may read it; None where it has to be uploaded."""
+    """Mount a blob, if the caller may read it; return None if the client has to upload it."""
     if named is None:
         source = await _found(call, digest)
     else:
         try:
             source = RepositoryName(named)
-        except InvalidName:  # nothing is there to mount from
+        except InvalidName:  # no repository has this name
             return None
         if not await call.may(Action.PULL, source):
             return None
@@ -185,7 +185,7 @@ async def _found(call: Call, digest: Digest) -> RepositoryName | None:
 
 
 async def _readable(call: Call) -> AsyncGenerator[RepositoryName, None]:
-    """Yield the repositories that the caller may read, its own first; of so many at most as are searched."""
+    """Yield the repositories that the caller may read, the request's first; look at `mount_search` at most."""
     own = call.repository.name
     if await call.may(Action.PULL, own):
         yield own
@@ -219,6 +219,6 @@ def _progress(call: Call, code: int, upload: Upload) -> Response:
 def _where(call: Call, upload: str, offset: int) -> dict[str, str]:
     return {
         "Location": call.url(f"blobs/uploads/{upload}"),
-        "Range": f"0-{max(0, offset - 1)}",  # of nothing, too: the form has no other way to say it
+        "Range": f"0-{max(0, offset - 1)}",  # also for 0 bytes: the form has no other way to say it
         "Docker-Upload-UUID": upload,
     }
