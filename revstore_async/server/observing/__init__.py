@@ -1,1 +1,1 @@
-"""What operators see of a server: access log, metrics, traces, health."""
+"""The operator's view of a server: access log, metrics, traces, health."""

@@ -1,7 +1,7 @@
 """The access log: one line of JSON for each request, on the logger `revstore_async.access`.
 
-It holds no query, and of the headers only `User-Agent`, so no credentials and no signed URLs. Control characters
-and all characters beyond ASCII are escaped: a line is a line, whatever clients send.
+The log holds no query, and of the headers only `User-Agent`, so no credentials and no signed URLs. It escapes
+control characters and all characters beyond ASCII: clients can't break a line.
 """
 
 import json
@@ -19,24 +19,25 @@ LOGGER: Final = logging.getLogger("revstore_async.access")
 """Its lines have the level INFO."""
 
 PATH_LIMIT: Final = 1024
-"""Characters of a path that are told."""
+"""Characters of a path in a line, at most."""
 
 AGENT_LIMIT: Final = 256
-"""Characters of a `User-Agent` that are told."""
+"""Characters of a `User-Agent` in a line, at most."""
 
 USER_LIMIT: Final = 64
-"""Characters of the name of a user who was tried that are told."""
+"""Characters of `tried` in a line, at most."""
 
 
 class AccessLog:
-    """An ASGI application around another, whose requests are logged as they end.
+    """An ASGI application around another; it logs each request at its end.
 
-    A line tells: `time` (its end, UTC), `request_id` (the client's `X-Request-ID` if it is a plain one, else made),
-    `client` (its address), `agent` (its `User-Agent`), `method`, `route`, `path`, `repository`, `principal`,
-    `tried` (the user whose credentials were refused), `status`, `error` (the first code that the client was told),
-    `received` and `sent` (bytes of the bodies), `complete` (false where the client left before the end), `seconds`.
+    These members of a line tell of the request: `time` (its end, UTC), `request_id` (the client's
+    `X-Request-ID` if that is a plain one, else a random one), `method`, `route`, `path`, `repository`. These
+    tell of the client: `client` (its address), `agent` (its `User-Agent`), `principal`, `tried` (the user of
+    refused credentials). These tell of the outcome: `status`, `error` (its first error code), `received` and
+    `sent` (bytes of the bodies), `complete` (false if the client left before the end), `seconds`.
 
-    The logger `revstore_async.server` names what fails by the same `request_id`.
+    The logger `revstore_async.server` names failures by the same `request_id`.
 
     Args:
         app: The application within.
@@ -46,12 +47,12 @@ class AccessLog:
         self._app: Final = Observed(app, self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the application within."""
+        """Answer through the application within."""
         await self._app(scope, receive, send)
 
     @contextmanager
     def observing(self, exchange: Exchange) -> Iterator[None]:
-        """Log the exchange when it has ended, however it did."""
+        """Log the exchange at its end, whether it succeeds or fails."""
         known = request_id(exchange.scope)
         try:
             yield
@@ -83,4 +84,4 @@ def _line(exchange: Exchange, known: str) -> str:
             "seconds": round(exchange.seconds, 6),
         }
     )
-    return line.replace("\x7f", "\\u007f")  # the one control character that JSON leaves as it is
+    return line.replace("\x7f", "\\u007f")  # the one control character that JSON does not escape

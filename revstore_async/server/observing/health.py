@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether its storage works, for programs that start, stop and balance servers."""
+"""The health of the process and of its storage, for programs that start, stop and balance servers."""
 
 import asyncio
 import json
@@ -19,19 +19,19 @@ _LOG = logging.getLogger("revstore_async.server")
 
 
 class Health:
-    """An ASGI application around another, which answers two paths more, to everybody.
+    """An ASGI application around another; it answers two more paths, without access control.
 
-    `/healthz` says that the process answers; it asks the storage nothing. `/readyz` says whether the storage
-    works too (200 or 503): one listing of one entry, and now and then one small write. All callers share the
-    results for a while.
+    `/healthz` says that the process answers; it costs 0 storage requests. `/readyz` says whether the storage
+    works too (200 or 503): one listing of one entry, and now and then one small write. All callers share a
+    result for the times `shared` and `shared_write`.
 
     Args:
         app: The application within.
         driver: The storage.
         writes: Whether the storage must take writes; False for a registry that is read only.
-        timeout: After which the storage counts as not answering.
+        timeout: Time after which the storage counts as not answering.
         shared: How long the result of one listing is shared.
-        shared_write: How long that of one write is.
+        shared_write: How long the result of one write is shared.
         clock: Tells the time in seconds.
     """
 
@@ -55,7 +55,7 @@ class Health:
         self._lock = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the two paths, or as the application within."""
+        """Answer the two paths; pass all others to the application within."""
         response = await self._answer(scope) if scope["type"] == "http" else None
         if response is None:
             await self._app(scope, receive, send)
@@ -74,12 +74,12 @@ class Health:
         return None
 
     async def ready(self) -> bool:
-        """Say whether the storage works. Up to three requests, or none where others' results are young enough."""
+        """Say whether the storage works. Up to three requests; 0 with a shared result."""
         return not await self.wrong()
 
     async def wrong(self) -> str:
-        """Return the storage's fault in a few words; empty text if it works. It costs as `ready` does."""
-        async with self._lock:  # who waits here takes the result of the one before
+        """Return the storage's fault in a few words; empty text if it works. It costs as much as `ready`."""
+        async with self._lock:  # a call that waits here takes the result of the one before
             for check in self._checks:
                 if wrong := await check.result(self._clock):
                     return wrong
@@ -87,7 +87,7 @@ class Health:
 
 
 class _Check:
-    """One thing that the storage must do, and the result of its last check."""
+    """One operation that the storage must do, and the result of its last check."""
 
     def __init__(
         self, attempt: Callable[[], Awaitable[None]], otherwise: str, limit: timedelta, shared: timedelta

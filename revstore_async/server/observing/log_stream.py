@@ -19,10 +19,10 @@ LIMIT: Final = 1 << 22
 """Bytes that a stream holds for its reader: some 10,000 lines of the access log."""
 
 BATCH: Final = 1 << 16
-"""Bytes that the thread writes at once; a pipe of Linux holds as many."""
+"""Bytes that the thread writes at once; a Linux pipe holds as many."""
 
 PAUSE: Final = 0.01
-"""Seconds in which the thread lets lines gather: to wake it for each would cost a request 10 us."""
+"""Seconds in which the thread lets lines gather: to wake it for each line would cost a request 10 us."""
 
 PATIENCE: Final = 2.0
 """Seconds that the last lines may take at the end of a program."""
@@ -37,14 +37,14 @@ _END: Final = _Mark()
 
 
 class LogStream(io.TextIOBase):
-    """A text stream onto a file descriptor, whose `write` never waits.
+    """A text stream onto a file descriptor; its `write` never waits.
 
     A thread writes the lines in order. While the reader stands still, the stream holds `limit` bytes. It drops and
     counts the lines that come after, and tells their number in their place when the reader goes on. Lines that the
     descriptor refuses, such as of a full disk, count too.
 
     Args:
-        descriptor: Where the lines go. It stays open.
+        descriptor: The file descriptor for the lines. It stays open.
         gap: Makes the line that tells how many lines were dropped.
         limit: Bytes to hold.
     """
@@ -67,7 +67,7 @@ class LogStream(io.TextIOBase):
         self._thread.start()
 
     def write(self, text: str, /) -> int:
-        """Take text; drop it where there is no room."""
+        """Take text; drop it if there is no room."""
         data = text.encode(self.encoding, self.errors)
         with self._lock:
             if self._ended:
@@ -82,9 +82,9 @@ class LogStream(io.TextIOBase):
         return len(text)
 
     def end(self, seconds: float = PATIENCE) -> bool:
-        """Take no more, and wait for so long until all lines are written; say whether they are.
+        """Take no more text, and wait until all lines are written, `seconds` at most; say whether they are.
 
-        If they are not, the thread is left to itself.
+        If they are not, the thread goes on alone.
         """
         with self._lock:
             self._ended = True
@@ -93,7 +93,7 @@ class LogStream(io.TextIOBase):
         return not self._thread.is_alive()
 
     def writable(self) -> bool:
-        """Say that it can be written to."""
+        """Say that the stream takes text."""
         return True
 
     def fileno(self) -> int:
@@ -121,14 +121,14 @@ class LogStream(io.TextIOBase):
                 time.sleep(PAUSE)
 
     def _put(self, lost: int, data: bytes = b"") -> int:
-        """Write how many lines were lost before, and the data; return how many lines are lost now."""
+        """Write the number of lines lost before, and the data; return the number of lines lost now."""
         told = self._gap(lost).encode(self.encoding, self.errors) if lost else b""
         if self._write(told + data):
             return 0
         return lost + (_lines(data) if data else 0)
 
     def _batch(self) -> tuple[list[bytes], _Mark | None]:
-        """Wait for a line, and return it with those behind it, and the mark that ends them, if one does."""
+        """Wait for a line; return it with the lines behind it, and the mark that ends them, if there is one."""
         batch: list[bytes] = []
         size = 0
         with suppress(Empty):
@@ -160,13 +160,13 @@ def _lines(data: bytes) -> int:
 
 @contextmanager
 def output_that_never_waits(gap: Callable[[int], str], gap_of_errors: Callable[[int], str]) -> Iterator[None]:
-    """Have a `LogStream` stand in for standard output and standard error, for all that writes to them.
+    """Put a `LogStream` in the place of standard output and standard error, for all their writers.
 
-    At the end the last lines have `PATIENCE` seconds; then they are given up, and the process may end.
+    At the end the last lines have `PATIENCE` seconds; then the block gives them up, and the process may end.
 
     Args:
         gap: Makes the line that tells of lines that standard output dropped.
-        gap_of_errors: The same of standard error, and of both where they are one file.
+        gap_of_errors: The same for standard error, and for both if they are one file.
     """
     before = sys.stdout, sys.stderr
     errors = _standing_in(sys.stderr, gap_of_errors)
@@ -179,7 +179,7 @@ def output_that_never_waits(gap: Callable[[int], str], gap_of_errors: Callable[[
         yield
     finally:
         latest = time.monotonic() + PATIENCE
-        # Where the reader stands still to the end, the interpreter's own last words would wait for it as well.
+        # If the reader stands still to the end, the interpreter's own last words would wait for it as well.
         if output is None or output.end(max(0.0, latest - time.monotonic())):
             sys.stdout = before[0]
         if errors is None or errors.end(max(0.0, latest - time.monotonic())):
@@ -187,7 +187,7 @@ def output_that_never_waits(gap: Callable[[int], str], gap_of_errors: Callable[[
 
 
 def _standing_in(stream: TextIO, gap: Callable[[int], str]) -> LogStream | None:
-    """Return a stream in place of one; a stream without a descriptor is a program's own, and has none."""
+    """Return a stream in the place of one, or None for a program's own stream without a descriptor."""
     descriptor = _descriptor(stream)
     if descriptor is None:
         return None

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus (extra `metrics`): of the requests of clients, and of those to the storage."""
+"""Metrics for Prometheus (extra `metrics`), of requests by clients and of requests to the storage."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -29,10 +29,11 @@ class Metrics:
         registry = Registry(metrics.around_driver(open_driver(url)))
         app = metrics.around_app(RegistryApp(registry))
 
-    No label holds what a client or a repository is named: their number is small, whatever is asked for.
+    Labels hold no names of clients or repositories: requests can't raise the number of label values without
+    bound.
 
     Args:
-        collectors: Where they are registered; a registry of their own where it is left out.
+        collectors: The Prometheus registry of the metrics; by default a new one.
     """
 
     def __init__(self, collectors: CollectorRegistry | None = None) -> None:
@@ -66,11 +67,11 @@ class Metrics:
         )
 
     def around_app(self, app: ASGIApp, path: str = "/metrics") -> ASGIApp:
-        """Return an ASGI application around another that counts, and tells the counts at a path, to everybody."""
+        """Return an ASGI application around another; it counts, and tells all callers the counts at `path`."""
         return _MeasuredApp(self, app, path)
 
     def around_driver(self, driver: Driver) -> Driver:
-        """Return a driver around another that counts its requests."""
+        """Return a driver around another; it counts the other's requests."""
         return _MeasuredDriver(driver, self._storage)
 
     @contextmanager
@@ -127,7 +128,7 @@ class _MeasuredDriver(AroundDriver):
 
 
 def outcome_of(error: BaseException) -> str:
-    """Return in a word how a request to the storage failed."""
+    """Return the outcome of a failed request to the storage, in a word."""
     match error:
         case NotFound():
             return "absent"

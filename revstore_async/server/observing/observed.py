@@ -1,4 +1,4 @@
-"""A request and its answer, watched from outside of the application: what logs, metrics and spans share."""
+"""Watches requests and answers from outside of the application: the shared part of logs, metrics and spans."""
 
 import re
 import secrets
@@ -13,14 +13,14 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 class Exchange:
-    """A request and its answer, as far as they went.
+    """A request and its answer, up to now.
 
     Attributes:
-        scope: Of the request.
-        status: Of the answer; 500 where the application failed before there was one.
-        received: Bytes of the body that came in.
-        sent: Bytes of the body that went out; none for HEAD, whatever the application gave.
-        complete: Whether the answer went out to its end; a client that left does not get it.
+        scope: The request's scope.
+        status: The answer's status; 500 if the application failed before its answer began.
+        received: Bytes of the request's body that came in.
+        sent: Bytes of the answer's body that went out; always 0 for HEAD.
+        complete: Whether the whole answer went out; False for a client that left before.
     """
 
     __slots__ = ("_receive", "_send", "_start", "complete", "received", "scope", "sent", "status")
@@ -42,25 +42,25 @@ class Exchange:
 
     @property
     def route(self) -> str:
-        """The form of the path, such as `/v2/<name>/tags/list`; empty where there is no such route."""
+        """The form of the path, such as `/v2/<name>/tags/list`; empty if no route has this path."""
         route: str = self.scope.get("revstore.route", "")
         return route
 
     @property
     def method(self) -> str:
-        """The method, for labels: any that HTTP does not know is `other`, so that there are few."""
+        """The method, for labels: an unknown method is `other`, so that there are few values."""
         method: str = self.scope["method"]
         return method if method in _METHODS else "other"
 
     async def receive(self) -> Message:
-        """Pass on what comes in."""
+        """Pass on a message from the client."""
         message = await self._receive()
         if message["type"] == "http.request":
             self.received += len(message.get("body", b""))
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass on what goes out."""
+        """Pass on a message to the client."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
         await self._send(message)
@@ -71,18 +71,18 @@ class Exchange:
 
 
 class Observer(Protocol):
-    """Looks on at exchanges."""
+    """An observer of exchanges."""
 
     def observing(self, exchange: Exchange) -> AbstractContextManager[None]:
-        """Return a block that is entered as the request begins, and left as the application is done with it."""
+        """Return a context manager: its block begins with the request, and ends with the application's work."""
 
 
 class Observed:
-    """An ASGI application around another, whose exchanges are looked at; what is not HTTP is passed on.
+    """An ASGI application around another; it observes each HTTP exchange, and passes on all other scopes.
 
     Args:
         app: The application within.
-        observer: Looks on.
+        observer: The observer.
     """
 
     def __init__(self, app: ASGIApp, observer: Observer) -> None:
@@ -100,14 +100,14 @@ class Observed:
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """Return a header of the request; empty where there is none."""
+    """Return a header of the request; empty if it is absent."""
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
 def request_id(scope: Scope) -> str:
-    """Return the ID of a request, which all logs of it name.
+    """Return the ID of a request; all its logs name this ID.
 
-    It is the client's `X-Request-ID` if that is a plain one, else it is made.
+    It is the client's `X-Request-ID` if that is a plain one, else a random one.
     """
     known: str | None = scope.get("revstore.request_id")
     if known is None:

@@ -1,4 +1,4 @@
-"""Tries whether a storage can be worked with: one listing, one small write. For readiness, and for the start."""
+"""Tries a storage: one listing, one small write. For the readiness and the start of a server."""
 
 from contextlib import suppress
 from typing import Final
@@ -7,9 +7,9 @@ from ...driver import Driver
 from ...errors import AccessDenied, RevstoreError, Unsupported
 
 PROBE_KEY: Final = "docker/registry/revstore/probe"
-"""Where the write goes, for a moment. All servers of a store share it: what it holds means nothing."""
+"""The key of the write, for a moment. All servers of a store share it; its content means nothing."""
 
-_SIZE: Final = 4096  # bytes that a full disk refuses, where it would still take an empty file
+_SIZE: Final = 4096  # bytes that a full disk refuses, though it still takes an empty file
 
 
 class StoreProbe:
@@ -17,7 +17,7 @@ class StoreProbe:
 
     Args:
         driver: The storage's driver.
-        key: The key that is written, and deleted again.
+        key: The key to write, and to delete again.
     """
 
     def __init__(self, driver: Driver, *, key: str = PROBE_KEY) -> None:
@@ -25,25 +25,26 @@ class StoreProbe:
         self._key: Final = key
 
     async def read(self) -> None:
-        """See whether the storage answers. One request: a listing of one entry.
+        """Check that the storage answers. One request: a listing of one entry.
 
         Raises:
-            RevstoreError: It does not, or not with a listing.
+            RevstoreError: The storage does not answer, or it refuses the listing.
         """
         await self._driver.list(limit=1)
 
     async def write(self) -> None:
-        """See whether the storage takes a write. Two requests: a small object is put, and deleted.
+        """Check that the storage takes a write. Two requests: a put of a small object, and its deletion.
 
-        A storage whose operator forbids deletions keeps that one object.
+        If the operator forbids deletions, that one object stays.
 
         Raises:
-            RevstoreError: It does not; nothing is left, unless the storage does not answer at all.
+            RevstoreError: The storage does not take the write. No object is left, unless the storage does not
+                answer at all.
         """
         try:
             await self._driver.put(self._key, bytes(_SIZE))
         except RevstoreError:
-            with suppress(RevstoreError):  # its answer may have been lost only
+            with suppress(RevstoreError):  # the object may be there: perhaps only the answer was lost
                 await self._driver.delete(self._key)
             raise
         with suppress(AccessDenied, Unsupported):

@@ -1,7 +1,7 @@
-"""Spans for OpenTelemetry (extra `tracing`): one of each request of a client, and of each to the storage.
+"""Spans for OpenTelemetry (extra `tracing`): one for each request of a client, and one for each to the storage.
 
-This uses OpenTelemetry's API only; the program around it chooses the SDK and where spans go. Without an SDK, they
-go nowhere. Names are those of OpenTelemetry's semantic conventions for HTTP, where they have one.
+This uses OpenTelemetry's API only; the program around it chooses the SDK and where spans go. Without an SDK,
+spans go nowhere. Names follow OpenTelemetry's semantic conventions for HTTP, as far as these have one.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -32,21 +32,21 @@ class Tracing:
         app = tracing.around_app(RegistryApp(registry))
 
     Args:
-        provider: Makes the tracer; the program's own where it is left out.
+        provider: Makes the tracer; by default the program's own provider.
     """
 
     def __init__(self, provider: TracerProvider | None = None) -> None:
         self._tracer: Final = trace.get_tracer(_NAME, tracer_provider=provider)
 
     def around_app(self, app: ASGIApp) -> ASGIApp:
-        """Return an ASGI application around another, of whose requests spans are made.
+        """Return an ASGI application around another; it makes a span of each request.
 
         A caller's own span (`traceparent`) is the parent.
         """
         return Observed(app, self)
 
     def around_driver(self, driver: Driver) -> Driver:
-        """Return a driver around another, of whose requests spans are made."""
+        """Return a driver around another; it makes a span of each request."""
         return _TracedDriver(driver, self._tracer)
 
     @contextmanager
@@ -96,7 +96,7 @@ class _TracedDriver(AroundDriver):
         if not call.asks:
             yield
             return
-        # It is not made the current one: whatever the block does in between is not its child.
+        # It does not become the current span: spans of the block's own work are not its children.
         span = self._tracer.start_span(
             f"storage {call.method}",
             kind=SpanKind.CLIENT,
