@@ -1,1 +1,1 @@
-"""The server as a process: uvicorn, its stack, the requests under way, its end."""
+"""The server as a process: uvicorn, its connections, the requests under way, its shutdown."""

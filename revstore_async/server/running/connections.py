@@ -1,7 +1,8 @@
-"""How many connections a server has at once, and which of them gives way to a new one.
+"""Bounds the connections of a server, and chooses the one that gives way to a new one.
 
 A process has a limited number of handles for files and connections. If clients took all of them, the server could
-not reach its storage and new clients would hang. So connections are bounded below that number.
+not reach its storage and new clients would hang. This module therefore bounds the connections below that
+number.
 """
 
 import logging
@@ -18,29 +19,30 @@ from ...errors import InvalidArgument
 _LOG = logging.getLogger("revstore_async.server")
 
 _MOST: Final = 4096
-"""Connections at once where no number is given. Each may hold a head's 64 KiB, 256 MiB together."""
+"""Connections at once, by default. Each may hold a head's 64 KiB, 256 MiB together."""
 
 _KEPT: Final = 128
-"""Handles that are left for the storage's connections, its threads, the log and the like."""
+"""Handles to leave for the storage's connections, its threads, the log and the like."""
 
 _PER_REQUEST: Final = 2
-"""Handles that a request under way may need besides its connection: of a file that is read, of a lock."""
+"""Handles that a request under way may need besides its connection: for an open file and for a lock."""
 
 _UNLIMITED: Final = 1 << 20
-"""What a limit without a number is taken for."""
+"""The number that stands for an unlimited limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The bounds on a client that the server does not know yet.
+    """The bounds on a client before the server has authenticated it.
 
     Attributes:
-        head_size: Bytes of a request's head, and of what a chunked body has besides its content, at most.
+        head_size: Bytes of a request's head at most, and the same for a chunked body's bytes besides its
+            content.
         target_size: Bytes of a request's target (path and query), at most.
         fields: Fields of a head at most.
         head_timeout: How long a client may take for a head, and for the handshake of TLS.
         idle_timeout: How long a connection stays open after an answer, if no other request comes.
-        rest_timeout: How long a client may go on to send a body that was answered before its end.
+        rest_timeout: How long a client may go on to send a body after an early answer.
         pipelined: Requests that a client may send ahead of their answers.
     """
 
@@ -61,7 +63,7 @@ class Limits:
                 raise InvalidArgument(name, getattr(self, name), "at least one must be taken")
 
 
-class State(IntEnum):  # hashed in C, several times a request
+class State(IntEnum):  # its hash is computed in C, several times a request
     """The state of a connection."""
 
     BEGINNING = 0  # a handshake or a head has not come to its end
@@ -100,7 +102,7 @@ class Connections:
         return len(self._states)
 
     def enter(self, connection: Connection) -> bool:
-        """Count a connection, which is at its beginning; another may give way. False where there is no room."""
+        """Count a new connection; another connection may give way. Return False if there is no room."""
         if connection in self._states:
             return True
         if len(self._states) >= self.limit and not self._make_room():
@@ -111,7 +113,7 @@ class Connections:
         return True
 
     def note(self, connection: Connection, state: State) -> None:
-        """Note the new state of a connection; a connection that is not counted stays so."""
+        """Note the new state of a connection; ignore a connection that is not counted."""
         before = self._states.get(connection)
         if before is None:
             return
@@ -120,7 +122,7 @@ class Connections:
         self._states[connection] = state
 
     def leave(self, connection: Connection) -> None:
-        """Count a connection no more."""
+        """Stop counting a connection."""
         state = self._states.pop(connection, None)
         if state is not None:
             del self._by_state[state][connection]
@@ -136,7 +138,7 @@ class Connections:
 
 
 class Seldom:
-    """A line of the log that clients can cause as often as they like. It is written once a minute at most.
+    """A line of the log that clients can cause any number of times. The log gets it once a minute at most.
 
     Args:
         line: The line, as `logging` takes it.
@@ -150,7 +152,7 @@ class Seldom:
         self._left_out = 0
 
     def warn(self, *arguments: object) -> None:
-        """Log the line as a warning, with the number of those that were left out; or leave it out."""
+        """Log the line as a warning, with the number of omitted lines since the last one; or omit it."""
         now = self._clock()
         if now < self._next:
             self._left_out += 1
@@ -162,7 +164,7 @@ class Seldom:
 
 def raise_handle_limit() -> int:
     """Raise the process's limit of handles as far as it may, and return it."""
-    if sys.platform == "win32":  # it has no such limit
+    if sys.platform == "win32":  # Windows has no such limit
         return _UNLIMITED
     import resource  # noqa: PLC0415
 

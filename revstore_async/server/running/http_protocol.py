@@ -1,7 +1,7 @@
 """HTTP/1.1 as uvicorn speaks it by httptools, with bounds on the bytes and seconds of a client.
 
-uvicorn bounds neither the size of a head nor the time that a client takes for it. It bounds neither trailers nor
-extensions of chunks, nor requests that are sent ahead of their answers. Sources: RFC 9112; Go's
+uvicorn bounds neither the size of a head nor the time that a client takes for it. It bounds neither trailers
+nor extensions of chunks, nor requests that clients send ahead of their answers. Sources: RFC 9112; Go's
 `net/http/internal/chunked.go` for the bound on a chunked body's bytes besides its content.
 """
 
@@ -21,24 +21,24 @@ from .connections import Connections, Limits, Seldom, State
 
 _LOG = logging.getLogger("revstore_async.server")
 
-_HANDSHAKE: Final = b"\x16"  # what TLS begins with (RFC 8446, 5.1)
+_HANDSHAKE: Final = b"\x16"  # the first byte of TLS (RFC 8446, 5.1)
 _PER_CHUNK: Final = (
-    16  # bytes that a chunk may have besides its content, and the same again for each byte of it
+    16  # bytes that a chunk may have besides its content, plus two for each byte of its content
 )
 _LINGER: Final = 1.0
-"""Seconds for which a refused client's bytes are still taken and dropped. The kernel answers bytes that are not
-taken by a reset, and the client might not read the refusal.
+"""Seconds for which the server still takes and drops a refused client's bytes. The kernel would answer untaken
+bytes by a reset, and the client might not read the refusal.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a client is not listened to any more.
+    """The refusal of a client; the server ignores its further bytes.
 
     Attributes:
         status: The HTTP status.
-        message: What the client is told.
-        code: The code of the error that it is told.
+        message: The message of the error in the answer.
+        code: The code of the error in the answer.
     """
 
     status: int
@@ -71,11 +71,11 @@ _AHEAD: Final = Refusal(400, "too many requests were sent ahead of their answers
 
 
 class _Stopped(Exception):
-    """Ends the parser's work on the bytes that arrived. The refusal is noted already."""
+    """Ends the parser's work on the bytes that arrived. The protocol has noted the refusal already."""
 
 
 class _Flow(FlowControl):
-    """Keeps reading paused as long as a request waits for the answer to the one before.
+    """Keeps reading paused as long as a request waits for the answer to an earlier one.
 
     An application that waits for its client to leave makes uvicorn read on, and requests ahead would pile up.
     """
@@ -92,17 +92,17 @@ class _Flow(FlowControl):
 class BoundedProtocol(HttpToolsProtocol):
     """A connection of uvicorn's, for `uvicorn.Config(http=...)`.
 
-    A client that breaks a bound is answered 400, 408, 414 or 431 in the form of the spec's errors, and loses the
-    connection. Answers that are under way go out to their end before.
+    The server answers a client that breaks a bound with 400, 408, 414 or 431 in the spec's error format, and
+    closes the connection. Answers that are under way go out to their end first.
 
     Args:
-        config: uvicorn's.
-        server_state: uvicorn's.
-        app_state: uvicorn's.
-        _loop: The loop that it runs in.
-        connections: All of the server's.
+        config: uvicorn's configuration.
+        server_state: uvicorn's state of the server.
+        app_state: uvicorn's state of the application.
+        _loop: The event loop of the connection.
+        connections: All connections of the server.
         limits: The bounds.
-        refused: Tells the log of clients that were refused.
+        refused: Tells the log of refused clients.
     """
 
     def __init__(
@@ -123,12 +123,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refused = refused
         self._state: State | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._answered: RequestResponseCycle | None = None  # the one whose answer is or was under way
-        self._in_head = True  # in a head or before one, not in a body
+        self._answered: RequestResponseCycle | None = None  # the request of the current or the last answer
+        self._in_head = True  # within or before a head, not in a body
         self._begun = False  # whether the next head has begun
-        self._overhead = 0  # bytes since the end of the last head or message, without content
-        # Whether the piece that is parsed is in that number. The rest of a piece in which a head or a message has
-        # ended is not: 256 KiB at most, which are read at once.
+        self._overhead = 0  # bytes since the end of the last head or message, less content and allowances
+        # Whether that number includes the piece under the parser. It does not include the rest of a piece after
+        # the end of a head or a message: 256 KiB at most, which one read brings.
         self._counted = True
         self._replaying = False
         self._deaf = False
@@ -137,12 +137,12 @@ class BoundedProtocol(HttpToolsProtocol):
     # ---- what the transport calls
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, where there is room for one more."""
+        """Begin, if there is room for one more connection."""
         super().connection_made(transport)
         self.flow = _Flow(self, transport)
         if self._all.enter(self):
             self._settle()
-        else:  # it is not counted, so it must not stay
+        else:  # the connection is not counted, so it must not stay
             self._deaf = True
             transport.write(bytes(_FULL))
             transport.close()
@@ -158,7 +158,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what arrived."""
+        """Take the bytes that arrived."""
         if self._deaf:
             return
         self._unset_keepalive_if_required()
@@ -189,7 +189,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
 
     def _go_on_after_head(self) -> None:
-        """Have a new parser read the body of the request whose head the former parser has read."""
+        """Make a new parser for the body of the request; the former parser has read its head."""
         framing = {b"content-length", b"transfer-encoding"}
         fields = [field for field in self.scope["headers"] if field[0] in framing]
         head = b"".join(name + b": " + value + b"\r\n" for name, value in fields)
@@ -210,14 +210,14 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Hand the request to the application, or keep it until those before are answered."""
+        """Hand the request to the application, or keep it until the requests before it are answered."""
         if self._replaying:
             return
         self._check_head()
         super().on_headers_complete()
         if not (self.pipeline and self.pipeline[0][0] is self.cycle):
             self._answered = self.cycle
-        self.headers = []  # takes the trailers, which are no fields of the head
+        self.headers = []  # takes the trailers, which don't belong to the head
         self._in_head = self._begun = self._counted = False
         self._overhead = 0
 
@@ -322,11 +322,11 @@ class BoundedProtocol(HttpToolsProtocol):
         raise _Stopped
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Listen to the client no more; tell it why, unless it must have answers before."""
+        """Ignore the client's further bytes; tell it why, unless earlier answers must go out first."""
         self._deaf = True
         self._unset_deadline()
         self._unset_keepalive_if_required()
-        if refusal is not _TLS:  # clients that are told of a registry without TLS try TLS first
+        if refusal is not _TLS:  # clients that know of a registry without TLS try TLS first
             self._refused.warn(refusal.status, refusal.message, self.client[0] if self.client else "")
         refused = None if self._in_head else self.cycle
         waiting = [self._answered, *(cycle for cycle, _ in reversed(self.pipeline))]

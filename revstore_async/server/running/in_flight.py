@@ -1,4 +1,4 @@
-"""Back-pressure, and the end: how many requests are under way at once, and waiting for the last of them."""
+"""Back-pressure and shutdown: bounds the requests under way at once, and waits for the last of them."""
 
 import asyncio
 import logging
@@ -16,25 +16,25 @@ from .. import answers
 _LOG = logging.getLogger("revstore_async.server")
 
 LIMIT: Final = 1000
-"""Requests under way at once, where no other number is given."""
+"""Requests under way at once, by default."""
 
 _OF_SCOPE: Final = "revstore.in_flight"
 
 
 class InFlight:
-    """An ASGI application around another, with a limit of requests under way: one more is answered 503 at once.
+    """An ASGI application around another, with a limit of requests under way; one more gets 503 at once.
 
-    A request is under way until its answer went out to its end, so slow clients count, until `RegistryApp` gives
-    them up. A request does not count while its password waits to be checked (`aside`): guesses take no room from
-    others. The application within bounds the memory of one request; so this bounds the whole. When the server
-    shuts down, the application within is told only when no request is under way any more, or after a time: a
-    registry is not closed under requests that are cancelled and clean up.
+    A request is under way until the end of its answer. Slow clients therefore count, until `RegistryApp` gives
+    them up. A request does not count while its password waits for its check (`aside`): guesses take no room
+    from others. The application within bounds the memory of one request, so this class bounds the whole. At the
+    server's shutdown the application within is told only after the last request under way, or after `patience`.
+    A registry therefore stays open for cancelled requests that clean up.
 
     Args:
         app: The application within.
         limit: Requests under way at once.
-        retry_after: How long a client is told to wait.
-        patience: How long requests under way are waited for, after the server has cancelled them.
+        retry_after: The `Retry-After` of a refusal.
+        patience: How long the application waits for requests under way, after the server has cancelled them.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class InFlight:
 
     @property
     def count(self) -> int:
-        """Requests under way, but those that stepped aside."""
+        """Requests under way, without those that stepped aside."""
         return self._count - self._aside
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the application within, unless there are too many requests."""
+        """Answer through the application within, or 503 if there are too many requests."""
         if scope["type"] == "lifespan":
             await self._app(scope, self._told_late(receive), send)
             return
@@ -98,7 +98,7 @@ class InFlight:
             raise ServerBusy
 
     async def drained(self) -> bool:
-        """Wait until no request is under way, for the time of `patience` at most; say whether that is so."""
+        """Wait until no request is under way, for the time `patience` at most; say whether all have ended."""
         try:
             async with asyncio.timeout(self._patience):
                 await self._idle.wait()
@@ -118,12 +118,13 @@ class InFlight:
 
 @contextmanager
 def aside(scope: MutableMapping[str, Any]) -> Iterator[None]:
-    """Have a request not count as under way while it waits in the block, which bounds by itself how many wait.
+    """Leave a request out of the count while it waits in the block; the block itself bounds such requests.
 
-    The server's end waits for it all the same. Without an `InFlight` around the application this does nothing.
+    The server's shutdown waits for it in any case. Without an `InFlight` around the application this does
+    nothing.
 
     Raises:
-        ServerBusy: When the block is over, others have taken all the room.
+        ServerBusy: At the end of the block, other requests have taken all the room.
     """
     limited: InFlight | None = scope.get(_OF_SCOPE)
     if limited is None:

@@ -15,9 +15,9 @@ from ...registry import Registry
 _LOG = logging.getLogger("revstore_async.server")
 
 FIRST: Final = timedelta(minutes=10)
-"""How long after the beginning the first purge is, more or less: who restarts often must get there."""
+"""Time from the start to the first purge, more or less: a server that restarts often must reach it."""
 _LEAST: Final = timedelta(hours=1)
-_SHARE: Final = 24  # to look more often would cost listings, and take little sooner what lay for so long
+_SHARE: Final = 24  # more purges would cost listings, and delete old uploads little sooner
 _AT_ONCE: Final = 4  # the other connections are for clients
 
 
@@ -25,14 +25,14 @@ _AT_ONCE: Final = 4  # the other connections are for clients
 async def purging(registry: Registry, older_than: timedelta | None) -> AsyncIterator[None]:
     """Open a registry for the block, and beside the block purge its uploads, one purge at a time.
 
-    The first is some ten minutes after the beginning; between two is a 24th of the time, but an hour at least. Each
-    pause is between half and one and a half times as long, by chance: replicas that begin together then do not
-    purge together, though they may. A purge that fails is a line in the log, and the next one is as if it had not.
-    The block ends with the purge cancelled and over, then the registry is closed.
+    The first purge is some ten minutes after the start. The pause between two purges is a 24th of `older_than`,
+    but an hour at least. Each pause is between half and one and a half times as long, by chance. Replicas that
+    start together therefore rarely purge together, though they may. A failed purge is a line in the log, and
+    does not change the next one. The end of the block cancels and awaits the purge, then closes the registry.
 
     Args:
         registry: The registry.
-        older_than: How long nobody went on with what is purged; None to purge nothing.
+        older_than: The time since its last change after which an upload is purged; None to purge nothing.
 
     Raises:
         RevstoreError: The store can't be opened.
@@ -48,7 +48,7 @@ async def purging(registry: Registry, older_than: timedelta | None) -> AsyncIter
 async def _now_and_then(registry: Registry, older_than: timedelta) -> None:
     pause = FIRST
     while True:
-        by_chance = uniform(0.5, 1.5)  # noqa: S311 (it spreads servers, it hides nothing)
+        by_chance = uniform(0.5, 1.5)  # noqa: S311 (it spreads servers, it is no secret)
         await asyncio.sleep(by_chance * pause.total_seconds())
         await _purge(registry, older_than)
         pause = max(_LEAST, older_than / _SHARE)
@@ -58,9 +58,9 @@ async def _purge(registry: Registry, older_than: timedelta) -> None:
     try:
         count = await registry.purge_uploads(older_than, at_once=_AT_ONCE)
     except RevstoreError as error:
-        said = " ".join(str(error).split())  # one line, whatever a storage said
+        said = " ".join(str(error).split())  # one line for any text of a storage
         _LOG.warning("uploads could not be purged, which is tried again later: %s", said)
-    except Exception:  # noqa: BLE001 - a defect: it is shown whole, and the server goes on
+    except Exception:  # noqa: BLE001 - a defect: the log shows it whole, and the server goes on
         _LOG.exception("uploads could not be purged, which is tried again later")
     else:
         _LOG.log(logging.INFO if count else logging.DEBUG, "purged abandoned uploads: %d", count)

@@ -1,7 +1,7 @@
-"""Connections by TLS: a certificate that is read anew while the server runs, and handshakes that are bounded.
+"""Connections by TLS, with bounded handshakes; the server reads its certificate anew while it runs.
 
 The event loop's own servers keep one certificate, and reset a client that speaks plain HTTP. This module accepts
-the connections itself, and hands each to the loop with the certificate that is in force.
+the connections itself, and hands each to the loop with the certificate in force.
 """
 
 import asyncio
@@ -21,22 +21,22 @@ from .http_protocol import BoundedProtocol
 
 _LOG = logging.getLogger("revstore_async.server")
 
-_AT_ONCE: Final = 64  # connections that are accepted before others get a turn
-_PAUSE: Final = 0.5  # seconds without accepting, where the system gives no more handles
+_AT_ONCE: Final = 64  # connections to accept before other tasks get a turn
+_PAUSE: Final = 0.5  # seconds without accepting, if the system gives no more handles
 
 _PLAIN: Final = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
     b"Client sent an HTTP request to an HTTPS server.\n"
 )
-"""What a client of plain HTTP is told, in the words of Go's `net/http`, which clients know."""
+"""The answer to a client of plain HTTP, in the words of Go's `net/http`, which clients know."""
 
 
 class Certificate:
     """The server's certificate, with its key.
 
     Args:
-        certificate: A file with the certificate and those that it depends on, in PEM.
-        key: The file of its private key, where it is another.
+        certificate: A file with the certificate and its chain of issuers, in PEM.
+        key: The file of its private key; None if it is the same file.
 
     Raises:
         OSError: A file can't be read.
@@ -49,9 +49,9 @@ class Certificate:
         self.context = self._load()
 
     async def reload(self) -> bool:
-        """Read the files anew, for the connections to come; say whether they are in force.
+        """Read the files anew, for later connections; say whether they are in force.
 
-        If they can't be used, the certificate from before stays in force, and the log says why.
+        If the files can't be used, the former certificate stays in force, and the log says why.
         """
         try:
             self.context = await in_thread(self._load)
@@ -71,14 +71,14 @@ class Certificate:
 
 
 class TlsServer:
-    """Accepts connections, and sees to their handshakes. It stands where uvicorn expects an `asyncio.Server`.
+    """Accepts connections, and makes their handshakes. It takes the place of uvicorn's `asyncio.Server`.
 
     Args:
-        listener: Listens already.
-        certificate: Whose context each connection is given.
-        connections: All of the server's; a handshake counts as one.
-        limits: Of which a handshake has the time for a head.
-        make: Makes the protocol of a connection.
+        listener: A socket that listens already.
+        certificate: The certificate of each connection.
+        connections: All connections of the server; a handshake counts as one.
+        limits: The bounds; a handshake has the time for a head.
+        make: Makes the protocol for a connection.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class TlsServer:
         self._listen()
 
     def close(self) -> None:
-        """Accept no more, and give up handshakes."""
+        """Accept no more connections, and cancel handshakes."""
         if self._resumption is not None:
             self._resumption.cancel()
         self._loop.remove_reader(self._listener)
@@ -113,7 +113,7 @@ class TlsServer:
             task.cancel()
 
     async def wait_closed(self) -> None:
-        """Wait until no handshake is left."""
+        """Wait for the end of all handshakes."""
         await ended([*self._handshakes])
 
     def _listen(self) -> None:
@@ -127,7 +127,7 @@ class TlsServer:
                 return
             except OSError as error:
                 self._no_handles.warn(error)
-                self._loop.remove_reader(self._listener)  # else the loop would spin
+                self._loop.remove_reader(self._listener)  # otherwise the loop would spin
                 self._resumption = self._loop.call_later(_PAUSE, self._listen)
                 return
             connection.setblocking(False)
@@ -138,11 +138,11 @@ class TlsServer:
             task = self._loop.create_task(self._secure(connection, protocol, address))
             protocol.handshake = task
             self._handshakes.add(task)
-            # A task that is cancelled before it begins runs no line of its own.
+            # A task that is cancelled before its start runs no line of its own.
             task.add_done_callback(partial(self._over, connection, protocol))
 
     async def _secure(self, connection: socket.socket, protocol: BoundedProtocol, address: object) -> bool:
-        """Hand a connection to the loop; False where it has to be closed."""
+        """Hand a connection to the loop; return False if it has to be closed."""
         try:
             async with asyncio.timeout(self._seconds):
                 first = await self._first_byte(connection)
@@ -158,7 +158,7 @@ class TlsServer:
                     ssl_shutdown_timeout=self._seconds,
                 )
                 return True
-        except OSError as error:  # also of TLS, and of time
+        except OSError as error:  # TLS errors and timeouts too
             _LOG.debug("no handshake with %s: %s", address, error)
         return False
 
@@ -172,7 +172,7 @@ class TlsServer:
             _LOG.error("a handshake failed by a fault of the server's", exc_info=error)
 
     async def _first_byte(self, connection: socket.socket) -> bytes:
-        """Wait for the first byte, and leave it where it is; nothing where the client has left."""
+        """Wait for the first byte and return it, but don't take it; empty bytes if the client has left."""
         ready = asyncio.Event()
         self._loop.add_reader(connection, ready.set)
         try:
@@ -184,6 +184,6 @@ class TlsServer:
 
 def _tell_plain(connection: socket.socket) -> None:
     with suppress(OSError):
-        connection.recv(1 << 16)  # what is not taken, the kernel answers by a reset
+        connection.recv(1 << 16)  # the kernel answers untaken bytes by a reset
         connection.send(_PLAIN)
         connection.shutdown(socket.SHUT_WR)

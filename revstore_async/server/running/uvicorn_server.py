@@ -1,4 +1,4 @@
-"""Runs an application by uvicorn, to a graceful end."""
+"""Runs an application by uvicorn, up to a graceful shutdown."""
 
 import asyncio
 import gc
@@ -32,32 +32,33 @@ from .tls import Certificate, TlsServer
 
 _LOG = logging.getLogger("revstore_async.server")
 
-_THRESHOLDS: Final = (10_000, 20, 20)  # those of Python are (700, 10, 10)
+_THRESHOLDS: Final = (10_000, 20, 20)  # Python's defaults are (700, 10, 10)
 
 _UNSENT: Final = 1 << 17
-"""Bytes that the kernel takes of an answer ahead of its client. By itself it takes up to 4 MiB of memory for each,
-and room shows only when a third of that is free: a slow client would seem to stand still.
+"""Bytes of an answer that the kernel takes ahead of its client. By default it takes up to 4 MiB of memory for
+each client. It reports room only when a third of that is free, so a slow client would seem to stand still.
 """
 
-_KERNEL_LATER: Final = 5.0  # seconds: who gives a client up first is we, who tell the log of it
-_LONGEST: Final = 2_000_000  # seconds that the kernel can wait, in milliseconds and 31 bits
+_KERNEL_LATER: Final = 5.0  # seconds: the server gives a client up before the kernel does, and logs it
+_LONGEST: Final = 2_000_000  # seconds that the kernel can wait: it counts milliseconds in 31 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where and how to listen.
+    """The address of a server, and its way of listening.
 
     Attributes:
         host: An address, or the name of one.
-        port: 0 for any that is free.
-        certificate: A file with the server's certificate and those that it depends on, in PEM; None for plain HTTP.
-        key: The file of its private key, where it is another.
-        proxies: Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+        port: The port; 0 for any free one.
+        certificate: A file with the server's certificate and its chain of issuers, in PEM; None for plain HTTP.
+        key: The file of its private key; None if it is the same file.
+        proxies: Addresses and networks of trusted proxies; the server believes their `X-Forwarded-For` and
+            `X-Forwarded-Proto`.
         grace: How long requests under way may take to end after a signal, before they are cancelled.
-        patience: How long clients are waited for, as `ServerOptions.body_timeout` says.
+        patience: How long the server waits for clients, as `ServerOptions.body_timeout` says.
         head_timeout: How long a client may take for a request's head, and for the handshake of TLS.
         idle_timeout: How long a connection stays open without a request.
-        connections: How many there are at once; None for as many as the process's handles allow, up to 4096.
+        connections: Connections at once, at most; None for as many as the process's handles allow, up to 4096.
     """
 
     host: str = "127.0.0.1"
@@ -82,19 +83,19 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT: then let requests end, cancel those that take too long, and close.
 
-    At SIGHUP the certificate is read anew, for the connections to come, and `reload` is called.
+    At SIGHUP the server reads the certificate anew, for later connections, and calls `reload`.
 
     Args:
-        app: What is served.
-        resource: Is open meanwhile: it is entered before anything is served, and left after the last request.
-        in_flight: Knows the requests under way; a part of the application.
-        place: Where.
-        listening: Is called with the URL when clients are answered.
-        reload: Reads anew what the application has read from files.
+        app: The application to serve.
+        resource: Is open in the meantime: entered before the first request, and left after the last request.
+        in_flight: Counts the requests under way; a part of the application.
+        place: The address, and the options of listening.
+        listening: Is called with the URL when the server begins to answer clients.
+        reload: Reads the application's files anew.
 
     Raises:
         KeyboardInterrupt: The signal was SIGINT.
-        OSError: The address can't be listened at, or a file of TLS can't be read.
+        OSError: The server can't listen at the address, or a file of TLS can't be read.
         InvalidArgument: The files of TLS hold no certificate with its key.
         RevstoreError: The resource can't be opened.
     """
@@ -119,10 +120,10 @@ def run(
 
 
 def calm_collector() -> None:
-    """Have Python look for cyclic garbage less often, and no more in what is there already.
+    """Make Python look for cyclic garbage less often, and no more in the objects that exist already.
 
-    For a process that does nothing but serve: many requests under way at once make young objects by the thousands,
-    which are no garbage, and looking through them was a fifth of the CPU of a pull.
+    This is for a process that only serves. Many requests under way at once make thousands of young objects that
+    are not garbage. The search through them took a fifth of the CPU of a pull.
     """
     gc.collect()
     gc.freeze()
@@ -138,17 +139,17 @@ async def _serve(
     async with resource:
         calm_collector()
         await server.serve(sockets=[listener])
-        if server.force_exit:  # uvicorn went without waiting, and without cancelling
+        if server.force_exit:  # uvicorn has ended without waiting, and without cancelling
             for task in server.server_state.tasks:
                 task.cancel()
-        await in_flight.drained()  # what was cancelled cleans up, which uvicorn does not wait for
+        await in_flight.drained()  # uvicorn does not wait for cancelled requests that clean up
 
 
 def _config(app: ASGIApp, place: Place, protocol: type[asyncio.Protocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=protocol,
-        lifespan="off",  # what is to be opened and closed is the resource
+        lifespan="off",  # `resource` is opened and closed instead
         ws="none",
         log_config=None,
         access_log=False,
@@ -161,19 +162,19 @@ def _config(app: ASGIApp, place: Place, protocol: type[asyncio.Protocol]) -> uvi
 
 
 def bounded(connections: Connections, limits: Limits | None = None) -> type[asyncio.Protocol]:
-    """Return the protocol for `uvicorn.Config(http=...)` whose connections have bounds.
+    """Return the protocol for `uvicorn.Config(http=...)` with bounds on its connections.
 
     Args:
-        connections: All of the server's.
+        connections: All connections of the server.
         limits: The bounds.
     """
     refused = Seldom("a client was refused before its request was read: %d, %s: %s")
     chosen = limits or Limits()
 
     class Bounded(BoundedProtocol):
-        """A connection of this server's."""
+        """A connection of this server."""
 
-        def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 (they are uvicorn's)
+        def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 (uvicorn passes them)
             super().__init__(*arguments, **options, connections=connections, limits=chosen, refused=refused)
 
     return Bounded
@@ -184,23 +185,23 @@ def _listen(place: Place) -> socket.socket:
         place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     listener = socket.create_server(address[:2], family=family, backlog=2048)
-    # What follows, connections inherit; Linux has both.
+    # Connections inherit the following options; Linux has both.
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # For what no request waits for any more: a small answer, or the rest of one that we broke off. Without it
-        # a connection is closed only when the client has taken all of that.
+        # This bounds bytes without a request that waits for them: a small answer, or the rest of an aborted
+        # one. Otherwise a connection closes only when the client has taken all of these bytes.
         seconds = min(place.patience.total_seconds() + _KERNEL_LATER, _LONGEST)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
     return listener
 
 
 class GivenUp:
-    """An ASGI application around all others, right inside of uvicorn: who is given up loses the connection at once.
+    """An ASGI application around all others, right inside of uvicorn: it disconnects a given-up client at once.
 
-    By itself uvicorn logs a traceback, and closes the connection when the client has taken what it was sent, which
-    is never. `run` puts it around what it serves. Where the server is not uvicorn, or another application stands
-    between, it changes nothing.
+    By itself uvicorn logs a traceback, and closes the connection only when the client has taken all sent bytes,
+    which never happens. `run` puts this class around its application. If the server is not uvicorn, or another
+    application stands between, this class changes nothing.
 
     Args:
         app: The application within.
@@ -210,34 +211,35 @@ class GivenUp:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the application within, to the client's end."""
+        """Answer through the application within; drop the connection of a client that is given up."""
         try:
             await self._app(scope, receive, send)
         except AnswerTimeout as error:
-            # `send` is a method of what uvicorn has for each request; ASGI has no message for this.
+            # `send` is a method of uvicorn's object for a request; ASGI has no message for this.
             request: Any = getattr(send, "__self__", None)
             if not hasattr(request, "transport") or not hasattr(request, "disconnected"):
                 raise
             _LOG.warning(
                 "a client was given up in request %s: %s: %r", request_id(scope), error, scope.get("path", "")
             )
-            request.disconnected = True  # else it misses the end of the answer
+            request.disconnected = True  # otherwise uvicorn misses the end of the answer
             _drop(request.transport)
 
 
 def _drop(transport: asyncio.WriteTransport) -> None:
-    """Close a connection at once, and have the kernel forget what it has for the client."""
+    """Close a connection at once, and make the kernel drop its bytes for the client."""
     connection = transport.get_extra_info("socket")
-    with suppress(OSError):  # it may be closed by now
+    with suppress(OSError):  # the socket may be closed by now
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 
 class CutOff:
-    """An ASGI application around another, for one that `run` serves: what is cancelled is answered 503.
+    """An ASGI application around another, for use in `run`: it answers a cancelled request with 503.
 
-    Without it, uvicorn would log each request that it cancels at its end as a failure, with a traceback. It takes
-    cancellation for the end of the task, so it is not for a program where others cancel.
+    Without it, uvicorn would log each request that it cancels at its shutdown as a failure, with a traceback.
+    This class takes a cancellation for the end of the task, so it does not suit a program that cancels tasks
+    itself.
 
     Args:
         app: The application within.
@@ -247,7 +249,7 @@ class CutOff:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the application within, or 503 where that was cancelled before its answer began."""
+        """Answer through the application within, or 503 if it is cancelled before its answer begins."""
         begun = False
 
         async def noting(message: Message) -> None:
@@ -257,7 +259,7 @@ class CutOff:
 
         try:
             await self._app(scope, receive, noting)
-        except asyncio.CancelledError:  # the task is uvicorn's, and ends here
+        except asyncio.CancelledError:  # the task is uvicorn's, and ends at this place
             _LOG.warning("request %s was cut off at the end: %r", request_id(scope), scope.get("path", ""))
             if not begun:
                 said: list[dict[str, object]] = [
@@ -268,7 +270,7 @@ class CutOff:
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it listens, obeys SIGHUP, and does not raise a signal anew after it has obeyed it."""
+    """A server that tells when it listens, obeys SIGHUP, and raises no signal again after its shutdown."""
 
     def __init__(
         self,
@@ -321,11 +323,11 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # `told_by_signals` does, for as long as anything is open
+        yield  # `told_by_signals` handles them, for as long as the resource is open
 
     @contextmanager
     def told_by_signals(self) -> Iterator[None]:
-        """End by SIGTERM and SIGINT; a second SIGINT does not wait for requests. Read files anew by SIGHUP."""
+        """End at SIGTERM and SIGINT; at a second SIGINT do not wait for requests. Read files anew at SIGHUP."""
 
         def told(number: int, frame: FrameType | None) -> None:
             self.interrupted = number == signal.SIGINT
