@@ -24,12 +24,12 @@ _LOG = logging.getLogger("revstore_async.server")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How an exception is told.
+    """The answer to an exception.
 
     Attributes:
         code: The OCI code.
         status: The HTTP status.
-        told: Whether the client is given the message: what a store holds, and how it fails, is not its business.
+        told: Whether the client gets the message: a store's contents and failures are not its business.
     """
 
     code: str
@@ -86,7 +86,7 @@ TABLE: Final[Mapping[type[RevstoreError], Answer]] = {
     errors.MediaTypeConflict: Answer("MANIFEST_INVALID", 409),
     errors.UploadBusy: Answer("BLOB_UPLOAD_INVALID", 409),
     errors.UploadClaimed: Answer("BLOB_UPLOAD_INVALID", 409),
-    errors.UploadDamaged: Answer("BLOB_UPLOAD_INVALID", 500),  # it names nothing that is stored
+    errors.UploadDamaged: Answer("BLOB_UPLOAD_INVALID", 500),  # its message names nothing that is stored
     errors.Conflict: Answer("UNSUPPORTED", 409),
     # what the storage could not do; its errors name keys, which are nobody's business
     errors.KeyNotFound: Answer("UNKNOWN", 500, told=False),
@@ -105,13 +105,13 @@ TABLE: Final[Mapping[type[RevstoreError], Answer]] = {
     errors.Unavailable: Answer("UNAVAILABLE", 503, told=False),
     RevstoreError: Answer("UNKNOWN", 500, told=False),
 }
-"""How each error is told."""
+"""The answer to each error."""
 
 _INSIDE: Final[Mapping[type[RevstoreError], Answer]] = {
     errors.BlobUnknown: Answer("MANIFEST_BLOB_UNKNOWN", 404),
     errors.ManifestUnknown: Answer("MANIFEST_BLOB_UNKNOWN", 404),
 }
-"""How errors are told that are found inside of a manifest."""
+"""The answers to errors inside of a manifest."""
 
 _OPERATORS: Final = (
     errors.InvalidStoreURL,
@@ -120,10 +120,10 @@ _OPERATORS: Final = (
     errors.StorageFull,
     errors.Unsupported,
 )
-"""Faults that the operator of the storage must mend. Until then requests fail alike: each is a line in the log."""
+"""Faults that the operator of the storage must mend. Each request that fails by one is a line in the log."""
 
 TOLD_LIMIT: Final = 100
-"""Errors that one answer tells at most."""
+"""Errors in one answer at most."""
 
 _UNTOLD: Final = {
     400: "the storage can't keep anything under that name",
@@ -136,7 +136,7 @@ _UNTOLD: Final = {
 
 
 def answer_of(error: RevstoreError, *, inside: bool = False) -> Answer:
-    """Return how an error is told."""
+    """Return the answer to an error."""
     for kind in type(error).__mro__:
         if inside and kind in _INSIDE:
             return _INSIDE[kind]
@@ -148,13 +148,14 @@ def answer_of(error: RevstoreError, *, inside: bool = False) -> Answer:
 def respond(error: RevstoreError, options: ServerOptions, scope: Scope, store: object = None) -> Response:
     """Return the answer that tells a client of an error.
 
-    What the client is not told is logged, under the ID of the request, which the client is told.
+    The log tells everything that the client is not told. The client gets the ID of the request, and the log
+    names it.
 
     Args:
         error: The error.
-        options: Those of the server.
+        options: The server's options.
         scope: The request's, for its ID.
-        store: The storage, for the log; its representation names it, without secrets.
+        store: The storage, for the log; its representation names the storage, without secrets.
     """
     answer = answer_of(error)
     if isinstance(error, VerificationFailed):
@@ -168,15 +169,15 @@ def respond(error: RevstoreError, options: ServerOptions, scope: Scope, store: o
 
 
 def unexpected(error: Exception, scope: Scope) -> Response:
-    """Return the answer to a request that failed by a fault of ours: neither a traceback nor its message."""
+    """Return the answer to a request that failed by a defect; it tells neither a traceback nor the message."""
     reference = _log(error, scope)
     return refuse(500, [{"code": "UNKNOWN", "message": f"an internal error, logged as {reference}"}])
 
 
 def log_damage(error: RevstoreError) -> None:
-    """Log the damage for which something is taken to be absent, for the operator; nothing of another error.
+    """Log damaged content that the server treats as absent, for the operator; log no other error.
 
-    To one who may push, what is damaged is not there: the client is told no more than that.
+    A caller who may push is only told that damaged content is not there.
     """
     damage = error if isinstance(error, Damaged) else error.__cause__
     if isinstance(damage, Damaged | ObjectTooLarge):
@@ -186,12 +187,12 @@ def log_damage(error: RevstoreError) -> None:
 def refuse(
     status: int, entries: list[dict[str, object]], headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return an answer in the spec's form of errors."""
+    """Return an answer in the spec's error format."""
     return _Refusal(status, entries, headers)
 
 
 class _Refusal(Response):
-    """An answer that tells errors. It notes the first code for the access log."""
+    """An answer with errors. It notes the first code for the access log."""
 
     def __init__(
         self, status: int, entries: list[dict[str, object]], headers: Mapping[str, str] | None
@@ -223,7 +224,7 @@ def _log(error: Exception, scope: Scope, store: object = None) -> str:
         said = " ".join(str(error).split())  # one line, whatever a storage said
         _LOG.error("request failed, ID %s, by the store %r: %s", known, store, said)
         return known
-    if isinstance(error, RevstoreError) and error.retryable:  # it comes in floods, and tracebacks all alike
+    if isinstance(error, RevstoreError) and error.retryable:  # these come in floods, with equal tracebacks
         _LOG.warning("request failed, ID %s: %s: %s", known, type(error).__name__, error)
     else:
         _LOG.error("request failed, ID %s", known, exc_info=error)

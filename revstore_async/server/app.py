@@ -31,8 +31,8 @@ from .streams.streaming import patient
 
 _ON_EACH_ANSWER: Final = (
     (b"docker-distribution-api-version", b"registry/2.0"),
-    # A manifest is served as the type that it was pushed as. A browser must neither guess another, nor run a page
-    # or picture that somebody pushed as if it were of this site.
+    # The server sends a manifest with the type of its push. A browser must not guess another type, nor run a
+    # pushed page or picture as a part of this site.
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; sandbox"),
 )
@@ -43,16 +43,17 @@ _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(:[0-9]*)
 class RegistryApp:
     """A registry as an ASGI application: the OCI distribution API over a `Registry`.
 
-    It is mounted in any ASGI program, whose lifespan opens the registry; run by itself, it opens and closes it.
+    Mount it in any ASGI program; the program's lifespan opens the registry. Run by itself, the application
+    opens and closes the registry.
 
         app = FastAPI(lifespan=...)                   # async with registry: yield
         app.mount("/", RegistryApp(registry))
 
     Args:
-        registry: The registry that it serves.
-        access: Who may do what; everybody everything where it is left out.
+        registry: The registry to serve.
+        access: The access policy; without one, all callers may do everything.
         options: Limits and the like.
-        listener: Is told what happened: pushes, pulls, deletes, mounts.
+        listener: Is told each event: pushes, pulls, deletes, mounts.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class RegistryApp:
             response = await self._call(scope, receive)
         except RevstoreError as error:
             response = answers.respond(error, self.options, scope, self.registry.driver)
-        except Exception as error:  # noqa: BLE001 (it is logged, and told without its text)
+        except Exception as error:  # noqa: BLE001 (the log tells it; the client does not get its text)
             response = answers.unexpected(error, scope)
         response.raw_headers.extend(_ON_EACH_ANSWER)
         return response
@@ -151,7 +152,7 @@ class RegistryApp:
 
 
 def _check_host(scope: Scope) -> None:
-    """Refuse a request of HTTP/1.1 without its one `Host` (RFC 9112, 3.2): gates and we may read it otherwise."""
+    """Refuse a request of HTTP/1.1 without its one `Host` (RFC 9112, 3.2): a gate may read it differently."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if len(hosts) == 1:
         if not _HOST.fullmatch(hosts[0]):
@@ -163,7 +164,7 @@ def _check_host(scope: Scope) -> None:
 
 
 def _make_canonical(scope: Scope, base: str) -> str:
-    """Return the path below the base, with single slashes; and have whatever looks at the request see the same one.
+    """Return the path below the base, with single slashes; set the same path in the scope for all its readers.
 
     An encoded slash separates nothing: a path with one stays as it is.
     """
@@ -178,7 +179,7 @@ def _make_canonical(scope: Scope, base: str) -> str:
 
 
 def _name(text: str, scope: Scope) -> RepositoryName:
-    # An encoded slash would make one name of two paths, which a gate before us may judge differently.
+    # An encoded slash would make one name of two paths; a gate in front may judge them differently.
     if _has_encoded_slash(scope.get("raw_path") or b""):
         raise InvalidName(text, "a slash in it is encoded")
     return RepositoryName(text)

@@ -1,4 +1,4 @@
-"""One request on its way through the server: what a handler is given."""
+"""One request on its way through the server: the argument of a handler."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ _DIGITS = 18  # of a length at most: more than any store holds, and quick to rea
 
 @dataclass
 class Call:
-    """A request whose route is found and whose caller is known.
+    """A request with a known route and a known caller.
 
     Attributes:
         request: The request.
         registry: The registry behind the server.
         options: The server's options.
         access: The server's policy, for what a handler needs besides its route's need.
-        principal: Who calls.
-        base: What stands before `/v2/` in the path: where the server is mounted.
+        principal: The caller.
+        base: The part of the path before `/v2/`: the server's mount point.
         arguments: The parts of the path that the route names, but the repository's.
-        name: The repository's name; None where the route has none.
-        listener: Who is told of events, if anybody.
+        name: The repository's name; None if the route names no repository.
+        listener: Is told of events; None for no listener.
     """
 
     request: Request
@@ -56,12 +56,12 @@ class Call:
         """The digest that the path names.
 
         Raises:
-            InvalidDigest: It is none.
+            InvalidDigest: The text is not a digest.
         """
         return Digest(self.arguments["digest"])
 
     def url(self, path: str) -> str:
-        """Return the location of a path below `/v2/<name>/`, relative to the host: a proxy may have its own."""
+        """Return the location of a path below `/v2/<name>/`, relative to the host: a proxy has its own."""
         return f"{quote(self.base)}/v2/{self.name}/{path}"
 
     async def may(self, action: Action, name: RepositoryName) -> bool:
@@ -69,17 +69,17 @@ class Call:
         return await self.access.allows(self.principal, Need(action, name))
 
     async def tell(self, event: Event) -> None:
-        """Tell the program around the server of something that was done."""
+        """Tell the program around the server of an event."""
         await tell(self.listener, event)
 
     # ---- the body
 
     @property
     def length(self) -> int | None:
-        """The size of the body that the client announced, in bytes; None where it announced none.
+        """The size of the body that the client announced, in bytes; None if it announced no size.
 
         Raises:
-            InvalidHeader: It is no number.
+            InvalidHeader: The header is not a number.
         """
         text = self.request.headers.get("content-length")
         if text is None:
@@ -92,9 +92,9 @@ class Call:
         """Return the body, whole: small content.
 
         Raises:
-            BodyTooLarge: It has more than `limit` bytes; no more of it was read.
-            BodyTimeout: The client left it standing still.
-            ClientGone: The client left before its end.
+            BodyTooLarge: The body has more than `limit` bytes; no more of it was read.
+            BodyTimeout: The client left the body standing still, or sends too slowly.
+            ClientGone: The client left before the end of the body.
         """
         content = bytearray()  # a list of pieces of a byte or two would take thirty times as much
         async for piece in self.pieces(limit):
@@ -102,10 +102,11 @@ class Call:
         return bytes(content)
 
     def pieces(self, limit: int | None = None) -> RequestBody:
-        """Return the body as it arrives. The next piece is taken from the client when it is asked for.
+        """Return the body as it arrives. The server takes each piece when the reader asks for it.
 
         Raises:
-            BodyTooLarge: The client announced more than `limit` bytes; more that come are refused as they do.
+            BodyTooLarge: The client announced more than `limit` bytes. The reader raises it too, when more
+                bytes arrive.
         """
         announced = self.length or 0
         if limit is not None and announced > limit:

@@ -1,8 +1,8 @@
-"""Delegated reads: a client is sent to the storage for a blob, by a URL that is good for a while.
+"""Delegated reads: the server redirects a client to the storage for a blob, by a URL with a limited time.
 
-The bytes then don't pass through this process. It is the storage that must be reachable for the client then: for
-S3, at the driver's `public_endpoint_url`. What the storage hands out is not verified on its way; clients verify
-what they pull by its digest, as they do anyway.
+The bytes then don't pass through this process. The client must be able to reach the storage: for S3, at the
+driver's `public_endpoint_url`. The server does not verify these bytes; clients verify each pulled blob by its
+digest in any case.
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from ..errors import InvalidArgument
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delegation:
-    """Which reads of blobs are delegated. It takes a driver with `signed_urls`; with another, none is.
+    """The choice of blob reads to delegate. Without the driver's `signed_urls` the server answers all reads.
 
     Attributes:
-        minimum_size: Bytes of the blobs from which on it is done: for small ones the second connection costs more
-            than it saves.
-        networks: Only clients in one of them are sent there; None for all. The address is the connection's:
-            behind a proxy, uvicorn's `--proxy-headers` says whose word counts.
-        heads: Whether a HEAD is sent there too. It is answered here otherwise: that moves no content, saves the
-            client a round trip, and tells it the digest.
-        expires: How long a URL is good, from when it is handed out.
+        minimum_size: Least size of a blob to delegate, in bytes: for small blobs the second connection costs
+            more than it saves.
+        networks: Only clients in one of these networks are redirected; None for all clients. The address is the
+            connection's; behind a proxy, uvicorn's `--proxy-headers` takes it from a trusted proxy.
+        heads: Whether a HEAD is redirected too. Otherwise the server answers it: that moves no content, saves
+            the client a round trip, and tells it the digest.
+        expires: How long a URL is valid, from the moment of the answer.
     """
 
     minimum_size: int = 0
@@ -39,11 +39,11 @@ class Delegation:
             raise InvalidArgument("expires", self.expires, "the URL would be of no use")
 
     def applies(self, method: str, client: str | None) -> bool:
-        """Say whether a read may be delegated at all, whatever the blob's size.
+        """Say whether a read may be delegated, before the blob's size is known.
 
         Args:
             method: GET or HEAD.
-            client: The client's address; None where it is not known.
+            client: The client's address; None if it is not known.
         """
         if method == "HEAD" and not self.heads:
             return False

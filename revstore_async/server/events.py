@@ -1,4 +1,4 @@
-"""What happened in a registry, told to the program around it."""
+"""Events of a registry, for the program around the server."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -12,11 +12,11 @@ _LOG = logging.getLogger("revstore_async.server")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that was done, after it was done.
+    """A completed operation.
 
     Attributes:
-        repository: Where.
-        principal: Who did it; empty for anonymous.
+        repository: The repository of the operation.
+        principal: The name of the caller; empty for anonymous.
     """
 
     repository: RepositoryName
@@ -78,12 +78,12 @@ class BlobPushed(Event):
 
 @dataclass(frozen=True, slots=True)
 class BlobPulled(Event):
-    """A blob was asked for: what is handed out begins then, or a client was sent to the storage for it.
+    """A blob was pulled: its answer begins after this event, or the client is redirected to the storage.
 
     Attributes:
         digest: Its digest.
         size: Its size in bytes.
-        redirected: Whether the client was sent to the storage.
+        redirected: Whether the client is redirected to the storage.
     """
 
     digest: Digest
@@ -107,11 +107,11 @@ class BlobDeleted(Event):
 
 
 Listener = Callable[[Event], Awaitable[None]]
-"""Is told each event, before the client is answered: what takes long belongs into a queue of its own."""
+"""Is told each event before the answer to the client: long work belongs into a queue of its own."""
 
 
 async def tell(listener: Listener | None, event: Event) -> None:
-    """Tell a listener. What was done stays done: an error of the listener is logged, the client is not told."""
+    """Tell a listener. An error of the listener is logged and changes nothing; the client is not told."""
     if listener is None:
         return
     try:

@@ -1,4 +1,4 @@
-"""What an operator may decide about a server."""
+"""The choices of a server's operator."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from .access.origins import check_origins
 from .delegation import Delegation
 
 PAGE: Final = 1000
-"""Entries of one page of tags or repositories, where the client asks for no other number."""
+"""Entries of one page of tags or repositories, by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,20 +18,21 @@ class ServerOptions:
     """The options of a server. Times are limits for one step, never for a whole transfer.
 
     Attributes:
-        body_timeout: How long a client may leave a body standing still, its own or an answer's, before it is
-            given up. So is one that sends less than 4 KiB a second while it is waited for, or takes less than
-            512 KiB in this time. An upload waits as long for memory that others hold.
-        blob_limit: Bytes of a blob at most; None for any.
-        page_limit: Entries of a page at most, whatever the client asks for.
-        mount_search: Repositories that are searched for a layer which a client wants mounted without saying
-            from where; 0 to have it uploaded.
-        delegation: Which reads of blobs are delegated to the storage; None for none.
-        verify_blobs: Compare each blob that is pulled whole with its digest, and break off before its last bytes
-            where it is damaged. Clients compare it again; False leaves it to them, for a third of the CPU.
-        retry_after: How long a client is told to wait when the storage is busy and names no time itself.
+        body_timeout: How long a client may leave a request's or an answer's body standing still, before the
+            server gives it up. The server also gives up a client that sends less than 4 KiB a second while the
+            server waits for it. The same holds for a client that takes less than 512 KiB in this time. An
+            upload waits as long for memory that others hold.
+        blob_limit: Bytes of a blob at most; None for any number.
+        page_limit: Entries of a page at most, also if the client asks for more.
+        mount_search: Repositories to search for a layer, if a client wants a mount and names no source; 0 to
+            have the layer uploaded.
+        delegation: The choice of blob reads to delegate to the storage; None to answer all reads here.
+        verify_blobs: Compare each blob that is pulled whole with its digest, and break off before the last
+            bytes of a damaged blob. Clients compare it again; False leaves it to them, for a third of the CPU.
+        retry_after: The `Retry-After` of an answer when the storage is busy and names no time itself.
         origins: The origins of web pages that may use the registry in a browser, such as `https://ui.example`; or
-            `*` alone, for pages of all origins to read what needs no credentials. Empty for no page of another
-            origin.
+            `*` alone, for pages of all origins to read everything that needs no credentials. Empty to let
+            in no page of another origin.
     """
 
     body_timeout: timedelta = timedelta(minutes=1)

@@ -1,7 +1,7 @@
-"""Which handler answers what, and what a caller must be allowed to do: the one table.
+"""The one table of routes: the handler of each route and method, and the access that it needs.
 
 Source: OCI distribution spec 1.1, "Endpoints"; Docker registry HTTP API V2 (`_catalog`, upload status and cancel);
-distribution-spec proposal 606 (tag history). Paths with `_revstore` are ours (docs/http.md).
+distribution-spec proposal 606 (tag history). Paths with `_revstore` are our own (docs/http.md).
 """
 
 import re
@@ -21,7 +21,7 @@ Handler = Callable[[Call], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What answers one method of a route, and what it needs to be allowed."""
+    """The handler of one method of a route, and the action that it needs."""
 
     handler: Handler
     action: Action
@@ -32,8 +32,8 @@ class Route:
     """One form of a path.
 
     Attributes:
-        path: The form; `<name>` is a repository's, anything else in angle brackets one part of the path.
-        endpoints: By method. What a GET answers, a HEAD answers too, without its body.
+        path: The form; `<name>` is a repository's name, any other word in angle brackets one part of the path.
+        endpoints: The endpoints by method. The endpoint of GET answers HEAD too, without the body.
     """
 
     path: str
@@ -78,7 +78,7 @@ ROUTES: Final = (
         {"GET": Endpoint(signatures.of_revision, _PULL), "POST": Endpoint(signatures.add, _PUSH)},
     ),
 )
-"""Every route. A name may hold the words of a route: of `/v2/a/blobs/b/manifests/c` the last ones count."""
+"""Every route. A name may hold the words of a route: in `/v2/a/blobs/b/manifests/c` the last ones count."""
 
 
 def _compiled(path: str) -> re.Pattern[str]:
@@ -98,7 +98,7 @@ _SLASHES = re.compile("/{2,}")
 
 
 def canonical(path: str) -> str:
-    """Return a path with single slashes, and with one at its end only where the route has one."""
+    """Return a path with single slashes, and with a slash at its end only if its route has one."""
     if "//" in path:
         path = _SLASHES.sub("/", path)
     if not path.endswith("/") or path == "/v2/" or path.endswith("/blobs/uploads/"):
@@ -111,9 +111,9 @@ class Found:
     """A request's route.
 
     Attributes:
-        route: The route's form, for metrics and logs: few values, whatever clients ask for.
-        endpoint: What answers.
-        name: The repository's name as it stands in the path, not judged yet; None where the route has none.
+        route: The route's form, for metrics and logs: requests can't add further values.
+        endpoint: The endpoint that answers.
+        name: The repository's name as the path has it, not validated yet; None if the route has no name.
         arguments: The other parts that the route names.
     """
 
@@ -124,7 +124,7 @@ class Found:
 
 
 def find(method: str, path: str) -> Found:
-    """Return what answers a request, by method and path below the place where the server is mounted.
+    """Return the route of a request, by method and by the path below the server's mount point.
 
     Raises:
         RouteUnknown: No route has this path.

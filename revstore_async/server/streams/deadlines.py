@@ -1,4 +1,4 @@
-"""How long a client is waited for: at next to no cost where there is nothing to wait for."""
+"""Limits on the time that the server waits for a client; they cost next to nothing without a wait."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
@@ -11,13 +11,13 @@ Result = TypeVar("Result")
 
 
 async def within(seconds: float, awaitable: Awaitable[Result], late: Callable[[], Exception]) -> Result:
-    """Await something for so long at most, and return its result.
+    """Await something for a number of seconds at most, and return its result.
 
-    It is begun before a timer is set, and mostly over by then: a server takes what it is given, and has what is
-    asked of it. A timer costs 5 µs, of which a small answer would pay two.
+    It runs up to its first wait before a timer is set. Most calls end there, since the server mostly takes a
+    message, or has one, at once. A timer costs 5 µs, and a small answer would pay two of them.
 
     Raises:
-        Exception: What `late` makes, where it took longer, and was cancelled.
+        Exception: The time was over, and the awaitable is cancelled; `late` makes the exception.
     """
     begun: Generator[Any, Any, Result] = awaitable.__await__()
     try:
@@ -36,12 +36,12 @@ async def within(seconds: float, awaitable: Awaitable[Result], late: Callable[[]
 
 @coroutine
 def _rest(begun: Generator[Any, Any, Result], waits_for: object) -> Generator[Any, Any, Result]:
-    """Go on with what was begun by hand, as `yield from` would."""
+    """Go on with the begun generator, as `yield from` would."""
     try:
         while True:
             try:
                 yield waits_for
-            except BaseException as error:  # noqa: BLE001 (such as a cancellation: it's for what was begun)
+            except BaseException as error:  # noqa: BLE001 (a cancellation, too, is for the begun generator)
                 waits_for = begun.throw(error)
             else:
                 waits_for = next(begun)

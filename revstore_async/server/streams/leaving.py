@@ -1,4 +1,4 @@
-"""Whether a client is still there, asked before its body is."""
+"""Notices that a client leaves, before its body is read."""
 
 import asyncio
 from collections import deque
@@ -18,10 +18,10 @@ Result = TypeVar("Result")
 class Receiving:
     """A `receive` around another, through which an access policy notices that the client leaves.
 
-    It keeps the messages that it takes meanwhile, and gives them to the handler.
+    It keeps the messages that it takes in the meantime, and gives them to the handler.
 
     Args:
-        receive: Of the server.
+        receive: The server's `receive`.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -35,7 +35,8 @@ class Receiving:
     async def left(self) -> None:
         """Return when the client has left.
 
-        It takes the first piece of a body, which the server has in memory anyway; then it waits for ever.
+        It takes at most the first piece of a body, which the server has in memory anyway. If the body goes on,
+        it then waits for ever.
         """
         while not self._kept or not self._kept[-1].get("more_body", False):
             message = await self._receive()
@@ -59,9 +60,9 @@ async def while_there(connection: HTTPConnection, work: Coroutine[Any, Any, Resu
 
 
 async def _left(connection: HTTPConnection) -> None:
-    """Return when the client has left; wait for ever where that can't be known.
+    """Return when the client has left; wait for ever if the server can't know that.
 
-    It can't be known of a client that expects `100 Continue`: to ask is to have it send its body.
+    The server can't know it of a client that expects `100 Continue`: the question would make it send its body.
     """
     if (
         isinstance(connection, Request)

@@ -1,4 +1,4 @@
-"""A request's body on its way in: taken from the client only as fast as it is asked for."""
+"""A request's body on its way in: the server takes it only as fast as its reader asks for it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,25 +11,26 @@ from ...errors import BodyTimeout, BodyTooLarge, ClientGone
 from .deadlines import within
 
 LEAST_RATE: Final = 1 << 12
-"""Bytes a second that a client must send on average, while it is waited for: a byte now and then is no body.
+"""Bytes a second that a client must send on average while the server waits for it.
 
-It is a quarter of what a bad line brings, and holds memory that others wait for as long as it sends.
+A byte now and then is not a body. A bad line brings four times as many. A client holds memory that others wait
+for, as long as it sends.
 """
 
 
 class RequestBody(AsyncIterator[bytes]):
     """The pieces of a body, none empty, as they arrive.
 
-    It is no generator: whoever stops asking leaves nothing behind that has to be closed.
+    It is not a generator: a reader that stops early has nothing to close.
 
-    The client's time is what it is waited for, never what its bytes wait here. It has the patience to begin with;
-    each piece brings it the time that it takes at `LEAST_RATE`, up to the patience again. So a client may stand
-    still for that long, and whoever sends faster never runs out of time.
+    A client's time runs only while the server waits for the client, never while its bytes wait here. It begins
+    with `patience`; each piece adds its own time at `LEAST_RATE`, up to `patience` again. A client may stand
+    still for that long, and a faster client never runs out of time.
 
     Args:
-        receive: Where they come from.
-        patience: How long the client may leave it standing still.
-        limit: Bytes that are taken at most; None for any number.
+        receive: The source of the pieces.
+        patience: How long the client may leave the body standing still.
+        limit: Bytes of the body at most; None for any number.
 
     Attributes:
         taken: Bytes that arrived.
@@ -46,9 +47,9 @@ class RequestBody(AsyncIterator[bytes]):
         """Return the next piece.
 
         Raises:
-            BodyTooLarge: There are more bytes than the limit.
-            BodyTimeout: The client left it standing still, or sends too slowly.
-            ClientGone: The client left before its end.
+            BodyTooLarge: The body has more bytes than the limit.
+            BodyTimeout: The client left the body standing still, or sends too slowly.
+            ClientGone: The client left before the end of the body.
         """
         while not self._ended:
             if piece := await self._next():

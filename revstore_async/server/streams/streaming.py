@@ -1,4 +1,4 @@
-"""Answers on their way out: only as fast as the client takes them, and a blob is read only so fast."""
+"""Answers on their way out: as fast as the client takes them. A blob is read at the same speed."""
 
 import asyncio
 from collections.abc import Awaitable, Mapping
@@ -18,26 +18,26 @@ PIECE: Final = 1 << 19
 """Bytes that are read from the storage and handed to the server at once; two such pieces exist at a time."""
 
 LARGE: Final = 1 << 16
-"""Bytes that uvicorn, as others, holds for one client before it has an application wait."""
+"""Bytes that uvicorn, like other servers, holds for one client before it makes an application wait."""
 
 _PATIENT: Final = "revstore.patient"  # of a scope
 
 
 def patient(scope: Scope, send: Send, patience: timedelta) -> Send:
-    """Return what an answer is sent with, so that the client is waited for to its end, and not for ever.
+    """Return a `send` that waits for the client to the end of the answer, and not for ever.
 
-    uvicorn waits for a client before it takes a message, never after: of an answer in one message it would hold
-    whatever the client does not take, while the request counts as done. So large content is followed by an empty
-    last message, which uvicorn takes when most of the content is gone; what is larger than a piece goes out in
-    several. An answer without large content, or to HEAD, goes out as it is.
+    uvicorn waits for a client before it takes a message, never after it. If an answer came in one message,
+    uvicorn would hold the rest of it, while the request counts as done. An empty last message therefore follows
+    large content: uvicorn takes it when most of the content is gone. Content that is larger than a piece goes
+    out in several messages. An answer without large content, or to HEAD, goes out as it is.
 
-    Where `send` does that already, it is returned. What is sent with it raises `AnswerTimeout` where the client
+    If `send` does that already, the function returns it. The new `send` raises `AnswerTimeout` if the client
     does not make room for the next message in time.
 
     Args:
-        scope: Of the request.
-        send: Of the server.
-        patience: How long the client may take for that.
+        scope: The request's scope.
+        send: The server's `send`.
+        patience: How long the client may take to make room.
     """
     if _PATIENT in scope:
         return send
@@ -46,7 +46,7 @@ def patient(scope: Scope, send: Send, patience: timedelta) -> Send:
 
 
 class _Patient:
-    """A `send` around another; `patient` says what it does."""
+    """A `send` around another, for `patient`."""
 
     __slots__ = ("_bare", "_patience", "_send", "_sent")
 
@@ -76,20 +76,20 @@ class _Patient:
 
 
 class Streamed(Response):
-    """An answer whose body is read while it is sent. It closes the reader, whatever happens.
+    """An answer that reads its body while it sends it. It closes the reader in every case.
 
-    Where the storage breaks off midway, or the content proves damaged, all that is left is to break off too: the
-    announced length is not reached. So whoever makes it reads the first piece, and can still tell errors by a
+    If the storage breaks off midway, or the content proves damaged, the answer can only break off too, before
+    the announced length. The handler therefore reads the first piece itself: it can still tell errors by their
     status.
 
     Args:
-        reader: Where the bytes come from.
-        first: Those that are read already.
-        length: How many there are, all told; more than the first ones.
+        reader: The source of the bytes.
+        first: The bytes that are read already.
+        length: The number of all bytes; more than the first ones.
         status: The HTTP status.
-        headers: The headers but the length.
+        headers: The headers without the length.
         patience: How long the client may take to make room for a piece.
-        closing: What is closed after them.
+        closing: Is closed after the last read.
     """
 
     def __init__(
@@ -114,10 +114,10 @@ class Streamed(Response):
         self._closing = closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it. A client that leaves ends it, quietly.
+        """Send the answer. A client that leaves ends it, without an error.
 
         Raises:
-            AnswerTimeout: The client takes no more, or too little.
+            AnswerTimeout: The client takes nothing, or too little.
             RevstoreError: The storage broke off, or the content is damaged; the server closes the connection.
         """
         send = patient(scope, send, self._patience)
@@ -127,7 +127,7 @@ class Streamed(Response):
             )
             if not await self._all_but_the_last(receive, send):
                 return
-        await self._send(send, last=True)  # the storage is done with by now, however slow the client
+        await self._send(send, last=True)  # the storage is done by now, even if the client is slow
 
     async def _all_but_the_last(self, receive: Receive, send: Send) -> bool:
         async with alongside(self._pour(send)) as pouring, alongside(_left(receive)) as left:
