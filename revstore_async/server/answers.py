@@ -38,7 +38,7 @@ class Answer:
 
 
 TABLE: Final[Mapping[type[RevstoreError], Answer]] = {
-    # what the caller sent
+    # faults of the request
     errors.InvalidName: Answer("NAME_INVALID", 400),
     errors.InvalidTag: Answer("TAG_INVALID", 400),
     errors.InvalidDigest: Answer("DIGEST_INVALID", 400),
@@ -64,7 +64,7 @@ TABLE: Final[Mapping[type[RevstoreError], Answer]] = {
     errors.InvalidInput: Answer("UNSUPPORTED", 400),
     errors.BodyTimeout: Answer("BLOB_UPLOAD_INVALID", 408),
     errors.ClientGone: Answer("BLOB_UPLOAD_INVALID", 400),
-    # what is not there
+    # absent content
     errors.RepositoryUnknown: Answer("NAME_UNKNOWN", 404),
     errors.ManifestUnknown: Answer("MANIFEST_UNKNOWN", 404),
     errors.TagUnknown: Answer("MANIFEST_UNKNOWN", 404),
@@ -72,13 +72,13 @@ TABLE: Final[Mapping[type[RevstoreError], Answer]] = {
     errors.LinkDangling: Answer("BLOB_UNKNOWN", 404, told=False),
     errors.UploadUnknown: Answer("BLOB_UPLOAD_UNKNOWN", 404),
     errors.NotFound: Answer("UNSUPPORTED", 404),
-    # who may not
+    # access
     errors.Unauthenticated: Answer("UNAUTHORIZED", 401),
     errors.Forbidden: Answer("DENIED", 403),
     errors.TooManyAttempts: Answer("TOOMANYREQUESTS", 429),
     errors.CrossOrigin: Answer("DENIED", 403),
     errors.KeySetUnavailable: Answer("UNAVAILABLE", 503, told=False),
-    # what the store's state forbids
+    # conflicts with the store's state
     errors.PreconditionFailed: Answer("PRECONDITION_FAILED", 412),
     errors.TagChanged: Answer("PRECONDITION_FAILED", 412),
     errors.TagContended: Answer("UNAVAILABLE", 503),
@@ -88,15 +88,15 @@ TABLE: Final[Mapping[type[RevstoreError], Answer]] = {
     errors.UploadClaimed: Answer("BLOB_UPLOAD_INVALID", 409),
     errors.UploadDamaged: Answer("BLOB_UPLOAD_INVALID", 500),  # its message names nothing that is stored
     errors.Conflict: Answer("UNSUPPORTED", 409),
-    # what the storage could not do; its errors name keys, which are nobody's business
+    # failures of the storage; its errors name keys, which clients must not see
     errors.KeyNotFound: Answer("UNKNOWN", 500, told=False),
     errors.WriterNotFound: Answer("UNKNOWN", 500, told=False),
     errors.WriterBusy: Answer("UNAVAILABLE", 503, told=False),
     errors.ConditionFailed: Answer("UNAVAILABLE", 503, told=False),
-    # what this process has no room for
+    # no room in this process
     errors.Overloaded: Answer("UNAVAILABLE", 503),
     errors.Unsupported: Answer("UNSUPPORTED", 501, told=False),
-    # what the operator of the storage must mend: never a client's fault
+    # faults for the operator of the storage to mend: never a client's fault
     errors.InvalidStoreURL: Answer("UNAVAILABLE", 503, told=False),
     errors.MissingExtra: Answer("UNAVAILABLE", 503, told=False),
     errors.AccessDenied: Answer("UNAVAILABLE", 503, told=False),
@@ -177,7 +177,7 @@ def unexpected(error: Exception, scope: Scope) -> Response:
 def log_damage(error: RevstoreError) -> None:
     """Log damaged content that the server treats as absent, for the operator; log no other error.
 
-    A caller who may push is only told that damaged content is not there.
+    The answer to a caller with push access calls damaged content absent, and tells no more.
     """
     damage = error if isinstance(error, Damaged) else error.__cause__
     if isinstance(damage, Damaged | ObjectTooLarge):
@@ -210,7 +210,7 @@ def _entry(error: RevstoreError, answer: Answer, scope: Scope, store: object) ->
     if answer.told:
         if isinstance(error, NotFound):
             log_damage(error)
-        # The client can go on; the operator has to know all the same.
+        # The client can go on, and the operator has to know in any case.
         logged = f" (logged as {_log(error, scope, store)})" if isinstance(error, Damaged) else ""
         return {"code": answer.code, "message": f"{error}{logged}"}
     logged = _log(error, scope, store)
@@ -221,7 +221,7 @@ def _entry(error: RevstoreError, answer: Answer, scope: Scope, store: object) ->
 def _log(error: Exception, scope: Scope, store: object = None) -> str:
     known = request_id(scope)
     if isinstance(error, _OPERATORS):
-        said = " ".join(str(error).split())  # one line, whatever a storage said
+        said = " ".join(str(error).split())  # one line for any text of a storage
         _LOG.error("request failed, ID %s, by the store %r: %s", known, store, said)
         return known
     if isinstance(error, RevstoreError) and error.retryable:  # these come in floods, with equal tracebacks

@@ -27,7 +27,7 @@ class Call:
         request: The request.
         registry: The registry behind the server.
         options: The server's options.
-        access: The server's policy, for what a handler needs besides its route's need.
+        access: The server's policy, for a handler's further needs.
         principal: The caller.
         base: The part of the path before `/v2/`: the server's mount point.
         arguments: The parts of the path that the route names, but the repository's.

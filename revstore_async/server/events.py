@@ -116,5 +116,5 @@ async def tell(listener: Listener | None, event: Event) -> None:
         return
     try:
         await listener(event)
-    except Exception:  # noqa: BLE001 (whatever a program's own listener raises)
+    except Exception:  # noqa: BLE001 (any error of a program's own listener)
         _LOG.exception("a listener failed on %r", event)

@@ -18,7 +18,7 @@ FAILURES: Final = 30
 """Wrong passwords that an address may send a minute, by default."""
 
 _MINUTE: Final = 60.0
-_IPV6_PREFIX: Final = 64  # what one customer has at least
+_IPV6_PREFIX: Final = 64  # one customer has at least one such network
 
 
 def address_of(connection: HTTPConnection) -> str:
@@ -59,7 +59,7 @@ class Attempts:
             raise InvalidArgument("failures", failures, "it is not a number of passwords")
         self._failures: Final = failures
         self._clock: Final = clock
-        self._failed: OrderedDict[str, tuple[float, float]] = OrderedDict()  # how many, when
+        self._failed: OrderedDict[str, tuple[float, float]] = OrderedDict()  # number of failures, time
         self._trying: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -85,7 +85,7 @@ class Attempts:
                 del self._trying[address]
 
     def check(self, address: str, trying: int = 0) -> None:
-        """Check that an address may try a password, besides those that it tries already.
+        """Check that an address may try a password, besides the passwords under check.
 
         Raises:
             TooManyAttempts: The address has failed too often.

@@ -15,7 +15,7 @@ _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 
 _ACTIONS: Final = {
     Action.PULL: "pull",
-    Action.PUSH: "pull,push",  # a client that pushes looks first at what is there
+    Action.PUSH: "pull,push",  # a client that pushes reads first
     Action.DELETE: "delete",
 }
 

@@ -30,7 +30,7 @@ def grants_of(claim: object) -> frozenset[Need]:
     if claim is None:
         return frozenset()
     if not isinstance(claim, list):
-        raise ValueError("it is not a list")  # noqa: TRY004 (what is judged is a text, not an argument)
+        raise ValueError("it is not a list")  # noqa: TRY004 (it judges a text, not an argument)
     return frozenset(need for entry in claim for need in _needs(entry))
 
 

@@ -108,7 +108,7 @@ class Htpasswd(AccessPolicy):
     may change at any time; the server refuses a deleted user within a second or so.
 
     Guesses don't lock users out: 64 checks wait at most, and the server slows down an address that sends wrong
-    passwords. A request that finds no room is refused at once, and its client is told to come again. A request
+    passwords. The server refuses a request without room at once, and tells its client to come again. A request
     that waits does not count for `InFlight`. If its client leaves, the check is given up.
 
     Args:

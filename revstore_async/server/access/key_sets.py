@@ -203,7 +203,7 @@ class FetchedKeys:
         """Return the keys.
 
         Raises:
-            KeySetUnavailable: They could not be fetched, and none are left from before.
+            KeySetUnavailable: The fetch failed, and there are no former keys.
         """
         return await self._within(self._pause if self._keys is None else self._interval)
 
@@ -211,7 +211,7 @@ class FetchedKeys:
         """Return the keys; fetch them anew, unless the last try is younger than `pause`.
 
         Raises:
-            KeySetUnavailable: They could not be fetched, and none are left from before.
+            KeySetUnavailable: The fetch failed, and there are no former keys.
         """
         return await self._within(self._pause)
 
@@ -235,7 +235,7 @@ class FetchedKeys:
                 if isinstance(fetched, bytes)
                 else KeySet.of("the issuer", fetched)
             )
-        except Exception:  # noqa: BLE001 (whatever a program's own fetching raises)
+        except Exception:  # noqa: BLE001 (any error of a program's own fetching)
             _LOG.exception("the key set of the issuer could not be fetched")
         self._tried = self._clock()
 

@@ -55,7 +55,7 @@ class Principal:
 
 
 ANONYMOUS: Final = Principal()
-"""A caller who brought no credentials."""
+"""A caller without credentials."""
 
 Authorize = Callable[[Principal, Need], Awaitable[bool]]
 """A program's own rule: says whether a caller may do something. Each request asks it, besides the policy."""
@@ -111,7 +111,7 @@ class AccessPolicy(ABC):
     def rejection(
         self,
         error: Unauthenticated,
-        needs: Sequence[Need],  # noqa: ARG002 (a policy whose challenge names them says so)
+        needs: Sequence[Need],  # noqa: ARG002 (a policy with needs in its challenge uses them)
     ) -> Unauthenticated:
         """Return the error for a caller with wrong credentials, in a request with these needs."""
         return error

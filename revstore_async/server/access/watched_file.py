@@ -65,7 +65,7 @@ class WatchedFile(Generic[Content]):
         return self._content
 
     async def reload(self) -> None:
-        """Read the file anew, though it may not seem to have changed."""
+        """Read the file anew, even if it seems unchanged."""
         async with self._lock:
             self._version = _UNREAD
             await self._look()

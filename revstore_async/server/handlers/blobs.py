@@ -25,7 +25,7 @@ async def get(call: Call) -> Response:
     """Answer with a blob, or with the range that the client asks for; or redirect the client to the storage."""
     digest = call.digest
     if conditions := Conditions.of(call.request.headers, reading=True):
-        await _stat(call)  # a condition is judged only on what is there
+        await _stat(call)  # a condition is judged only on an existing blob
         conditions.check_match(digest)
         if conditions.unchanged(digest):
             return Response(status_code=304, headers=_lasting(digest))
@@ -105,7 +105,7 @@ async def _content(call: Call, wanted: ByteRange | None) -> Response:
 async def _open(call: Call, wanted: ByteRange | None, stack: AsyncExitStack) -> Reader:
     blobs = call.repository.blobs
     offset, length = 0, None
-    if isinstance(wanted, Tail):  # the storage must first say where the last bytes begin
+    if isinstance(wanted, Tail):  # the storage must first tell the size of the blob
         found = _satisfied(call, wanted, (await blobs.stat(call.digest)).size)
         offset = found[0] if found else 0
     elif wanted is not None:

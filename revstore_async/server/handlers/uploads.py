@@ -114,7 +114,7 @@ async def cancel(call: Call) -> Response:
     return Response(status_code=204)
 
 
-# ---- what comes in
+# ---- bodies
 
 
 def _chunk(call: Call) -> tuple[int | None, int | None]:
@@ -199,7 +199,7 @@ async def _readable(call: Call) -> AsyncGenerator[RepositoryName, None]:
                 yield name
 
 
-# ---- what goes out
+# ---- answers
 
 
 async def _stored(call: Call, digest: Digest, size: int) -> Response:

@@ -45,7 +45,7 @@ class LogStream(io.TextIOBase):
 
     Args:
         descriptor: The file descriptor for the lines. It stays open.
-        gap: Makes the line that tells how many lines were dropped.
+        gap: Makes the line that tells the number of dropped lines.
         limit: Bytes to hold.
     """
 

@@ -80,7 +80,7 @@ class Tracing:
 
 def _carrier(scope: Scope) -> dict[str, str]:
     # OpenTelemetry splits a header at commas and the spaces around them, by a pattern that tries each space of a
-    # run anew. So a run of spaces becomes one.
+    # run anew. A run of spaces therefore becomes one space.
     return {
         name.decode("latin-1"): " ".join(value.decode("latin-1").split()) for name, value in scope["headers"]
     }

@@ -180,7 +180,7 @@ def raise_handle_limit() -> int:
 
 
 def room_for_connections(handles: int, requests: int) -> int:
-    """Return how many connections leave handles enough for the storage.
+    """Return the number of connections that leaves enough handles for the storage.
 
     Args:
         handles: The process's limit.

@@ -134,7 +134,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deaf = False
         self._refusal: Refusal | None = None
 
-    # ---- what the transport calls
+    # ---- calls by the transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, if there is room for one more connection."""
@@ -201,7 +201,7 @@ class BoundedProtocol(HttpToolsProtocol):
         finally:
             self._replaying = False
 
-    # ---- what the parser calls
+    # ---- calls by the parser
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -252,7 +252,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._overhead = 0
         super().on_message_complete()
 
-    # ---- what the answers call
+    # ---- calls by the answers
 
     def on_response_complete(self) -> None:
         """Go on to the next request."""

@@ -19,7 +19,7 @@ for, as long as it sends.
 
 
 class RequestBody(AsyncIterator[bytes]):
-    """The pieces of a body, none empty, as they arrive.
+    """The pieces of a body, as they arrive; each has at least one byte.
 
     It is not a generator: a reader that stops early has nothing to close.
 
