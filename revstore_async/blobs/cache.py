@@ -1,8 +1,8 @@
-"""Keeps content that never changes in memory: by digest, bounded, the least recently used dropped first.
+"""A bounded cache of content in memory, by digest; it drops the least recently used entries first.
 
 The cache gives no access and proves no presence: each read asks for the repository's link, and each write that
-relies on content asks for its presence. A damaged or lost object whose content is kept goes on being served, as
-the right bytes of its digest. Switch the cache off to examine a store.
+relies on content asks for its presence. If the store damages or loses an object, the cache still returns its
+content: the right bytes of the digest. Switch the cache off to examine a store.
 """
 
 from collections import OrderedDict
@@ -12,19 +12,19 @@ from typing import Final, TypeVar, cast
 from ..errors import InvalidArgument
 
 CACHE_SIZE: Final = 64 << 20
-"""Bytes that a registry keeps in memory, where no other number is given."""
+"""Bytes that a registry keeps in memory by default."""
 
 ENTRY_LIMIT: Final = 1 << 20
-"""Bytes of one content at most; real manifests are smaller, most layers are larger."""
+"""The largest content that the cache keeps, in bytes; real manifests are smaller, most layers are larger."""
 
 FACTS_SIZE: Final = 8 << 20
-"""Bytes of facts about content, which outlive the content in the cache: some 16,000 manifests."""
+"""Bytes for facts about content, enough for some 16,000 manifests; facts outlive the content in the cache."""
 
 SOUNDNESS_SIZE: Final = 4 << 20
-"""Bytes of what content must be, and what was found damaged: some 8,000 blobs."""
+"""Bytes for the known sizes of content and the damage found, enough for some 8,000 blobs."""
 
 GUESSES_SIZE: Final = 8 << 20
-"""Bytes of the digests that tags pointed at: some 17,000 tags."""
+"""Bytes for the digests that tags pointed at, enough for some 17,000 tags."""
 
 _OVERHEAD: Final = 400  # bytes of an entry beside its content: digest, key, node and the object's own head
 
@@ -32,7 +32,7 @@ Value = TypeVar("Value")
 
 
 class Cache:
-    """Values by digest, or by another text, of several types side by side.
+    """Values of several types; a type and a name (a digest or another text) find one value.
 
     Args:
         size: Bytes to keep at most; 0 keeps nothing.
@@ -54,7 +54,7 @@ class Cache:
         return self._used
 
     def find(self, kind: type[Value], name: str) -> Value | None:
-        """Return the value of a type that is kept under a name, or None."""
+        """Return the value of this type under this name, or None."""
         place = (kind, name)
         entry = self._entries.get(place)
         if entry is None:
@@ -63,12 +63,12 @@ class Cache:
         return cast("Value", entry[0])
 
     def keep(self, name: str, value: object, size: int = 0) -> None:
-        """Keep a small value that its name determines; the least recently used entries give way.
+        """Keep a small value that its name determines; the cache drops the least recently used entries for it.
 
         Args:
-            name: Its digest, verified; of a guess, what it is about.
-            value: What is found by its type again.
-            size: The bytes that it takes.
+            name: The value's verified digest, or a text that names the tag or blob which the value is about.
+            value: The value; `find` returns it by its type.
+            size: The value's size in bytes.
         """
         taken = size + _OVERHEAD
         if size > ENTRY_LIMIT or taken > self._size:
@@ -82,7 +82,7 @@ class Cache:
             self._used -= given
 
     def forget(self, kind: type[object], name: str) -> None:
-        """Forget what of that type is kept under a name, if anything is."""
+        """Forget the value of this type under this name, if there is one."""
         _, taken = self._entries.pop((kind, name), (None, 0))
         self._used -= taken
 
@@ -99,10 +99,10 @@ class Caches:
     Attributes:
         content: Content, and values computed from it.
         facts: Small facts about content that never change.
-        guesses: The digests that tags pointed at when they were last asked for. A guess is never an answer: it
-            tells which content to request together with the tag.
-        soundness: The knowledge of `revstore_async.blobs.soundness` about content. It is only ever a reason to
-            upload content anew.
+        guesses: The digest that each tag pointed at when it was last read. A guess is never an answer: it tells
+            which content to request together with the tag.
+        soundness: The knowledge of `revstore_async.blobs.soundness` about content. It only ever leads
+            to a new upload of content.
     """
 
     content: Cache
@@ -112,7 +112,7 @@ class Caches:
 
     @classmethod
     def of(cls, size: int) -> "Caches":
-        """Return empty ones, the first of that many bytes."""
+        """Return empty caches; `size` is the size of the content cache in bytes."""
         return cls(Cache(size), Cache(FACTS_SIZE), Cache(GUESSES_SIZE if size else 0), Cache(SOUNDNESS_SIZE))
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""Content as it arrives from a caller: bytes, or pieces from a source that may break off or say a wrong length."""
+"""Content as it arrives from a caller: bytes, or pieces of a source, which may fail or end too early."""
 
 import asyncio
 from collections import deque
@@ -13,16 +13,16 @@ from .memory_budget import MemoryBudget, Share
 
 
 class Body:
-    """Content on its way in, read once. `Body.of` opens it.
+    """Content on its way in, which is read once. `Body.of` opens it.
 
-    A source that fails ends the content early: `check` tells, and the caller decides what becomes of the bytes
-    before. The cancellation of a reader that waits for the source counts as that, too; so does memory that is not
-    there in time.
+    A source that fails ends the content early: `check` raises its error, and the caller decides about the bytes
+    that came before. The cancellation of a reader that waits for the source counts as such a failure, and so
+    does memory that is not free in time.
 
     Attributes:
-        length: The size that was announced; None where none was.
+        length: The announced size in bytes; None without an announcement.
         size: Bytes that came so far.
-        ended: Whether all came that will come.
+        ended: Whether the source has no more bytes.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Body:
         self._kept_size = 0
         self._held = isinstance(
             content, bytes | bytearray | memoryview
-        )  # by the caller, so no memory of ours
+        )  # by the caller, so it takes none of the budget
         self._memory = memory
         self._share = share
         if isinstance(content, bytes | bytearray | memoryview):
@@ -55,27 +55,27 @@ class Body:
     def of(
         cls, content: bytes | AsyncIterable[bytes], length: int | None, memory: MemoryBudget
     ) -> Iterator[Self]:
-        """Take content; its memory is held until the block ends.
+        """Open content for reading; the end of the block gives its memory back.
 
         Args:
             content: The bytes, or an asynchronous iterable of them of any length.
-            length: Its size in bytes, where the sender announced it.
-            memory: Where its memory comes from. Bytes that the caller holds anyway take none.
+            length: Its size in bytes, if the sender announced it.
+            memory: The budget that its memory comes from. Bytes that the caller holds already count as zero.
 
         Raises:
-            SizeMismatch: These bytes are not so many.
+            SizeMismatch: The content is bytes, and `length` is another number.
         """
         with memory.share() as share:
             yield cls(content, length, memory, share)
 
     async def small(self, size: int, *, beside: Beside[Any] | None = None) -> bytes | None:
-        """Return all the bytes where they are at most so many.
+        """Return all the bytes, if there are at most `size`; None if there are more, or memory ran out.
 
-        None where there are more, or memory ran out; `piece` returns them then. It may be called again with more.
+        After None, `piece` returns the bytes, and the caller may call this again with a larger size.
 
         Args:
-            size: Bytes that are gathered.
-            beside: A question whose answer may make the content pointless; its failure is raised at once.
+            size: The most bytes to gather.
+            beside: A request whose failure makes the content pointless; its error is raised at once.
 
         Raises:
             SizeMismatch: There are more bytes than announced, or fewer and the source did not break off.
@@ -92,7 +92,7 @@ class Body:
         return None
 
     async def piece(self) -> bytes | None:
-        """Return the next piece, none empty; None at the end. Nothing is held here of what was returned.
+        """Return the next piece, never empty; None at the end. The body then holds no reference to the piece.
 
         Raises:
             SizeMismatch: As for `small`.
@@ -104,7 +104,7 @@ class Body:
         return piece
 
     def put_back(self, piece: bytes) -> None:
-        """Have `piece` return a piece once more."""
+        """Put a piece back; the next call of `piece` returns it again."""
         self._kept.appendleft(piece)
         self._kept_size += len(piece)
 
@@ -119,18 +119,18 @@ class Body:
         return bool(self._kept)
 
     async def whole(self) -> AsyncIterator[bytes]:
-        """Yield all that is still to come; for callers that have no use for a part of the content.
+        """Yield all the remaining pieces; for callers that can't use a part of the content.
 
         Raises:
             SizeMismatch: As for `small`.
-            BaseException: What broke the content off, if anything did.
+            BaseException: The error that ended the content early, if there was one.
         """
         while (piece := await self.piece()) is not None:
             yield piece
         self.check()
 
     def check(self) -> None:
-        """Raise what broke the content off, if anything did."""
+        """Raise the error that ended the content early, if there was one."""
         broken, self._broken = self._broken, None
         if broken is not None:
             try:
@@ -141,7 +141,7 @@ class Body:
     # ---- memory
 
     def written(self, gathered: int) -> bool:
-        """Take note that a writer took the pieces that were returned; say whether the writer is to store them now.
+        """Note that a writer took the returned pieces; return whether it must store them now.
 
         Args:
             gathered: Bytes that the writer still has in memory.
@@ -152,7 +152,7 @@ class Body:
         return self._share.short and not self._kept
 
     def promise_now(self, size: int) -> bool:
-        """Take all the memory of a writer that can store no piece of the content; say whether it is there.
+        """Take all the memory for a writer that can't store the content in pieces; return whether it was free.
 
         Args:
             size: Bytes that the writer gathers.
@@ -160,10 +160,10 @@ class Body:
         return self._held or self._memory.promise_now(self._share, size)
 
     async def promise(self, size: int) -> None:
-        """Take the memory as `promise_now` does; wait for it.
+        """Take the memory as `promise_now` does, but wait until it is free.
 
         Raises:
-            UploadMemoryFull: It was not there in time.
+            UploadMemoryFull: The memory was not free in time.
         """
         if not self._held:
             await self._memory.promise(self._share, size if self.length is None else min(size, self.length))

@@ -74,13 +74,13 @@ class LayerStore:
     ) -> Descriptor:
         """Store content and link it here; return its descriptor.
 
-        Two requests, one after the other, where the content fits in `Capabilities.part_size`; else one more for
+        2 requests, one after the other, if the content fits in `Capabilities.part_size`; otherwise 1 more for
         each part.
 
         Args:
             content: The bytes, or an asynchronous iterable of them of any length.
-            digest: What the content must be; needed for an iterable.
-            length: The content's size in bytes, where the sender announced it.
+            digest: The digest that the content must have; required for an iterable.
+            length: The content's size in bytes, if the sender announced it.
 
         Raises:
             DigestMismatch: The content has another digest; nothing is stored.
@@ -98,7 +98,8 @@ class LayerStore:
     async def link(self, digest: Digest) -> Descriptor:
         """Link content that is stored already; return its descriptor. Two requests, one after the other.
 
-        Whoever calls it decides that this repository may have the content: no other one's link is asked for.
+        The caller decides that this repository may have the content: this method reads no other repository's
+        link.
 
         Raises:
             BlobUnknown: It is not stored.
@@ -112,12 +113,12 @@ class LayerStore:
     async def mount(self, digest: Digest, source: RepositoryName) -> Descriptor:
         """Link a blob of another repository here; return its descriptor. Two round trips.
 
-        Link and content are asked about together, then the link is written. Whether the caller may read there
-        is not judged here.
+        It asks for link and content together, then writes the link. It does not check that the caller may read
+        the source.
 
         Raises:
-            BlobUnknown: The source has no link to it, or the content is not stored. Where it is stored and damaged,
-                as far as that is known without reading it, the damage is the error's cause.
+            BlobUnknown: The source has no link to the blob, or the content is not stored. If the content is
+                stored, and known without a read to be damaged, the damage is the error's cause.
             LinkDamaged: The source's link holds something else.
         """
         link, found = await gather(
@@ -157,7 +158,7 @@ class LayerStore:
         Raises:
             BlobUnknown: The repository has no link to it.
             LinkDangling: It has one, but the content is not stored.
-            BlobDamaged: What is stored is not that content.
+            BlobDamaged: The stored bytes have another digest.
             ObjectTooLarge: It holds more than `limit` bytes.
         """
         key = self._key(digest)
@@ -227,7 +228,7 @@ class LayerStore:
     async def url_for(
         self, digest: Digest, *, method: str = "GET", expires: timedelta = timedelta(minutes=20)
     ) -> str:
-        """Return a URL at the store with which anybody can read a blob until it expires. One round trip.
+        """Return a URL at the store; every holder can read the blob with it until it expires. One round trip.
 
         Args:
             digest: Its digest.
@@ -246,29 +247,29 @@ class LayerStore:
         return await self._driver.url_for(self._blobs.path(digest), method=method, expires=expires)
 
     async def confirm(self, digest: Digest) -> Descriptor | None:
-        """Tell one who may push whether a blob is here to rely on; None where `rely_on` raises that it is not."""
+        """Return the descriptor from `rely_on`; None instead of `BlobUnknown`. For callers who may push."""
         try:
             return await self.rely_on(digest)
         except BlobUnknown:
             return None
 
     async def rely_on(self, digest: Digest, size: int | None = None) -> Descriptor:
-        """Return the descriptor of a blob that is here to rely on, for one who may push. One round trip.
+        """Return the descriptor of a blob that a push can rely on; for callers who may push. One round trip.
 
-        To one who may push, a damaged blob is not there: its client uploads the blob, and that writes content and
-        link again. Damage is what the size of the content shows, what an earlier read of this process found, and a
-        link that holds something else.
+        A damaged blob counts as missing: the client then uploads it, which writes content and link again. A
+        blob is damaged if the size of its content shows it, if an earlier read of this process found it, or if
+        its link holds something else.
 
-        The link's time is a lease, within which a collector takes the blob for needed. A yes renews it when
-        half is over, which is one more round trip, once in half a lease.
+        The link's time starts a lease; until its end a collector treats the blob as needed. A successful call
+        renews the lease once half of it is over: 1 more round trip, once in half a lease.
 
         Args:
             digest: The blob's digest.
-            size: Bytes that a manifest announces of it; None where nothing announces a size. Of content that has
-                another, calls without a size say from then on that it is not there, until it is written again.
+            size: The blob's size in bytes by a manifest; None without a manifest. If the content has another
+                size, calls without a size report it as missing from then on, until it is written again.
 
         Raises:
-            BlobUnknown: It is not here. Where it is here and damaged, the damage is the error's cause.
+            BlobUnknown: The blob is missing, or damaged; the damage is then the error's cause.
             BlobSizeMismatch: Its size is not the announced one.
         """
         link, found = await gather(self._sound(digest), self._blobs.rely(digest))
@@ -300,7 +301,7 @@ class LayerStore:
 
 
 def _damage(*found: object) -> Damaged | None:
-    """Return the first damage among what was found, if any."""
+    """Return the first damage among these results, if any."""
     return next((each for each in found if isinstance(each, Damaged)), None)
 
 
@@ -313,24 +314,24 @@ async def find_layer(
     *,
     limit: int = 100,
 ) -> RepositoryName | None:
-    """Return the first of some repositories that links a blob; None where none does, or it is not stored.
+    """Return the first of some repositories that links a blob; None if it has no link or it is not stored.
 
-    Content that is not stored is told by one request, and no candidate is asked for. Else as many as the driver
-    has connections are asked about at once: a request for each until one is found.
+    1 request tells whether the content is stored; without it, no candidate is asked about. Then 1 request for
+    each candidate until one links the blob, as many at once as the driver has connections.
 
     Args:
         digest: The blob's digest.
-        candidates: The repositories, those first that are most likely.
+        candidates: The repositories, the most likely ones first.
         blobs: All content.
         driver: The storage.
         layout: Where things lie.
-        limit: Candidates at most that are looked at.
+        limit: The most candidates to ask about.
 
     Raises:
         InvalidArgument: `limit` is below 1.
     """
     if limit < 1:
-        raise InvalidArgument("limit", limit, "nobody would be asked about")
+        raise InvalidArgument("limit", limit, "no repository would be asked about")
     if await blobs.present(digest) is None:
         return None
     links = LinkStore(driver)

@@ -9,7 +9,7 @@ from ..errors import ConditionFailed, InvalidDigest, KeyNotFound, LinkDamaged, O
 from ..formats.digest import Digest
 
 LINK_LIMIT: Final = 512
-"""Bytes that are read of a link; a digest is far shorter."""
+"""The most bytes to read of a link; a digest is far shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class Link:
     """A link, read.
 
     Attributes:
-        key: Where it lies.
-        digest: What it points at.
+        key: Its key.
+        digest: The digest that it points at.
         modified: When it was written, by the store's clock.
         etag: Its version, for a conditional write over it.
     """
@@ -36,14 +36,14 @@ class LinkStore:
         self._driver = driver
 
     async def link(self, key: str, digest: Digest) -> None:
-        """Write a link, in place of what was there. One request."""
+        """Write a link; it replaces any that is there. One request."""
         await self._driver.put(key, digest.encode())
 
     async def create(self, key: str, digest: Digest) -> bool:
-        """Write a link only where there is none, so that its time stays that of the first; say whether it was.
+        """Write a link if there is none; return whether it was written. So an existing link keeps its time.
 
-        One request; two where the driver lacks conditional writes. There, of two writers at once the later
-        one's time may stand: the content is the same.
+        1 request; 2 on a driver without conditional writes. There, two writers at once may both write the same
+        content, and the link keeps the later time.
         """
         if not self._driver.capabilities.conditional_put:
             if await self.linked(key):
@@ -75,7 +75,7 @@ class LinkStore:
         """Read a link. One request.
 
         Raises:
-            KeyNotFound: There is none.
+            KeyNotFound: There is no link.
             LinkDamaged: Its content is not a digest.
         """
         try:
@@ -84,7 +84,7 @@ class LinkStore:
             raise LinkDamaged(key, f"{error.size} bytes".encode()) from error
 
     async def find(self, key: str) -> Link | None:
-        """Read a link, or return None where there is none. One request.
+        """Read a link; return None if there is none. One request.
 
         Raises:
             LinkDamaged: Its content is not a digest.
@@ -104,10 +104,10 @@ class LinkStore:
 
 
 def read_link(file: File) -> Link:
-    """Make a link of a stored object.
+    """Read a link from a stored object.
 
     Raises:
-        LinkDamaged: Its content is not a digest, to the byte.
+        LinkDamaged: Its content is not exactly a digest.
     """
     try:
         digest = Digest(file.content.decode("ascii"))
@@ -120,7 +120,7 @@ def expect(link: Link, digest: Digest) -> Link:
     """Return the link, if it holds the digest that its key names.
 
     Raises:
-        LinkDamaged: It holds another.
+        LinkDamaged: It holds another digest.
     """
     if link.digest != digest:
         raise LinkDamaged(link.key, link.digest.encode())

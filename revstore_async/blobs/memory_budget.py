@@ -1,4 +1,4 @@
-"""Bytes of memory that content on its way in shares, taken as the bytes arrive."""
+"""A budget of memory that all content on its way in shares; calls take of it as their bytes arrive."""
 
 import asyncio
 from collections import deque
@@ -11,10 +11,10 @@ from typing import Final
 from ..errors import InvalidArgument, UploadMemoryFull
 
 MEMORY: Final = 1 << 30
-"""Bytes that are gathered of all content on its way in, where no other number is given."""
+"""The bytes of a registry's budget by default."""
 
 WAIT: Final = timedelta(minutes=1)
-"""How long a call waits for memory, where no other time is given."""
+"""How long a call waits for memory by default."""
 
 _SMALL: Final = 1 << 16
 
@@ -26,8 +26,8 @@ class Share:
     Attributes:
         used: The bytes of its content that are in memory.
         promised: Bytes that the call may use without asking; they count as taken.
-        whole: Whether all that the call may ever need was promised.
-        short: Whether bytes arrived for which there was no room: the call is to store what it has, then to wait.
+        whole: Whether the budget has promised all the memory that the call may need.
+        short: Whether bytes arrived without room for them: the call must store its bytes, then wait.
     """
 
     used: int = 0
@@ -52,21 +52,22 @@ class MemoryBudget:
     """Bytes of memory that calls share.
 
     A call takes memory as its bytes arrive. A sixteenth is kept for calls that hold little, so that small content
-    never waits for large content. When memory runs out, a call stores what it holds before it waits for more: calls
-    that each hold much and wait would wait for one another. A call whose content goes into one object can't store a
-    piece of it. It is promised all that it may need before it goes on; such calls get half of the memory at most.
+    never waits for large content. When memory runs out, a call stores its bytes before it waits for more: calls
+    that wait while they hold much would wait for one another. A call that writes all its content to one object
+    can't store a piece. The budget promises it all that it may need before it goes on; such calls get at most
+    half of the memory.
 
     Args:
-        size: The bytes.
+        size: The budget in bytes.
         wait: How long a call waits for memory.
 
     Raises:
-        InvalidArgument: There are no bytes, or the time is negative.
+        InvalidArgument: The size is below 1, or the time is negative.
 
     Attributes:
-        size: The bytes.
+        size: The budget in bytes.
         small: Bytes up to which content is small.
-        taken: The bytes that calls hold. Those that arrived without room are among them: one piece a call.
+        taken: The bytes that calls hold, with those that arrived without room: one piece a call.
     """
 
     def __init__(self, size: int = MEMORY, *, wait: timedelta = WAIT) -> None:
@@ -86,7 +87,7 @@ class MemoryBudget:
 
     @contextmanager
     def share(self) -> Iterator[Share]:
-        """Give a share of nothing, which takes as the block asks for; it comes back at the end."""
+        """Open an empty share, by which the block takes memory; the end of the block gives it back."""
         share = Share()
         try:
             yield share
@@ -99,7 +100,7 @@ class MemoryBudget:
     # ---- as bytes come and go
 
     def arrived(self, share: Share, size: int) -> None:
-        """Take bytes that are there already; `short` tells whether there was room for them."""
+        """Count bytes that have arrived; `short` is True afterwards if there was no room for them."""
         if share.whole:
             return
         used = share.used + size
@@ -110,14 +111,14 @@ class MemoryBudget:
         self._set(share, used, share.promised)
 
     def keep(self, share: Share, size: int) -> None:
-        """Give back all but so many bytes, which the call still has in memory."""
+        """Give back all but `size` bytes, which the call still has in memory."""
         if not share.whole:
             self._set(share, size, 0)
             self._wake()
             share.short = share.short and not (self._fits(0) and not self._is_awaited())
 
     async def room(self, share: Share) -> None:
-        """Wait until more bytes may come, where memory ran out.
+        """Wait until more bytes may come, if memory ran out.
 
         Raises:
             UploadMemoryFull: There was no room in time.
@@ -131,7 +132,7 @@ class MemoryBudget:
     # ---- all at once
 
     def promise_now(self, share: Share, size: int) -> bool:
-        """Promise all that a call may need, if there is room now; say whether there is."""
+        """Promise a call all the memory that it may need, if that is free now; return whether it is."""
         size = min(size, self._wholes_most)
         if self._waiting_wholes or not self._fits_whole(share, size):
             return False
@@ -139,7 +140,7 @@ class MemoryBudget:
         return True
 
     async def promise(self, share: Share, size: int) -> None:
-        """Promise all that a call may need.
+        """Promise a call all the memory that it may need; wait until that is free.
 
         Raises:
             UploadMemoryFull: There was no room in time.

@@ -1,8 +1,9 @@
-"""Damage that a process knows of without reading content: by sizes, and by what earlier reads have found.
+"""Damage that a process knows without reading content: from sizes, and from earlier reads.
 
-A stat tells the size of an object. Where the right size is known, another size is damage for certain. So is an
-empty object under a digest that is not the digest of no bytes. A read finds other damage, and the process remembers
-the object that it read; a new write makes it another one. All of this is bounded memory and costs no request.
+A stat tells the size of an object. If the right size is known, an object of another size is certainly damaged.
+An empty object is damaged as well, unless its digest is that of no bytes. A read finds other damage, and the
+process remembers the object that it read; a new write makes a new object. The memory is bounded, and no request
+is made.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class _Size:
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """An object whose content was read and has another digest."""
+    """An object that is damaged: its content was read and has another digest."""
 
     info: FileInfo
     actual: Digest
@@ -33,7 +34,7 @@ class _Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Doubt:
-    """An object whose size is another than a manifest announced."""
+    """An object that differs in size from the announcement of a manifest."""
 
     info: FileInfo
 
@@ -42,20 +43,20 @@ class Soundness:
     """Remembers sizes of content and damaged objects of one store.
 
     Args:
-        caches: Where it is kept.
+        caches: The caches that keep these facts.
     """
 
     def __init__(self, caches: Caches) -> None:
         self._caches = caches
 
-    # ---- for everybody
+    # ---- for every caller
 
     def hashed(self, digest: Digest, size: int) -> None:
         """Remember the size of content that was hashed and has the digest."""
         self._caches.soundness.keep(digest, _Size(size))
 
     def size(self, digest: Digest) -> int | None:
-        """Return the size in bytes that content must have; None where it is not known."""
+        """Return the size in bytes that content must have; None if it is not known."""
         if digest in _of_no_bytes():
             return 0
         if (hashed := self._caches.soundness.find(_Size, digest)) is not None:
@@ -74,14 +75,14 @@ class Soundness:
             return BlobDamaged(digest, Digest.of(b"", digest.algorithm))
         return None
 
-    # ---- for those who rely on content
+    # ---- for callers that rely on content
 
     def found(self, digest: Digest, info: FileInfo, actual: Digest) -> None:
-        """Remember that the content of an object was read, and that its actual digest is another."""
+        """Remember that a read of an object found another digest, the actual one."""
         self._caches.soundness.keep(digest, _Finding(info, actual))
 
     def read_well(self, digest: Digest, size: int) -> None:
-        """Remember that content was read whole and is right, whatever an earlier read has found."""
+        """Remember that content was read whole and is right; forget the damage that an earlier read found."""
         self.hashed(digest, size)
         self._caches.soundness.forget(_Finding, digest)
 
@@ -98,10 +99,10 @@ class Soundness:
     # ---- for one repository
 
     def doubt(self, name: RepositoryName, digest: Digest, info: FileInfo) -> None:
-        """Remember that a manifest announced another size of an object, where the right size is not known.
+        """Remember that a manifest announces another size of an object, unless the right size is known.
 
-        Either the object is damaged or the manifest is wrong, and no request tells which. The doubt counts only
-        in that repository, and only for callers who may push there, until an upload writes the object again.
+        Either the object is damaged or the manifest is wrong, and no request tells which. Until an upload
+        writes the object again, the doubt counts for callers who may push to this repository, and no others.
         """
         if self.size(digest) is None:
             self._caches.soundness.keep(f"{name}@{digest}", _Doubt(info))

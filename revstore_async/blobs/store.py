@@ -30,10 +30,10 @@ from .soundness import Soundness
 
 
 class BlobReader(Reader):
-    """A reader of a blob that holds back the last piece until the whole is known to be right.
+    """A reader of a blob; it holds back the last piece until the whole content is verified.
 
-    Only a read from the first byte to the last can be verified; one of a range passes on what the store has,
-    and so does one of a legacy tarsum, which can't be computed, and one that is not to be verified.
+    Only a read from the first byte to the last can be verified. The reader returns the store's bytes unverified
+    for a range, for a legacy tarsum (which can't be computed), and without `verify`.
     """
 
     def __init__(self, inner: Reader, digest: Digest, soundness: Soundness, *, verify: bool) -> None:
@@ -45,10 +45,10 @@ class BlobReader(Reader):
         self._left = inner.info.size
 
     async def read(self, size: int = 1 << 16, /) -> bytes:
-        """Return the next bytes: at least one and at most `size`; none only at the end.
+        """Return the next bytes: at least one and at most `size`; empty only at the end.
 
         Raises:
-            BlobDamaged: The content is not what its digest says; its last piece was not handed out.
+            BlobDamaged: The content has another digest; its last piece is never returned.
         """
         piece = await self._inner.read(size)
         if self._hashing is None:
@@ -64,24 +64,24 @@ class BlobReader(Reader):
         return piece
 
     async def stop(self) -> None:
-        """Leave no hashing under way."""
+        """Wait until no hashing is under way."""
         if self._hashing is not None:
             await self._hashing.stop()
 
 
 class BlobStore:
-    """All content of a store, by digest. It knows nothing of repositories, and so of nobody's permission.
+    """All content of a store, by digest. It knows no repositories and checks no permissions.
 
     Args:
         driver: The storage.
-        layout: Where things lie.
-        caches: What is kept in memory; None to keep nothing.
-        memory: What is gathered of all content on its way in; None for `memory_budget.MEMORY`.
+        layout: The layout of the store's keys.
+        caches: The caches in memory; None to keep nothing.
+        memory: The budget of all content on its way in; None for one of `memory_budget.MEMORY` bytes.
 
     Attributes:
-        caches: What is kept in memory of content that was read whole, and verified.
-        memory: What content on its way in shares.
-        soundness: What is known of content without reading it.
+        caches: The caches of content that was read whole, and verified.
+        memory: The budget that content on its way in shares.
+        soundness: The damage that is known without reading content.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class BlobStore:
     # ---- reading
 
     async def get(self, digest: Digest, *, limit: int | None = None) -> bytes:
-        """Return a blob's content, verified. One request; none where it is kept in memory.
+        """Return a blob's content, verified. 1 request; 0 if the content is in memory.
 
         Args:
             digest: Its digest.
@@ -109,7 +109,7 @@ class BlobStore:
 
         Raises:
             BlobUnknown: It is not stored.
-            BlobDamaged: What is stored is not that content.
+            BlobDamaged: The stored bytes have another digest.
             ObjectTooLarge: It holds more than `limit` bytes.
         """
         content = await self.fetch(digest, limit=limit)
@@ -118,15 +118,16 @@ class BlobStore:
         return await self.verified(digest, content)
 
     async def fetch(self, digest: Digest, *, limit: int | None = None, fresh: bool = False) -> bytes | None:
-        """Return what is stored for a blob, for `verified`; None where nothing is. One request.
+        """Return the stored bytes of a blob, not verified yet; None if it is not stored. One request.
 
-        The two are apart for callers that ask for content and permission together. Content that is kept in memory
-        is returned without a request, also where the store has lost it: the bytes of a digest are always the same.
+        The caller gives them to `verified`; the two are separate for callers that ask for content and
+        permission together. Content in memory is returned without a request, even if the store has lost it: the
+        bytes of a digest never change.
 
         Args:
             digest: The blob's digest.
             limit: Bytes that the caller is willing to hold; None for any.
-            fresh: Ask the store, whatever is kept in memory: for a caller who relies on what is stored.
+            fresh: Ask the store and ignore memory, for a caller that relies on the stored bytes.
 
         Raises:
             ObjectTooLarge: It holds more than `limit` bytes.
@@ -142,19 +143,19 @@ class BlobStore:
             return None
 
     def kept(self, digest: Digest) -> bytes | None:
-        """Return content that is kept in memory; None where it is not. No request."""
+        """Return content from memory; None if it is not there. No request."""
         return self.caches.content.find(bytes, digest)
 
     async def verified(self, digest: Digest, content: bytes, *, keep: bool = True) -> bytes:
-        """Return the content, if it has the digest. That of a legacy tarsum can't be told, and is taken as it is.
+        """Return the content, if it has the digest. Content of a legacy tarsum passes: no hash can verify it.
 
         Args:
             digest: The digest.
-            content: What `fetch` returned. What it had from memory was verified before it was kept.
-            keep: Keep it in memory, if it is small; False where the caller keeps what it makes of it.
+            content: The bytes from `fetch`. Bytes from memory were verified before they were kept.
+            keep: Keep small content in memory; False if the caller keeps its own value of it.
 
         Raises:
-            BlobDamaged: It has another.
+            BlobDamaged: The content has another digest.
         """
         if content is self.kept(digest) or digest.tarsum:
             return content
@@ -177,8 +178,9 @@ class BlobStore:
             digest: Its digest.
             offset: Where to begin, in bytes.
             length: Bytes to read at most; None for all.
-            verify: Compare the whole with its digest. Hashing takes most of the CPU of a large read; False is for
-                whoever hands the bytes to somebody who verifies them, as every client of a registry does.
+            verify: Compare the whole with its digest. Hashing takes most of the CPU of a large read; False is
+                for a caller that passes the bytes to a reader that verifies them, as every client of a registry
+                does.
 
         Raises:
             BlobUnknown: It is not stored.
@@ -192,7 +194,7 @@ class BlobStore:
                 reader = await stack.enter_async_context(opening)
             except KeyNotFound as error:
                 raise BlobUnknown(digest) from error
-            except InvalidOffset as error:  # it is the caller's fault only where the content is sound
+            except InvalidOffset as error:  # it is the caller's fault only if the content is sound
                 if damage := self.soundness.shown(digest, error.size):
                     raise copy(damage) from error  # no cycle with this frame
                 raise
@@ -220,14 +222,16 @@ class BlobStore:
         return self.descriptor(digest, found.size)
 
     async def exists(self, digest: Digest) -> bool:
-        """Say whether a blob is stored, as far as that is known without reading it. One request."""
+        """Say whether a blob is stored and not known to be damaged, without reading it. One request."""
         return await self.present(digest) is not None
 
     async def look(self, digest: Digest) -> FileInfo | Damaged | None:
-        """Return the store's stat of content, or the damage that its size shows, to callers that read. One request.
+        """Return the store's stat of content, or the damage that its size shows. One request.
+
+        For callers that read; `rely` is for callers that link the content.
 
         Returns:
-            None where nothing is stored.
+            None if the content is not stored.
         """
         try:
             info = await self._driver.stat(self.path(digest))
@@ -236,20 +240,20 @@ class BlobStore:
         return self.soundness.shown(digest, info.size) or info
 
     async def rely(self, digest: Digest) -> FileInfo | Damaged | None:
-        """Return the store's stat of content, or the damage that forbids to rely on it. One request.
+        """Return the store's stat of content, or the damage that makes it unreliable. One request.
 
-        This is the one function for every decision that relies on content: a check before a push, a known layer, a
-        mount, what a manifest refers to. A collector at work will have a say in the answer (docs/decisions/0003).
-        A caller who relies on the content links it within `Policy.link_within`, or asks again.
+        Every decision that relies on content calls this function: a check before a push, a known layer, a
+        mount, a manifest's references. A running collector will take part in the answer (docs/decisions/0003).
+        The caller links the content within `Policy.link_within`, or asks again.
 
         Returns:
-            The damage where the size shows it or an earlier read found it; None where nothing is stored.
+            The damage that the size shows or an earlier read found; None if the content is not stored.
         """
         info = await self.look(digest)
         return self.soundness.damage(digest, info) or info if isinstance(info, FileInfo) else info
 
     async def present(self, digest: Digest) -> Descriptor | None:
-        """Return the descriptor of content that is there to rely on; otherwise None. One request; see `rely`."""
+        """Return the descriptor of content that a caller can rely on, or None. One request; see `rely`."""
         found = await self.rely(digest)
         return self.descriptor(digest, found.size) if isinstance(found, FileInfo) else None
 
@@ -264,13 +268,14 @@ class BlobStore:
     ) -> Descriptor:
         """Store content, durably, and return its descriptor.
 
-        One request; for a stream larger than `Capabilities.part_size`, one a part and one more. It is written
-        without asking whether it is there: the same bytes, and a damaged blob is healed.
+        1 request; for a stream larger than `Capabilities.part_size`, 1 for each part and 1 more. It writes
+        without asking whether the blob is there: the bytes are the same, and a damaged blob is healed.
 
         Args:
             content: The bytes, or an asynchronous iterable of them of any length, held a part at a time.
-            digest: What the content must be; with bytes it may be left out, and is sha256 then.
-            length: The content's size in bytes, where the sender announced it.
+            digest: The digest that the content must have; optional for bytes, which are then stored by their
+                sha256.
+            length: The content's size in bytes, if the sender announced it.
 
         Raises:
             DigestMismatch: The content has another digest; nothing is stored.
@@ -284,7 +289,7 @@ class BlobStore:
                 raise InvalidArgument(
                     "digest", None, "a stream is stored under the digest that the caller names"
                 )
-            new_hasher(digest.algorithm)  # judges it
+            new_hasher(digest.algorithm)  # refuses a digest that can't be computed
             part_size = self._driver.capabilities.part_size
             with Body.of(content, length, self.memory) as body:
                 head = await body.small(min(part_size, self.memory.small))
@@ -304,13 +309,13 @@ class BlobStore:
         return await self.store(actual, content)
 
     async def store(self, digest: Digest, content: bytes) -> Descriptor:
-        """Store small content whose digest the caller has computed. One request."""
+        """Store small content under the digest that the caller has computed for it. One request."""
         await self._driver.put(self.path(digest), content)
         self.soundness.hashed(digest, len(content))
         return self.descriptor(digest, len(content))
 
     async def write(self, pieces: AsyncIterable[bytes], digest: Digest) -> Descriptor:
-        """Store a stream of more than a part, whose memory the caller holds. One request a part, and one more.
+        """Store a stream larger than a part; the caller holds its memory. 1 request for each part, and 1 more.
 
         Raises:
             DigestMismatch: It has another digest; nothing is stored.
@@ -330,17 +335,17 @@ class BlobStore:
         return self.descriptor(digest, info.size)
 
     async def compose(self, sources: Sequence[Source], digest: Digest) -> Descriptor:
-        """Store the content of objects, one after another, whose digest the caller has computed. One request.
+        """Store the joined content of objects under the digest that the caller computed for it. One request.
 
         The driver compares the bytes with the digest, or the sources with their etags: see `Driver.compose`.
 
         Args:
-            sources: The objects.
+            sources: The objects, in the order of their content.
             digest: The digest of the whole.
 
         Raises:
             KeyNotFound: One of them is not there; the blob is as it was.
-            ConditionFailed: They are not that content; the blob is as it was.
+            ConditionFailed: Their content is another; the blob is as it was.
         """
         info = await self._driver.compose(sources, self.path(digest), digest=digest)
         self.soundness.hashed(digest, sum(source.size for source in sources))
@@ -389,8 +394,8 @@ class BlobStore:
     # ---- inside
 
     async def _found(self, digest: Digest, content: bytes, actual: Digest) -> None:
-        """Remember damage, if the store still holds it. One request, only where content is damaged."""
-        with suppress(RevstoreError):  # the damage itself is told by the caller
+        """Remember damage, if the store still holds it. One request, only if content is damaged."""
+        with suppress(RevstoreError):  # the caller raises the damage itself
             file = await self._driver.get(self.path(digest), limit=len(content))
             if file.content == content:
                 self.soundness.found(digest, file.info, actual)

@@ -1,1 +1,1 @@
-"""Layers on their way in: what an upload has, and how it is finished."""
+"""Uploads: layers on their way in, from the first byte to the blob."""

@@ -1,8 +1,8 @@
 """The end of an upload: its content becomes a blob that the repository links.
 
-Nothing is visible before it is known to be right, and each step can be made again by anybody: first the state is
-swapped for one that names the digest and takes no more bytes, and the content is stored under that digest; then
-the link; then what is left of the upload is deleted.
+No content is visible before it is verified, and any process can repeat each step. First the state is swapped
+for one that names the digest and takes no more bytes, and the content is stored under that digest. Then the
+link is written; then the rest of the upload is deleted.
 """
 
 from contextlib import suppress
@@ -53,7 +53,7 @@ class UploadFinisher:
     async def finish(self, id: str, digest: Digest, body: Body, offset: int | None) -> Descriptor:  # noqa: A002
         """Finish an upload with its last bytes; see `UploadStore.finish`."""
         self._states.judge(id)
-        new_hasher(digest.algorithm)  # judges it
+        new_hasher(digest.algorithm)  # refuses a digest that can't be computed
         part_size = self._driver.capabilities.part_size
         async with (
             alongside(self._read(id, digest, offset)) as reading,
@@ -62,7 +62,7 @@ class UploadFinisher:
             head = await body.small(part_size, beside=reading)
             body.check()
             if head is not None and not offset and await digest_of(head, digest.algorithm) == digest:
-                # All of it, most likely: it can go where it belongs before anything is known of the upload.
+                # Most likely this is all the content: it can be stored as a blob before the state is read.
                 await self._blobs.store(digest, head)
                 there = None
             else:
@@ -76,21 +76,21 @@ class UploadFinisher:
             if seen.state.digest is not None:
                 return await self._complete(seen.id, seen.state, digest)
             fits = body.length is None or body.length <= largest(part_size)
-            # Content that goes by segments first can give its memory back, so it needs no promise.
+            # Content that goes into segments first can give its memory back, so it needs no promise.
             if not seen.state.offset and (head is not None or (fits and body.promise_now(part_size))):
                 return await self._whole(seen, digest, head, body)
             return await self._joined(seen, digest, head, body, staging, there)
 
     async def _staged(self, staging: Staging, head: bytes | None, digest: Digest) -> Descriptor | None:
-        """Store the last bytes, where they are few; return the blob as `_there` does."""
-        if head is None:  # it is asked for once they are stored
+        """Store the last bytes, if they are few; return the blob as `_there` does."""
+        if head is None:  # `_there` is asked once they are stored
             return None
         if not head:
             return await self._there(digest)
         return (await gather(staging.put(head), self._there(digest)))[1]
 
     async def _there(self, digest: Digest) -> Descriptor | None:
-        """Return the blob, if it is there and a copy would replace it by bytes that were not hashed."""
+        """Return the blob, if it is stored and a copy would replace it by unhashed bytes."""
         unhashed = self._driver.capabilities.conditional_copy
         return await self._blobs.present(digest) if unhashed else None
 
@@ -99,7 +99,7 @@ class UploadFinisher:
             seen = await self._states.read(id)
         except UploadUnknown:
             return None
-        if seen.state.digest is not None:  # somebody is finishing it, or was; the last bytes are known
+        if seen.state.digest is not None:  # a call is finishing it, or was; the last bytes are known
             if seen.state.digest != digest:
                 raise DigestMismatch(digest, seen.state.digest)
         elif offset not in {None, seen.state.offset}:
@@ -118,10 +118,10 @@ class UploadFinisher:
         return descriptor
 
     async def _forgotten(self, seen: Seen, digest: Digest) -> None:
-        with suppress(RevstoreError):  # the content and its link count; a purge takes what is left
+        with suppress(RevstoreError):  # content and link are stored; a purge deletes the rest
             await self._states.forget(seen, digest)
 
-    # ---- after others that were sent before
+    # ---- content after earlier segments
 
     async def _joined(
         self,
@@ -134,7 +134,7 @@ class UploadFinisher:
     ) -> Descriptor:
         try:
             hasher = await self._caught_up(seen, digest.algorithm)
-        except KeyNotFound:  # somebody else has finished or cancelled it, and cleans up
+        except KeyNotFound:  # another call has finished or cancelled it, and cleans up
             return await self._overtaken(seen.id, digest, staging)
         if head is not None:
             await update(hasher, head)
@@ -148,7 +148,7 @@ class UploadFinisher:
 
         async def claim() -> Seen | None:
             staging.named = True
-            # Cancelled half-way, nobody would know whether the state names what was staged.
+            # A cancellation half-way would leave open whether the state names the staged segments.
             return await settled(self._states.swap(seen, state), grace=GRACE)
 
         try:
@@ -160,7 +160,7 @@ class UploadFinisher:
         return await self._linked(seen.id, state, descriptor)
 
     async def _caught_up(self, seen: Seen, algorithm: str) -> ResumableDigest:
-        """Return the digest of what was sent before; where it isn't known, of the bytes read back."""
+        """Return a hasher of the earlier bytes: from the state if possible, otherwise by reading them back."""
         state = seen.state
         if algorithm == state.algorithm:
             known = digest_so_far(state)
@@ -191,19 +191,19 @@ class UploadFinisher:
         return descriptor
 
     async def _linked(self, id: str, state: State, descriptor: Descriptor) -> Descriptor:  # noqa: A002
-        # Not together: without link and without state, what was acknowledged would be lost.
+        # One after the other: without link and without state, acknowledged bytes would be lost.
         await self._layers.link_stored(descriptor.digest)
         keys = [source.key for source in self._states.sources(id, state.segments)]
-        with suppress(RevstoreError):  # it is done; a purge takes what is left
+        with suppress(RevstoreError):  # the blob is linked; a purge deletes the rest
             await self._driver.delete_many([*keys, self._states.key(id)])
         return descriptor
 
-    # ---- what somebody else began, or has done
+    # ---- uploads that another call began to finish, or has finished
 
     async def _complete(self, id: str, state: State, digest: Digest) -> Descriptor:  # noqa: A002
         try:
             descriptor = await self._stored(id, state, digest, await self._there(digest))
-        except KeyNotFound as error:  # they are deleted once the content is stored, and linked
+        except KeyNotFound as error:  # segments are deleted once the content is stored, and linked
             found = await self._blobs.present(digest)
             if found is None:
                 if await self._read(id, digest, None) is None:
@@ -218,7 +218,7 @@ class UploadFinisher:
         except DigestMismatch:
             staging.named = False
             raise
-        # A request that was sent twice on its way loses to itself: then the state names what was staged.
+        # A request that the network sent twice loses to itself: then the state names the staged segments.
         names = {each.name for each in staging.segments}
         staging.named = seen is not None and names <= {each.name for each in seen.state.segments}
         if seen is None:
@@ -228,7 +228,7 @@ class UploadFinisher:
         return await self._complete(id, seen.state, digest)
 
     async def _finished(self, id: str, digest: Digest) -> Descriptor:  # noqa: A002
-        """Return the blob of an upload that is gone, if it was finished: the answer may have been lost."""
+        """Return the blob of an upload that was finished and is gone: the first answer may have been lost."""
         found = await self._layers.confirm(digest)
         if found is None:
             raise UploadUnknown(self._name, id)

@@ -1,4 +1,4 @@
-"""The bytes of one call on an upload, on their way into a segment of their own."""
+"""Stores the bytes of one call on an upload in new segments."""
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -16,26 +16,24 @@ from ..threads import StreamHasher
 from .state import Segment, State, UploadStates
 
 GRACE: Final = 10.0
-"""Seconds for which a cancelled call goes on to keep what it accepted, or to clean up."""
+"""Seconds that a cancelled call may take to keep the bytes that it accepted, or to clean up."""
 
-_LIKE_SIZES: Final = (
-    16  # segments at the end, all below a part and of like size, before they are joined to one
-)
-_SMALL_AT_MOST: Final = 128  # of any sizes
-_PARTS_AT_MOST: Final = 4096  # in one segment: a store takes so many, and more (S3: 10,000)
+_LIKE_SIZES: Final = 16  # last segments, all below a part and of like size, that stay apart
+_SMALL_AT_MOST: Final = 128  # last segments below a part, of any sizes, that stay apart
+_PARTS_AT_MOST: Final = 4096  # parts of one segment; stores take that many, and more (S3: 10,000)
 
 
 def largest(part_size: int) -> int:
-    """Return the bytes of one segment at most; what is longer goes into several."""
+    """Return the most bytes of one segment; longer content goes into several."""
     return _PARTS_AT_MOST * part_size
 
 
 class Staging:
-    """What one call stores before the state names it. `open` deletes it at the end, unless it was `named`.
+    """Segments that one call stores before the state names them. `open` deletes them unless `named`.
 
     Attributes:
-        segments: What was stored, in order.
-        named: Whether the state names it now, or may: a swap whose answer was lost may have been made.
+        segments: The stored segments, in order.
+        named: Whether the state names them, or may: a swap may take effect although its answer is lost.
     """
 
     def __init__(self, driver: Driver, states: UploadStates, id: str) -> None:  # noqa: A002
@@ -49,9 +47,9 @@ class Staging:
     @classmethod
     @asynccontextmanager
     async def open(cls, driver: Driver, states: UploadStates, id: str) -> AsyncIterator[Self]:  # noqa: A002
-        """Begin; the block ends with what was stored named by the state, or gone.
+        """Open a staging; at the end of the block the state names its segments, or they are deleted.
 
-        Where it can't be deleted the block ends as it would: a purge takes what is left.
+        If they can't be deleted, the block ends all the same: a purge deletes them.
         """
         staging = cls(driver, states, id)
         try:
@@ -68,7 +66,7 @@ class Staging:
         return name, key
 
     async def put(self, content: bytes) -> None:
-        """Store content that is whole and small. One request."""
+        """Store small content as the only segment. One request."""
         name, key = self._new()
         info = await self._driver.put(key, content)
         self.segments = (Segment(name, len(content), info.etag),)
@@ -77,7 +75,7 @@ class Staging:
     async def written(
         self, body: Body, hasher: ResumableDigest | None
     ) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
-        """Write content as it comes, and hash it; the block commits the last segment of it, or nothing counts."""
+        """Write and hash content as it comes; the block commits the last segment by the yielded function."""
         begun = False
         while not begun or await body.more():
             begun = True
@@ -95,7 +93,7 @@ class Staging:
         self.segments = (*self.segments, Segment(name, info.size, info.etag))
 
     async def _filled(self, writer: Writer, body: Body, hasher: ResumableDigest | None) -> bool:
-        """Write until the segment is to end, or there is no more; say whether there may be more."""
+        """Write until the segment is full or the content ends; return whether there may be more content."""
         if hasher is None:
             return await self._poured(writer, body, None)
         async with StreamHasher.beside(hasher) as hashing:
@@ -113,17 +111,17 @@ class Staging:
             if hashing is not None:
                 await hashing.update(piece)
             await writer.write(piece)
-            # Where memory ran out, these bytes become a segment now.
+            # If memory ran out, these bytes become a segment now.
             if body.written((writer.offset - 1) % part_size + 1):
                 return True
         return False
 
     async def join(self, segments: Sequence[Segment]) -> Segment:
-        """Store segments as one. One request; the store joins them itself, where it can.
+        """Store segments as one. One request; the store joins them itself, if it can.
 
         Raises:
             KeyNotFound: One of them is gone.
-            ConditionFailed: One of them is not what was stored.
+            ConditionFailed: One of them has changed since it was stored.
         """
         name, key = self._new()
         info = await self._driver.compose(self._states.sources(self._id, segments), key)
@@ -135,7 +133,7 @@ async def _done() -> None:
 
 
 def digest_so_far(state: State) -> ResumableDigest | None:
-    """Return the digest of all the bytes accepted, to go on with; None where it is not known here."""
+    """Return a hasher of all the accepted bytes, or None if this process can't resume it."""
     if state.hashed != state.offset:
         return None
     if state.digest_state is None:
@@ -144,17 +142,17 @@ def digest_so_far(state: State) -> ResumableDigest | None:
 
 
 def with_segments(state: State, segments: Sequence[Segment], hasher: ResumableDigest | None) -> State:
-    """Return the state with more segments, and the digest of all where it can be handed on."""
+    """Return the state with more segments, and with the hasher's state if that can be exported."""
     longer = replace(state, segments=(*state.segments, *segments))
     known = hasher.state() if hasher else None
     return replace(longer, hashed=longer.offset, digest_state=known) if known else longer
 
 
 def joinable(segments: Sequence[Segment], part_size: int) -> Sequence[Segment]:
-    """Return the segments at the end, each below a part, that are to be joined to one; none while they are few.
+    """Return the last segments, each below a part, that are to be joined to one; empty while they are few.
 
-    So a state stays small however small the pieces are that somebody sends: it names a segment for each part,
-    and a few more. Only those of like size are joined, so that a byte is moved once for each size, not each time.
+    This keeps the state small, even if a client sends tiny pieces: it names a segment for each part, and a few
+    more. Only segments of like size are joined, so that a byte is moved once for each size, not each time.
     """
     first = len(segments)
     while first and segments[first - 1].size < part_size:

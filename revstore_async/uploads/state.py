@@ -1,9 +1,9 @@
-"""What is known of an upload: one small object, changed by compare-and-swap only.
+"""The state of an upload: one small object, changed by compare-and-swap only.
 
-The content lies beside it in segments, each an object of its own that is never changed. A segment counts once the
-state names it: whoever sends bytes stores them first, then swaps the state for one that names them too. So what
-was acknowledged is always whole objects and one state; nobody holds an upload while bytes arrive, and a process
-that dies leaves at most a segment that nothing names.
+The content lies beside it in segments, each an object of its own that is never changed. A segment counts once
+the state names it: a writer stores its bytes first, then swaps the state for one that names them too.
+Acknowledged bytes are therefore always whole objects that one state names. No writer locks an upload while
+bytes arrive, and a killed one leaves at most segments that no state names.
 """
 
 import json
@@ -39,17 +39,17 @@ _BYTES_EACH: Final = 70
 
 
 class OtherVersion(ValueError):
-    """A state that this engine can't read, and another can."""
+    """A state that this engine can't read, but a newer one can."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Some of the content, in an object of its own.
+    """A piece of the content, stored as one object.
 
     Attributes:
-        name: Its name, which nobody else's has.
+        name: Its name, which no other segment has.
         size: Its bytes.
-        etag: The version that was stored, as the store told; None where an older engine kept the state.
+        etag: Its version, from the store; None if an older engine wrote the state.
     """
 
     name: str
@@ -59,17 +59,18 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the state says.
+    """The content of a state.
 
     Attributes:
         started: When the upload began; aware, in UTC.
         algorithm: The algorithm of the digest that is computed as bytes arrive.
         segments: The content so far, in order.
-        hashed: The bytes, from the first on, that the digest's state knows.
-        digest_state: That state, as `ResumableDigest.state` gave it; None where none is known.
-        digest: What the content was found to be, by whoever finishes it; None while more may come.
-        over: Whether the upload is finished, or being purged: it is unknown to everybody. What is left of it waits
-            for a purge.
+        hashed: The number of bytes, from the first on, that `digest_state` covers.
+        digest_state: The state of the hasher, from `ResumableDigest.state`; None if it is not known.
+        digest: The digest of all the content, from the call that finishes the upload; None while more bytes may
+            come.
+        over: Whether the upload is finished or being purged. Every call treats it as unknown; a purge deletes
+            the rest.
     """
 
     started: datetime
@@ -86,7 +87,7 @@ class State:
         return sum(segment.size for segment in self.segments)
 
     def encode(self) -> bytes:
-        """Return it as it is stored."""
+        """Return the state as the bytes to store."""
         said = {
             "version": _VERSION,
             "started": self.started.isoformat(),
@@ -102,10 +103,10 @@ class State:
 
     @classmethod
     def decode(cls, content: bytes) -> Self:
-        """Read it.
+        """Read a state from stored bytes.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The bytes are not a state.
             OtherVersion: A newer engine wrote it.
         """
         try:
@@ -144,7 +145,7 @@ class Seen:
 
     Attributes:
         id: The upload's name.
-        state: What it says.
+        state: The state.
         etag: Its version, for a swap.
         modified: When it was written, by the store's clock.
     """
@@ -171,7 +172,7 @@ class UploadStates:
         """Return the key of a segment.
 
         Raises:
-            UploadUnknown: The upload's id is none of ours.
+            UploadUnknown: This engine gives no upload such an id.
         """
         self.judge(id)
         name = segment if isinstance(segment, str) else segment.name
@@ -203,9 +204,9 @@ class UploadStates:
         """Read a state. One request.
 
         Raises:
-            UploadUnknown: There is none, or it is over; or the id is none of ours.
-            RecordDamaged: What is stored is no state.
-            RecordOfNewerEngine: It is one, but not of a form that is known here.
+            UploadUnknown: There is no such upload, it is over, or this engine gives no upload such an id.
+            RecordDamaged: The stored bytes are not a state.
+            RecordOfNewerEngine: A newer engine wrote the state.
         """
         seen = await self.look(id)
         if seen.state.over:
@@ -213,7 +214,7 @@ class UploadStates:
         return seen
 
     async def look(self, id: str) -> Seen:  # noqa: A002
-        """Read a state, were the upload over. Otherwise as `read`."""
+        """Read a state, even if the upload is over. Otherwise as `read`."""
         self.judge(id)
         try:
             file = await self._driver.get(self.key(id), limit=_STATE_LIMIT)
@@ -230,23 +231,23 @@ class UploadStates:
         return Seen(id, state, file.info.etag, file.info.modified)
 
     def judge(self, id: str) -> None:  # noqa: A002
-        """Judge the form of an upload's name.
+        """Check the form of an upload's id.
 
         Raises:
-            UploadUnknown: No upload of ours has such a name.
+            UploadUnknown: This engine gives no upload such an id.
         """
         if not _ID.fullmatch(id):
             raise UploadUnknown(self._name, id)
 
     async def find(self, id: str) -> Seen | None:  # noqa: A002
-        """Read a state, or return None where there is none. One request."""
+        """Read a state; return None if there is none. One request."""
         try:
             return await self.read(id)
         except UploadUnknown:
             return None
 
     async def swap(self, seen: Seen, state: State) -> Seen | None:
-        """Put a state in place of the one that was seen; None where that is no longer there. One request."""
+        """Put a state in place of the seen one; return None if that is no longer stored. One request."""
         content = await _encoded(state)
         try:
             info = await self._driver.put(self.key(seen.id), content, condition=IfMatch(seen.etag))
@@ -255,10 +256,11 @@ class UploadStates:
         return replace(seen, state=state, etag=info.etag, modified=info.modified)
 
     async def forget(self, seen: Seen, digest: Digest) -> None:
-        """End an upload whose state names nothing, as its content came otherwise. One request.
+        """End an upload that has no segments, as its content was stored as a blob at once. One request.
 
-        One to which somebody has added bytes meanwhile stays. A store that can't delete one version only can't tell
-        the two apart: there the state is swapped for one that says that it is over, and a purge deletes that.
+        If another call added bytes meanwhile, the upload stays. A store without conditional deletes can't tell
+        the two cases apart in a delete. There the state is swapped for one that is `over`, and a purge deletes
+        that one.
         """
         if not self._driver.capabilities.conditional_delete:
             await self.swap(seen, replace(seen.state, digest=digest, over=True))

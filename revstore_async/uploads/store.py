@@ -1,4 +1,4 @@
-"""Uploads: layers on their way in, in any number of requests, that any process may go on with."""
+"""Uploads: layers on their way in, by any number of requests to any number of processes."""
 
 from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
@@ -38,7 +38,7 @@ class Upload:
 
     Attributes:
         id: Its name, a UUID in text.
-        offset: Bytes accepted, durably; the next ones are sent from here.
+        offset: The durably accepted bytes; the client sends the next ones from here.
         started: When it began; aware, in UTC.
         algorithm: The algorithm of the digest that is computed as bytes arrive.
     """
@@ -52,9 +52,9 @@ class Upload:
 class UploadStore:
     """The uploads of one repository.
 
-    Any process on the store may go on with any of them at any time: there is no secret, no memory and no holder.
-    Bytes are stored first; they count from the moment when the upload's state names them, which is one
-    compare-and-swap. Of two writers at one offset, one wins, and the other hears so and leaves nothing.
+    Any process on the store may continue any upload at any time: an upload has no secret, no owner and no state
+    in memory. Bytes are stored first; they count once a compare-and-swap makes the upload's state name them.
+    One of two writers at one offset wins; the other gets an error and leaves nothing stored.
     """
 
     def __init__(
@@ -78,21 +78,21 @@ class UploadStore:
         """Begin an upload. One request.
 
         Args:
-            algorithm: That of the digest which `finish` will name. With another one there, the bytes are read
-                once more.
+            algorithm: The algorithm of the digest that `finish` will name. If `finish` names another, the bytes
+                are read once more.
 
         Raises:
-            InvalidDigest: The algorithm is not one that the engine can compute.
+            InvalidDigest: The engine can't compute the algorithm.
             Unsupported: The driver lacks conditional writes.
         """
-        new_hasher(algorithm)  # judges it
+        new_hasher(algorithm)  # refuses an algorithm that can't be computed
         return _upload(await self._states.create(State(self._now(), algorithm)))
 
     async def status(self, id: str) -> Upload:  # noqa: A002 (the field's word for it)
-        """Return what is known of an upload. One request.
+        """Return an upload as it is now. One request.
 
         Raises:
-            UploadUnknown: There is none.
+            UploadUnknown: There is no such upload.
         """
         return _upload(await self._states.read(id))
 
@@ -104,31 +104,32 @@ class UploadStore:
         offset: int | None = None,
         length: int | None = None,
     ) -> Upload:
-        """Add bytes at the end of an upload; return what is known of it then.
+        """Add bytes at the end of an upload; return the upload as it is then.
 
-        Two round trips where the content fits in `Capabilities.part_size`: the state is read while the bytes are
-        stored, then it is swapped. Now and then two more, by which small pieces become one. Larger content goes
-        out in parts as it comes. The call takes the registry's memory as bytes arrive, up to that size. When
-        memory runs out, it stores what it holds as a segment, and waits.
+        2 round trips if the content fits in `Capabilities.part_size`: the state is read while the bytes are
+        stored, then it is swapped. Now and then 2 more, to join small segments. Larger content is written in
+        parts as it comes. The call takes the registry's memory as bytes arrive, up to the size of a part. When
+        memory runs out, it stores its bytes as a segment, and waits.
 
-        A source that breaks off, by an error or by the cancellation of this call while it waits for bytes, is
-        the end of the content: what came is kept, then the error goes on. So does memory that is not there in time.
-        Any other failure keeps nothing.
+        The content ends early if the source fails, if this call is cancelled while it waits for bytes, or if
+        memory is not free in time. The call then keeps the bytes that came, and raises the error. Any other
+        failure keeps nothing.
 
         Args:
             id: The upload.
             content: The bytes, or an asynchronous iterable of them of any length.
-            offset: Where the sender believes the upload to be; None for wherever it is.
-            length: The content's size in bytes, where the sender announced it.
+            offset: The offset that the sender believes the upload to be at; None for any.
+            length: The content's size in bytes, if the sender announced it.
 
         Raises:
             UploadUnknown: There is no such upload.
-            UploadOffsetMismatch: It is at another offset; told before the content is read where that is known.
+            UploadOffsetMismatch: The upload is at another offset; raised before all the content is read, if
+                possible.
             UploadBusy: Another writer added bytes meanwhile; nothing was kept.
             UploadClaimed: A call that finishes the upload has named its digest; nothing was kept.
-            UploadDamaged: The storage has changed what came before; nothing was kept.
+            UploadDamaged: The storage has changed the earlier bytes; nothing was kept.
             SizeMismatch: The content is longer or shorter than announced; nothing was kept.
-            UploadMemoryFull: Other calls held the memory for too long; what came before was kept.
+            UploadMemoryFull: Other calls held the memory for too long; the bytes that came before were kept.
         """
         with Body.of(content, length, self._memory) as body:
             return _upload(await self._appended(id, body, offset))
@@ -171,34 +172,35 @@ class UploadStore:
         offset: int | None = None,
         length: int | None = None,
     ) -> Descriptor:
-        """Make a blob of an upload, linked in this repository, and end the upload; return its descriptor.
+        """Store an upload's content as a blob, link it here, and end the upload; return the blob's descriptor.
 
-        The digest is known from the bytes as they came, and nothing is read back; except where the digest is of
-        another algorithm than the upload's, or this Python lacks what `resumable_digest` needs.
+        The bytes were hashed as they came, and are not read back. There are two exceptions: the digest is of
+        another algorithm than the upload's, or this Python lacks the functions that `resumable_digest` needs.
 
-        Two round trips where all the content comes here and fits in `Capabilities.part_size`: it is stored where
-        it belongs while the state is read. Else four: the state; the store copies the content while the state
-        is swapped for one that takes no more bytes; the link; the clean-up.
+        2 round trips if all the content comes here and fits in `Capabilities.part_size`: the blob is stored
+        while the state is read; then the link. Otherwise 4: the state; the store copies the content while the
+        state is swapped for one that takes no more bytes; the link; the clean-up.
 
-        The copy is compared: its bytes with the digest, or on a driver with `conditional_copy` the versions of the
-        objects that are copied with those that were stored. Bytes that were not hashed never replace a blob: such
-        a driver is asked for the blob beside the state (one request), and what is there with the right size stays.
+        The driver checks the copy. It compares the bytes with the digest or, with `conditional_copy`, the
+        versions of the copied segments with those that were stored. Unhashed bytes never replace a blob: with
+        `conditional_copy`, this call asks for the blob beside the state (1 request more), and a blob of the
+        right size stays.
 
-        It may be repeated, where it ended between any two steps and after it was done: it succeeds where the
-        repository has the blob. Sent with offset 0, content is compared with the digest then, too; without an
-        offset it may be the last bytes of something, so it is not.
+        A caller may repeat the call after it ended between any two steps, and after it was done: it succeeds if
+        the repository has the blob. Content that comes with offset 0 is compared with the digest then, too.
+        Without an offset it is not compared, as it may be only the last bytes.
 
-        When it fails, the upload is as it was before, but for two cases. Once the state is swapped, the upload
-        takes no more bytes: it can be finished with the same digest, or cancelled. And of an upload to which
-        nothing was appended the state and the link go together, so that it may be gone without a link: then the
-        content is sent to a new one.
+        A failed call leaves the upload as it was before, with two exceptions. Once the state is swapped, the
+        upload takes no more bytes: a client can finish it with the same digest, or cancel it. If nothing was
+        appended before, the state is deleted while the link is written. The upload may then be gone without a
+        link, and the client sends the content to a new one.
 
         Args:
             id: The upload.
-            digest: What the content must be.
+            digest: The digest that the content must have.
             content: The last bytes, or an asynchronous iterable of them.
-            offset: Where the sender believes the upload to be; None for wherever it is.
-            length: The size of these last bytes, where the sender announced it.
+            offset: The offset that the sender believes the upload to be at; None for any.
+            length: The size of these last bytes, if the sender announced it.
 
         Raises:
             UploadUnknown: There is no such upload, and the repository does not have the blob.
@@ -206,8 +208,8 @@ class UploadStore:
             InvalidDigest: The digest is one that can't be computed (tarsum).
             UploadOffsetMismatch: The upload is at another offset.
             UploadBusy: Another writer changed it meanwhile.
-            UploadDamaged: The storage has changed what came before: the content is to be sent to a new upload. The
-                blob is as it was.
+            UploadDamaged: The storage has changed the earlier bytes: the client must send the content to a new
+                upload. The blob is as it was.
             SizeMismatch: The last bytes are more or fewer than announced.
             UploadMemoryFull: Other calls held the memory for too long.
         """
@@ -215,22 +217,22 @@ class UploadStore:
             return await self._finisher.finish(id, digest, body, offset)
 
     async def cancel(self, id: str) -> None:  # noqa: A002
-        """End an upload, and forget what was sent. Three round trips.
+        """End an upload, and delete its bytes. Three round trips.
 
         Raises:
-            UploadUnknown: There is none.
+            UploadUnknown: There is no such upload.
         """
         await self._states.read(id)
-        await self._driver.delete(self._states.key(id))  # first: who stores bytes now finds it gone
-        with suppress(RevstoreError):  # it is cancelled; a purge takes what is left
+        await self._driver.delete(self._states.key(id))  # first: a writer that stores bytes now finds it gone
+        with suppress(RevstoreError):  # it is cancelled; a purge deletes the rest
             await self._driver.delete_prefix(self._states.folder(id))
 
     async def purge(self, id: str, *, before: datetime) -> bool:  # noqa: A002
-        """Forget an upload that nobody went on with since a time; say whether it was one that nobody finished.
+        """Delete an upload that has not changed since `before`; return True if it was not finished.
 
-        Whoever goes on with it at this moment wins: four round trips, the second of which settles it. What has no
-        state, or one that can't be read, is judged by the age of what lies there. What a newer engine wrote is
-        left alone.
+        4 round trips. A client that continues the upload before the second one wins; the upload then stays, and
+        the call returns False. An upload without a readable state is judged by the age of its objects. The
+        state of a newer engine is left alone.
         """
         unfinished = True
         try:
@@ -256,7 +258,7 @@ class UploadStore:
         return True
 
     async def _discard(self, id: str) -> None:  # noqa: A002
-        # The state first: who stores bytes now finds it gone, and removes them again.
+        # The state first: a writer that stores bytes now finds it gone, and deletes them again.
         await self._driver.delete(self._states.key(id))
         await self._driver.delete_prefix(self._states.folder(id))
 
@@ -275,7 +277,7 @@ class UploadStore:
         return seen
 
     async def _named(self, seen: Seen, staging: Staging, head: bytes, offset: int | None) -> Seen:
-        """Have the state name a small segment, and join the small ones where they have become many."""
+        """Make the state name a small segment, and join the small ones once they are many."""
         hasher = digest_so_far(seen.state)
         if hasher is not None:
             await update(hasher, head)
@@ -292,7 +294,7 @@ class UploadStore:
             raise UploadDamaged(seen.id) from error
         state = replace(state, segments=(*state.segments[: -len(small)], joined))
         after = await self._swapped(seen, state, staging, offset)
-        with suppress(RevstoreError):  # the bytes are kept; what is left of the pieces goes with the upload
+        with suppress(RevstoreError):  # the bytes are kept; the pieces go with the upload at the latest
             await self._driver.delete_many([self._states.segment_key(seen.id, each) for each in small])
         return after
 
@@ -303,7 +305,8 @@ class UploadStore:
             return after
         found = await self._states.find(seen.id)
         if found is not None and state.segments[-1].name in {each.name for each in found.state.segments}:
-            # The request was sent twice on its way, and lost to itself: that segment has nobody else's name.
+            # The network sent the request twice, and it lost to itself: no other call has a segment of that
+            # name.
             return replace(seen, state=state)
         staging.named = False
         # Without an offset the loser's bytes would go after bytes that it has not seen.
