@@ -1,8 +1,8 @@
 """Fan-out: `asyncio.gather` with nothing left behind when one of many fails.
 
-A task holds its error. The error's traceback holds the frames through which it went, with all that their variables
-hold, such as the bytes of a request. A frame that holds the task makes this a cycle, which stays until the garbage
-collector comes. Therefore each function here lets go of its tasks and errors before an error leaves it.
+A task holds its error. The error's traceback holds the frames that it went through, with the values of their
+variables, such as the bytes of a request. A frame that holds the task makes this a cycle, which lives until the
+garbage collector runs. Therefore each function here lets go of its tasks and errors before an error leaves it.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ async def gather(*coroutines: Coroutine[Any, Any, A]) -> tuple[A, ...]: ...
 async def gather(*coroutines: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
     """Run coroutines together and return their results in order.
 
-    When one fails, or this call is cancelled, the others are cancelled and awaited before the error leaves:
+    When one fails, or this call is cancelled, the others are cancelled and awaited before the error is raised:
     `asyncio.gather` alone would let them run on.
     """
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
@@ -111,23 +111,23 @@ class Beside(Generic[A]):
 
     @property
     def task(self) -> "asyncio.Task[A]":
-        """Its task, until the block ends."""
+        """The task of the work, until the block ends."""
         assert self._task is not None, "the block is over"  # noqa: S101
         return self._task
 
     def done(self) -> bool:
-        """Say whether it is over."""
+        """Say whether the work is over."""
         return self.task.done()
 
     def result(self) -> A:
-        """Return its result, or raise its error; it is over."""
+        """Return the work's result, or raise its error; the work must be over."""
         return self.task.result()
 
     def __await__(self) -> Generator[Any, Any, A]:
         return self.task.__await__()
 
     async def end(self) -> None:
-        """Cancel it, and wait until it is over."""
+        """Cancel the work, and wait until it is over."""
         tasks = [self.task]
         self._task = None
         await ended(tasks)
@@ -174,7 +174,7 @@ class until:  # noqa: N801 (it is used as a function is)
 
 
 def drop_frames(error: BaseException) -> None:
-    """Drop the tracebacks of an error and its causes, where frames of others hold the error, or large content."""
+    """Drop the tracebacks of an error and its causes; their frames may hold the error, or large content."""
     at: BaseException | None = error
     while at is not None:
         at.__traceback__ = None
@@ -194,7 +194,7 @@ async def alongside(coroutine: Coroutine[Any, Any, A]) -> AsyncIterator[Beside[A
 async def settled(work: Coroutine[Any, Any, A], *, grace: float) -> A:
     """Do work that must run to its end, such as a clean-up or the last step of a write.
 
-    Cancellation: the work goes on, for `grace` seconds at most; then the cancellation goes on.
+    Cancellation: the work goes on for at most `grace` seconds; then the cancellation is raised.
     """
     task = asyncio.ensure_future(work)
     clock = asyncio.get_running_loop().time
@@ -216,7 +216,7 @@ async def settled(work: Coroutine[Any, Any, A], *, grace: float) -> A:
 
 
 def look_at(task: "asyncio.Future[Any]") -> None:
-    """Look at the error of a task that is over, where its error is of no use.
+    """Look at the error of a finished task that no caller will await.
 
     asyncio would report it as never retrieved; and a cancelled task would hold its cancellation.
     """
@@ -225,7 +225,7 @@ def look_at(task: "asyncio.Future[Any]") -> None:
 
 
 async def ended(tasks: Sequence["asyncio.Task[Any]"]) -> None:
-    """Cancel tasks and wait until each is over, however it ends. Cancellation: it goes on when they are."""
+    """Cancel tasks and wait until each is over, with any result. Cancellation: raised after that."""
     for each in tasks:
         each.cancel()
     interrupted: asyncio.CancelledError | None = None

@@ -17,27 +17,26 @@ async def repositories(
 ) -> AsyncGenerator[RepositoryName, None]:
     """Yield the name of each repository that holds manifests or layers, in lexical order.
 
-    A request for each folder of names. Folders are listed as the names come to them, as many together as the
-    driver's limit: a round trip for each level of names, and for each time that the limit is reached. Who stops
-    early, or starts late, pays for the folders on the way and those that were listed together with the last
-    one. In the seed's layout, whose own folders bear no mark, a repository below one named like such a folder
-    (`x/manifests`) is not found.
+    1 request for each folder of names, as many at once as the driver has connections; 1 round trip for each
+    level of names, and for each time that this limit is reached. A caller that stops early or starts late pays
+    for the folders on the way, and for those listed together with the last one. The seed's layout does not mark
+    its own folders. There a repository below a name like such a folder (`x/manifests`) is not found.
 
     Args:
         driver: The storage.
         layout: Where things lie.
-        start_after: Only names after this one are looked for; it need not exist.
+        start_after: The name after which to begin; it need not exist.
     """
     start = start_after or ""
-    pending = [""]  # a heap: all that is still to be found lies at one of these names or below it
-    found: dict[str, bool] = {}  # those of them that were listed: whether there is a repository
+    pending = [""]  # a heap: every name still to be found is one of these or below one
+    found: dict[str, bool] = {}  # for each listed name: whether it is a repository
 
     async def list_one(name: str) -> None:
         children = await _children(driver, layout, name, start)
         found[name] = bool(children & {layout.manifests, layout.layers})
         for child in children - {layout.manifests, layout.layers, layout.uploads}:
             below = f"{name}/{child}".lstrip("/")
-            # Of what begins with `below/`, anything may come after `start` unless all of it lies before.
+            # Any name that begins with `below/` may come after `start`, unless all of them lie before.
             if f"{below}0" > start and _is_name(below):  # "0" is the character after "/"
                 heappush(pending, below)
 
@@ -56,9 +55,9 @@ class UploadInfo:
     """An upload, or the leftovers of a killed call.
 
     Attributes:
-        name: The repository that it is for.
+        name: The repository of the upload.
         id: Its name.
-        modified: When something of it was last written, by the store's clock.
+        modified: When one of its objects was last written, by the store's clock.
     """
 
     name: RepositoryName
@@ -81,7 +80,7 @@ async def _children(driver: Driver, layout: Layout, name: str, start: str) -> se
     place = None
     above = f"{name}/".lstrip("/")
     if start and start.startswith(above) and driver.capabilities.ordered_listing:
-        # A folder counts as its key with a "/": what is skipped lies before `start` with all that is below it.
+        # A folder counts as its key with a "/": a skipped folder lies before `start` with all that is below it.
         place = f"{folder}/{start.removeprefix(above).partition('/')[0]}"
     return {
         entry.key.rpartition("/")[2]
@@ -93,6 +92,6 @@ async def _children(driver: Driver, layout: Layout, name: str, start: str) -> se
 def _is_name(text: str) -> bool:
     try:
         RepositoryName(text)
-    except InvalidName:  # a folder that is none of ours
+    except InvalidName:  # a folder of another program
         return False
     return True

@@ -1,7 +1,7 @@
 """Names to keys and keys to names, from one table.
 
-The tree is Docker Distribution's (`registry/storage/paths.go`); what is marked + is ours, and is never walked
-by Distribution:
+The tree is Docker Distribution's (`registry/storage/paths.go`). Distribution never walks the keys with a +,
+which are this engine's:
 
     <root>/v2/blobs/<alg>/<hh>/<hex>/data                                           BlobData
     <root>/v2/repositories/<name>/
@@ -61,7 +61,7 @@ class RevisionLink:
 
 @dataclass(frozen=True, slots=True)
 class RevisionMediaType:
-    """The media type that a manifest was pushed with, where the manifest does not tell it itself."""
+    """The media type that a manifest was pushed with, if the manifest does not state it."""
 
     name: RepositoryName
     digest: Digest
@@ -95,7 +95,7 @@ class TagCurrent:
 
 @dataclass(frozen=True, slots=True)
 class TagIndex:
-    """The link from a tag to a revision that it was meant to have at some time."""
+    """The link from a tag to a revision that a writer once meant it to have."""
 
     name: RepositoryName
     tag: Tag
@@ -180,7 +180,7 @@ class LayerLink:
 
 @dataclass(frozen=True, slots=True)
 class UploadState:
-    """What is known of an upload under way; this engine's."""
+    """The state of an upload under way; this engine's."""
 
     name: RepositoryName
     upload: str
@@ -188,7 +188,7 @@ class UploadState:
 
 @dataclass(frozen=True, slots=True)
 class UploadSegment:
-    """Some of the bytes of an upload under way; this engine's."""
+    """A piece of an upload under way; this engine's."""
 
     name: RepositoryName
     upload: str
@@ -241,10 +241,10 @@ Place = (
     | UploadStartedAt
     | UploadHashState
 )
-"""Everything that has a key of its own."""
+"""All places that have a key."""
 
 _Form = tuple[str, Sequence[tuple[Callable[[Any], Any], Callable[[Any], str]]]]
-"""A place's key with `%s` for each field, and how to get the fields and write them, in order."""
+"""A place's key with `%s` for each field, and the functions that get and write the fields, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ class Layout:
     """A tree of keys: `CURRENT` is that of Docker Distribution today, `SEED` that of its refactor of 2015.
 
     Attributes:
-        root: What all keys begin with; a `/` at its beginning is dropped, as keys have none.
+        root: The first part of all keys; a `/` at its beginning is dropped, as no key begins with one.
         manifests: The folder of a repository's manifests.
         layers: The folder of its layers.
         uploads: The folder of its uploads.
@@ -275,9 +275,9 @@ class Layout:
         return template % tuple([write(get(place)) for get, write in fields])
 
     def parse(self, key: str) -> Place | None:
-        """Return the place of a key; None for a key that is none of this layout's.
+        """Return the place of a key; None if this layout has no such key.
 
-        A key is a place's only if `key(place)` gives it back: one text for one thing.
+        A place has one key: for a text that `key` would write differently the result is None.
         """
         for kind, pattern in _patterns(self).items():
             if match := pattern.fullmatch(key):
@@ -314,7 +314,7 @@ class Layout:
         return f"{self.revisions_of(name)}/{_folders(revision)}/signatures"
 
     def referrers_of(self, name: RepositoryName, subject: Digest) -> str:
-        """The folder of the links to the manifests that name one as their subject."""
+        """The folder of the links to the manifests that name this one as their subject."""
         return f"{self.revisions_of(name)}/{_folders(subject)}/referrers"
 
     def tags_of(self, name: RepositoryName) -> str:
@@ -322,7 +322,7 @@ class Layout:
         return f"{self.repository(name)}/{self.manifests}/tags"
 
     def index_of(self, name: RepositoryName, tag: Tag) -> str:
-        """The folder of the revisions that a tag was meant to have."""
+        """The folder of the links to the revisions that a tag was meant to have."""
         return f"{self.tags_of(name)}/{tag}/index"
 
     def history_of(self, name: RepositoryName, tag: Tag) -> str:
@@ -335,11 +335,11 @@ class Layout:
 
     @property
     def uploads_under_way(self) -> str:
-        """The folder of all uploads of this engine, whichever repositories they are for."""
+        """The folder of all uploads of this engine, in all repositories."""
         return f"{self.root}/revstore/uploads"
 
     def upload(self, name: RepositoryName, upload: str) -> str:
-        """The folder of one of them."""
+        """The folder of one upload."""
         return f"{self.uploads_under_way}/{name}/_uploads/{upload}"
 
 

@@ -1,4 +1,4 @@
-"""The decisions of the embedding program about its repositories; every store is given the same value."""
+"""The decisions of the embedding program about its repositories; all stores share one value."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .formats.names import RepositoryName, Tag
 from .trust import TrustPolicy
 
 TagRule = Callable[[RepositoryName, Tag], bool]
-"""Says of a repository's tag whether a rule holds for it."""
+"""Tells whether a rule holds for a repository's tag."""
 
 
 def tags_matching(*patterns: str) -> TagRule:
@@ -35,11 +35,13 @@ class Policy:
         check_layers: Refuse a manifest when the repository lacks a config, layer or manifest that it refers to.
             A store that keeps manifests only switches it off.
         immutable: The tags that, once set, are neither moved nor deleted.
-        trust: Whose signatures count. A Docker schema 1 manifest without one that counts is refused, unsigned
-            ones too; None takes any. Other manifests carry no signatures in themselves, and are taken.
-        lease: How long a young layer link protects its content; one older than half of it is renewed whenever
-            somebody who may push is told that the layer is there.
-        link_within: What a check found, or content written, is linked within this time, or asked about again.
+        trust: Tells which signatures count. A Docker schema 1 manifest without such a signature is refused, as
+            an unsigned one is; None accepts any. Other manifests carry no signatures in themselves, and are
+            accepted.
+        lease: How long a young layer link protects its content. A link older than half of it is renewed
+            whenever a client who may push learns that the layer is there.
+        link_within: The time within which a caller links content that it found or wrote; after it, the caller
+            asks again.
     """
 
     check_layers: bool = True

@@ -23,9 +23,9 @@ WIDTH: Final = 2
 """Requests for one object that are under way at once, at most."""
 
 PATIENCE: Final = 0.05
-"""Seconds that readers wait for the request before theirs. Then theirs begins beside it: one slow answer does
-not hold up all readers. A second request from the start would shorten the wait by a quarter, and cost a hot tag
-twice the requests."""
+"""Seconds that readers wait for the request before theirs. Then their request begins beside it: one slow answer
+does not hold up all readers. A second request from the start would shorten the wait by a quarter, and cost a
+hot tag twice the requests."""
 
 Answer = TypeVar("Answer")
 
@@ -35,10 +35,10 @@ class _Turn(Generic[Answer]):
     """One request that several readers wait for. While `task` is None they may still join it.
 
     Attributes:
-        context: In which it is made.
-        readers: Who waits.
-        task: It; None before it begins.
-        timer: Begins it even if none before it is over.
+        context: The context of the request.
+        readers: The waiting readers.
+        task: The task of the request; None before it begins.
+        timer: Begins the request after `PATIENCE`, even while earlier ones are under way.
     """
 
     context: Context
@@ -57,7 +57,7 @@ class _Line(Generic[Answer]):
 
 
 class SharedReads(Generic[Answer]):
-    """Questions under way: those that are the same share requests."""
+    """Questions under way; equal questions share requests."""
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, _Line[Answer]] = {}
@@ -73,18 +73,18 @@ class SharedReads(Generic[Answer]):
         ask: Callable[[], Coroutine[Any, Any, Answer]],
         limit: timedelta | None = None,
     ) -> Answer:
-        """Return the answer to a question, of a request that begins after this call did.
+        """Return the answer to a question, from a request that begins after this call.
 
-        Alone, it is one request and nothing else. An error is raised in all readers of the request.
+        A lone call is one request and nothing else. An error is raised in all readers of the request.
         Cancellation: the request goes on for the others; the last reader cancels and awaits it.
 
         Args:
-            question: What tells the question from others.
-            ask: Asks it: one request.
-            limit: How long to wait for the request of others, if no deadline is set; None to wait for its end.
+            question: The key of the question; equal keys share requests.
+            ask: Makes the request.
+            limit: How long to wait for another call's request, if no deadline is set; None to wait for its end.
 
         Raises:
-            TimeoutError: The request of others took longer than this caller's deadline.
+            TimeoutError: Another call's request took longer than this caller's deadline.
         """
         line = self._lines.get(question)
         if line is not None and limit is None:
@@ -103,9 +103,9 @@ class SharedReads(Generic[Answer]):
         loop = asyncio.get_running_loop()
         turn = line.following
         if turn is None:
-            # Traces and the like belong to the first of the readers, not to whoever happens to make room.
+            # Traces and the like belong to the first of the readers, not to the one whose request ends before.
             turn = line.following = _Turn(copy_context())
-            turn.context.run(forget_deadline)  # those who join later may have more time left than the first
+            turn.context.run(forget_deadline)  # later readers may have more time left than the first
             if line.under_way < WIDTH:
                 turn.timer = loop.call_later(PATIENCE, self._begin, question, line)
         reader: asyncio.Future[Answer] = loop.create_future()
@@ -143,10 +143,10 @@ class SharedReads(Generic[Answer]):
     def _begin(self, question: Hashable, line: _Line[Answer]) -> None:
         """Make the request of the waiting readers."""
         turn = self._take(line)
-        assert turn is not None  # noqa: S101 (who calls has looked)
+        assert turn is not None  # noqa: S101 (the caller has looked)
         line.under_way += 1
         turn.task = asyncio.get_running_loop().create_task(line.ask(), context=turn.context)
-        # Not in the task itself: one that is cancelled before its first step does nothing of what it holds.
+        # Not in the task itself: a task that is cancelled before its first step runs no part of it.
         turn.task.add_done_callback(partial(self._answer, question, line, turn))
 
     def _answer(
@@ -187,7 +187,7 @@ class SharedReadsDriver(DriverWrapper):
         return await self._shared(key, self._gets, (key, limit), partial(self.inner.get, key, limit=limit))
 
     async def stat(self, key: str) -> FileInfo:
-        """Return what the store knows of an object; see `Driver.stat`."""
+        """Return the store's facts about an object; see `Driver.stat`."""
         return await self._shared(key, self._stats, key, partial(self.inner.stat, key))
 
     async def _shared(

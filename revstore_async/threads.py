@@ -1,4 +1,4 @@
-"""Work that computes, kept off the event loop where it would hold it up."""
+"""Runs hashing and parsing in threads when they would block the event loop."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, MutableSequence
@@ -14,19 +14,19 @@ from .formats.digest import Digest, new_hasher
 R = TypeVar("R")
 
 HASH_INLINE: Final = 1 << 17
-"""Bytes up to which hashing here is cheaper than in a thread."""
+"""Bytes up to which hashing in the event loop is cheaper than in a thread."""
 
 HASH_TOGETHER: Final = 1 << 19
-"""Bytes of a stream that go to a thread at once: fewer would cost the way there and back more often."""
+"""Bytes of a stream that go to a thread at once: fewer would cost more switches of threads."""
 
 _TINY: Final = 1 << 10  # bytes of a piece that is not worth an object of its own
 _TOGETHER: Final = 1 << 16
 
 READ_INLINE: Final = 1 << 12
-"""Bytes of a document up to which it is read and written here: below a millisecond, one signature included."""
+"""Bytes of a document up to which the event loop reads and writes it: below a millisecond with a signature."""
 
 LARGE: Final = 1 << 16
-"""Bytes of a document from which on few are read at once: read, it takes up to some 30 times its size in memory."""
+"""Bytes of a document above which few are read at once: parsed, it takes up to some 30 times its size."""
 
 LARGE_AT_ONCE: Final = 2
 """Large documents that an event loop reads or writes at once. More are no faster: reading holds the interpreter."""
@@ -35,7 +35,7 @@ _LARGE: Final = RunVar[CapacityLimiter]("revstore_async.threads")
 
 
 class Hasher(Protocol):
-    """What computes a digest: hashlib's objects, and `ResumableDigest`."""
+    """Computes a digest: hashlib's objects, and `ResumableDigest`."""
 
     def update(self, data: bytes | bytearray | memoryview, /) -> None:
         """Take more bytes."""
@@ -47,8 +47,8 @@ class Hasher(Protocol):
 async def in_thread_if_large(size: int, function: Callable[..., R], *args: object) -> R:
     """Call a function that reads or writes a document of this many bytes; in a thread when it is large.
 
-    Documents of more than `LARGE` bytes take turns, `LARGE_AT_ONCE` at once, and never hold smaller ones up. Those
-    that wait hold no thread.
+    Documents of more than `LARGE` bytes take turns, `LARGE_AT_ONCE` at once, and never hold smaller ones up. A
+    waiting document holds no thread.
     """
     if size <= READ_INLINE:
         return function(*args)
@@ -76,7 +76,7 @@ async def digest_of(content: bytes | bytearray | memoryview, algorithm: str = "s
     """Return the digest of content; computed in a thread when it is large.
 
     Raises:
-        InvalidDigest: The algorithm is not one that the engine can compute.
+        InvalidDigest: The engine can't compute the algorithm.
     """
     hasher = new_hasher(algorithm)
     await update(hasher, content)
@@ -84,7 +84,7 @@ async def digest_of(content: bytes | bytearray | memoryview, algorithm: str = "s
 
 
 def gather_piece(pieces: MutableSequence[bytes | bytearray], piece: bytes) -> None:
-    """Add a piece to those that were gathered; small ones become one, as each takes more than its bytes."""
+    """Add a piece to the gathered ones; small pieces are joined, as each takes more memory than its bytes."""
     if len(piece) >= _TINY:
         pieces.append(piece)
     elif pieces and isinstance(pieces[-1], bytearray) and len(pieces[-1]) < _TOGETHER:
@@ -94,7 +94,7 @@ def gather_piece(pieces: MutableSequence[bytes | bytearray], piece: bytes) -> No
 
 
 class StreamHasher:
-    """Hashes a stream in threads while the next of its bytes come: in order, one batch at a time.
+    """Hashes a stream in threads while its next bytes come: in order, one batch at a time.
 
     It holds two batches at most, and the piece that filled them.
     """
@@ -108,7 +108,7 @@ class StreamHasher:
     @classmethod
     @asynccontextmanager
     async def beside(cls, hasher: Hasher) -> AsyncIterator[Self]:
-        """Begin; the hasher is nobody else's in the block, at whose end nothing is under way."""
+        """Hash in the block, which owns the hasher; at its end no hashing is under way."""
         hashing = cls(hasher)
         try:
             yield hashing
@@ -116,7 +116,7 @@ class StreamHasher:
             await hashing.stop()
 
     async def update(self, data: bytes | bytearray | memoryview) -> None:
-        """Take more bytes. Where they fill a batch, wait for the one before."""
+        """Take more bytes. If they fill a batch, wait for the batch before."""
         gather_piece(self._gathered, bytes(data))  # no copy, of bytes
         self._size += len(data)
         if self._size >= HASH_TOGETHER:
@@ -135,7 +135,7 @@ class StreamHasher:
         self._hash(self._taken())
 
     async def stop(self) -> None:
-        """Wait until nothing is under way; what is still gathered is forgotten. It may be called more than once."""
+        """Drop the gathered bytes, and wait until no hashing is under way. It may be called more than once."""
         self._taken()
         interrupted: asyncio.CancelledError | None = None
         while self._under_way is not None and not self._under_way.done():

@@ -1,8 +1,8 @@
-"""Whose signatures count.
+"""Policies that say which signatures a program trusts.
 
-The engine stores every signature that verifies; a policy says which of them mean something to the program
-that embeds it. A policy is any object with the method `trusted`; two are ready, by key and by certificate. The
-engine asks it only about verified signatures: it judges the signer, not the content.
+The engine stores every signature that verifies; a policy says which of them count for the embedding program. A
+policy is any object with the method `trusted`; this module has two, by key and by certificate. The engine asks
+it only about verified signatures: it judges the signer, not the content.
 """
 
 from collections.abc import Callable, Iterable
@@ -47,12 +47,12 @@ class TrustPolicy(Protocol):
     """Says whether a verified signature counts."""
 
     def trusted(self, signature: Signature) -> bool:
-        """Return whether a verified signature is by a trusted signer."""
+        """Return whether a trusted signer made this verified signature."""
         ...
 
 
 class TrustedKeys:
-    """Signatures by these keys count.
+    """Trusts signatures by these keys.
 
     Args:
         keys: Public keys, or libtrust key IDs (`ABCD:EFGH:...`).
@@ -75,19 +75,19 @@ class TrustedCertificates:
     """Trusts signatures with an `x5c` that leads from the signing key to one of these certificates.
 
     The chain is checked as RFC 5280 says: each certificate is signed by the next, issuers are CAs that may
-    sign certificates, all are valid at one moment. The leaf need not name a host; if it limits what its key
-    may be used for (`keyUsage`), digital signatures must be among it. Extensions that are critical and
-    unknown are refused. Revocation is not looked up: nothing here does I/O.
+    sign certificates, all are valid at one moment. The leaf need not name a host; if it limits the uses of its
+    key (`keyUsage`), digital signatures must be one of them. Unknown critical extensions are refused.
+    Revocation is not checked: this module does no I/O.
 
     The moment is now: an expired certificate no longer counts, since a later thief of its key could write any
-    time into a signature. With `at_signing` it is the time that the signature claims, so that signatures made
-    while a certificate was valid stay trusted for good. Choose that only if keys outlive their certificates
-    safely.
+    time into a signature. With `at_signing` the moment is the time that the signature claims. Signatures made
+    while a certificate was valid then stay trusted for good. Choose that only if keys outlive their
+    certificates safely.
 
     Args:
         authorities: CA certificates in PEM, one or more.
-        at_signing: Take the signature's time instead of now.
-        clock: Returns now.
+        at_signing: Check at the signature's time instead of now.
+        clock: Returns the present time.
 
     Raises:
         KeyUnreadable: The bytes are not certificates in PEM.
@@ -125,15 +125,15 @@ class TrustedCertificates:
             leaf, *between = map(x509.load_der_x509_certificate, signature.x5c)
             verifier.verify(leaf, between)
         except (VerificationError, ValueError, UnsupportedAlgorithm):
-            return False  # the question is yes or no; the signature itself was verified before
+            return False  # the answer is yes or no; the signature itself was verified before
         return True
 
 
 class AnyOf:
-    """Signatures count that count for one of these policies.
+    """Trusts signatures that one of these policies trusts.
 
     Args:
-        policies: Asked in this order until one says yes.
+        policies: The policies, asked in this order until one trusts the signature.
     """
 
     __slots__ = ("policies",)

@@ -1,11 +1,11 @@
 """The one tree of exceptions.
 
-Coarse branches say what a caller can do; leaves carry the facts as attributes:
+A coarse branch tells the caller how to react; a leaf carries the facts as attributes:
 
     RevstoreError
         InvalidInput        change the input; nothing was written (also a ValueError)
-        NotFound            it is not there (also a LookupError)
-        Conflict            somebody was first, or a policy holds: look again, decide anew
+        NotFound            the requested thing is not there (also a LookupError)
+        Conflict            another writer was first, or a policy holds: read again, decide anew
         Damaged             stored bytes are wrong: put the right ones again
         Overloaded          this process has too much to do: the same call may succeed later
         StorageFailure      the storage can't, or can't now: `retryable` says which

@@ -17,12 +17,12 @@ _DOES: Final[Mapping[str, str]] = {
 
 @dataclass(eq=False)
 class Unauthenticated(RevstoreError):
-    """The request needs credentials, or others than it brought.
+    """The request needs credentials, or other ones than it has.
 
     Attributes:
-        challenge: What a client is told to answer to: the value of `WWW-Authenticate` (RFC 9110, 11.6.1).
-        reason: Why what it brought does not count; empty where it brought nothing.
-        user: The user that it named, for the access log; empty where it named no user. No message repeats it.
+        challenge: The challenge to the client, the value of `WWW-Authenticate` (RFC 9110, 11.6.1).
+        reason: Why its credentials do not count; empty for a request without credentials.
+        user: The user that it named, for the access log; empty if it named no user. No message repeats it.
     """
 
     challenge: str
@@ -36,13 +36,13 @@ class Unauthenticated(RevstoreError):
 
 @dataclass(eq=False)
 class Forbidden(RevstoreError):
-    """The policy forbids this to the caller; other credentials change nothing.
+    """The policy forbids this action to the caller; other credentials change nothing.
 
     Attributes:
         action: The action, such as `push`.
-        repository: Where; empty for the registry as a whole.
+        repository: The repository; empty for the registry as a whole.
         caller: The caller's name; empty for anonymous.
-        reason: Why the caller may not; empty where the policy gives no reason.
+        reason: Why the caller may not; empty if the policy gives no reason.
     """
 
     action: str
@@ -61,10 +61,10 @@ class Forbidden(RevstoreError):
 
 @dataclass(eq=False)
 class TooManyAttempts(Overloaded):
-    """A password was not looked at: too many others are, or the address sent too many wrong ones.
+    """The server did not check a password: it checks too many others, or the address sent too many wrong ones.
 
     Attributes:
-        reason: Which of the two it is.
+        reason: Which of the two causes it is.
         seconds: The time after which another try counts.
         user: The user that the request named, for the access log. No message repeats it.
     """
@@ -77,10 +77,10 @@ class TooManyAttempts(Overloaded):
 
 @dataclass(eq=False)
 class CrossOrigin(RevstoreError):
-    """A web page of another origin made a browser send this, and would change something.
+    """A web page of another origin made a browser send a request that would change something.
 
     Attributes:
-        origin: The page's origin, or how a browser calls its relation to the registry.
+        origin: The page's origin, or the browser's word for its relation to the registry.
     """
 
     origin: str
@@ -89,7 +89,7 @@ class CrossOrigin(RevstoreError):
 
 @dataclass(eq=False)
 class InvalidHtpasswd(InvalidInput):
-    """A file of users and passwords has a line that can't count. No message repeats any part of a hash."""
+    """A file of users and passwords has an invalid line. No message repeats any part of a hash."""
 
     path: str
     line: int
@@ -99,7 +99,7 @@ class InvalidHtpasswd(InvalidInput):
 
 @dataclass(eq=False)
 class InvalidKeySet(InvalidInput):
-    """The keys that tokens are verified with are not a set of public keys. No message repeats any part of one."""
+    """The key set that verifies tokens is not a set of public keys. No message repeats any part of a key."""
 
     source: str
     reason: str
@@ -108,7 +108,7 @@ class InvalidKeySet(InvalidInput):
 
 @dataclass(eq=False)
 class KeySetUnavailable(RevstoreError):
-    """The keys that tokens are verified with could not be had, and none are left from before."""
+    """The server could not fetch the keys that verify tokens, and has no earlier ones."""
 
     source: str
     retryable: ClassVar[bool] = True

@@ -12,7 +12,7 @@ _SHOWN_PARTS = 20  # members of one fact that is a collection
 
 
 class _Said(str):
-    """Text that stands in a message as it is, even where the message asks for a representation."""
+    """Text that a message shows as it is, even if the message asks for a representation."""
 
     __slots__ = ()
 
@@ -66,9 +66,9 @@ class RevstoreError(Exception):
     A subclass is a dataclass: its fields are the facts, so a program reads attributes, never the text.
 
     Attributes:
-        retryable: Whether the same call may succeed later without anybody changing its input.
+        retryable: Whether the same call may succeed later with the same input.
         says: The message, a format string over the fields.
-        advice: What the caller can do, appended to the message; empty where the message says it.
+        advice: Advice for the caller, appended to the message; empty if the message says it.
     """
 
     retryable: ClassVar[bool] = False
@@ -106,7 +106,7 @@ class Damaged(RevstoreError):
 
 
 class Overloaded(RevstoreError):
-    """This process does as much at once as it may. Nothing is wrong with the call or the storage."""
+    """This process has reached a limit of work at once. The call and the storage are in order."""
 
     retryable: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""What is wrong with a name, a digest or content; what the stores don't have, or hold damaged."""
+"""Errors of names, digests and content: invalid, missing from a store, or damaged there."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -44,10 +44,10 @@ class InvalidReference(InvalidInput):
 
 @dataclass(eq=False)
 class InvalidJSON(InvalidInput):
-    """Bytes that are not strict JSON: see `revstore_async.formats.strictjson` for what is refused.
+    """Bytes that are not strict JSON: see `revstore_async.formats.strictjson` for the rules.
 
     Attributes:
-        offset: Where it was noticed, in bytes from the start.
+        offset: The place where the reader noticed the fault, in bytes from the start.
     """
 
     offset: int
@@ -57,12 +57,12 @@ class InvalidJSON(InvalidInput):
 
 @dataclass(eq=False)
 class NotUTF8(InvalidJSON):
-    """JSON whose bytes are not UTF-8."""
+    """The bytes of a JSON text are not UTF-8."""
 
 
 @dataclass(eq=False)
 class TooManyValues(InvalidJSON):
-    """JSON that holds more values than a reader is willing to build."""
+    """A JSON text holds more values than the reader's limit."""
 
     limit: int
 
@@ -73,7 +73,7 @@ class DuplicateMember(InvalidJSON):
 
     Attributes:
         name: The name, unescaped.
-        depth: How many objects and arrays stand around it; 1 for a member of the outermost object.
+        depth: The number of objects and arrays around it; 1 for a member of the outermost object.
     """
 
     name: str
@@ -85,7 +85,7 @@ class InvalidManifest(InvalidInput):
     """A document that is not the manifest it claims to be.
 
     Attributes:
-        member: The member that is wrong, as a path like `layers[2].size`; empty for the whole.
+        member: The path of the wrong member, like `layers[2].size`; empty for the whole document.
     """
 
     member: str
@@ -95,7 +95,7 @@ class InvalidManifest(InvalidInput):
 
 @dataclass(eq=False)
 class TooManyReferences(InvalidManifest):
-    """A manifest that refers to more than a registry is willing to look for.
+    """A manifest with more references than a registry's limit.
 
     Attributes:
         count: How many entries the member has.
@@ -134,7 +134,7 @@ class ManifestTagMismatch(InvalidInput):
 
 @dataclass(eq=False)
 class DigestMismatch(InvalidInput):
-    """Content whose digest is not the one that the caller named."""
+    """The content has another digest than the caller named."""
 
     expected: str
     actual: str
@@ -216,7 +216,7 @@ class TagUnknown(NotFound):
 
 @dataclass(eq=False)
 class BlobDamaged(Damaged):
-    """Stored content whose digest is not the one it is stored under."""
+    """Stored content has another digest than its key names."""
 
     digest: str
     actual: str
@@ -226,11 +226,11 @@ class BlobDamaged(Damaged):
 
 @dataclass(eq=False)
 class BlobSizeDamaged(BlobDamaged):
-    """Stored content whose size is not the one of the content that has the digest.
+    """Stored content has another size than the right content of the digest.
 
     Attributes:
-        actual: Empty: the size tells enough, and the content was not read.
-        size: Bytes that the content has.
+        actual: Empty: the size shows the damage, and the content was not read.
+        size: Bytes of the right content.
         stored: Bytes that the store holds.
     """
 
@@ -241,7 +241,7 @@ class BlobSizeDamaged(BlobDamaged):
 
 @dataclass(eq=False)
 class LinkDamaged(Damaged):
-    """A link whose content is not a digest, or not the digest that its key names."""
+    """The content of a link is not a digest, or not the digest that its key names."""
 
     key: str
     content: bytes
@@ -261,7 +261,7 @@ class LinkDangling(Damaged):
 
 @dataclass(eq=False)
 class RecordDamaged(Damaged):
-    """A stored object, other than content and links, that can't be read as what it must be."""
+    """The engine can't read one of its records: a stored object other than content and links."""
 
     key: str
     reason: str
@@ -270,10 +270,10 @@ class RecordDamaged(Damaged):
 
 @dataclass(eq=False)
 class MediaTypeConflict(Conflict):
-    """A manifest that does not tell its media type came with another one than it was pushed with before.
+    """A manifest that states no media type came with another one than at an earlier push.
 
     Attributes:
-        kept: The type as which it is stored.
+        kept: The type that the store keeps for it.
         given: The type that it came with now.
     """
 
@@ -290,8 +290,8 @@ class TagChanged(Conflict):
     """A tag is not at the revision that the caller expected. Nothing was changed.
 
     Attributes:
-        expected: The digest the caller expected; None where it expected no such tag.
-        actual: The digest found; None where there is no such tag.
+        expected: The digest that the caller expected; None if it expected no such tag.
+        actual: The digest that the tag has; None if there is no such tag.
     """
 
     repository: str
@@ -308,7 +308,7 @@ class TagChanged(Conflict):
 
 @dataclass(eq=False)
 class TagContended(Conflict):
-    """Other writers changed the tag again and again while this one tried to."""
+    """Other writers changed the tag at each attempt of this one."""
 
     repository: str
     tag: str
@@ -321,7 +321,7 @@ class TagImmutable(Conflict):
     """The repository's policy forbids to move or delete the tag.
 
     Attributes:
-        digest: Where it stays; empty where its link is damaged, or where the caller is not to know.
+        digest: The digest that it stays at; empty if its link is damaged, or if the caller may not read it.
     """
 
     repository: str
@@ -337,10 +337,10 @@ class TagImmutable(Conflict):
 
 @dataclass(eq=False)
 class NotTrusted(InvalidInput):
-    """A manifest has no signature that counts by the registry's policy.
+    """The registry's policy trusts no signature of the manifest.
 
     Attributes:
-        kids: The keys that did sign it.
+        kids: The IDs of the keys that signed it.
     """
 
     kids: tuple[str, ...]
@@ -349,10 +349,10 @@ class NotTrusted(InvalidInput):
 
 @dataclass(eq=False)
 class VerificationFailed(InvalidInput):
-    """A manifest that was refused, with everything that is wrong with it.
+    """A manifest was refused; this error carries each fault of it.
 
     Attributes:
-        errors: Each thing found, in the order name, tag, signatures, trust, what it refers to.
+        errors: The faults, in the order name, tag, signatures, trust, references.
     """
 
     repository: str

@@ -19,7 +19,7 @@ class MethodNotAllowed(InvalidInput):
     """The route has no such method.
 
     Attributes:
-        allowed: Those that it has.
+        allowed: The methods that the route has.
     """
 
     method: str
@@ -74,7 +74,7 @@ class PreconditionFailed(Conflict):
     """A condition of the request does not hold (RFC 9110, section 13). Nothing was changed.
 
     Attributes:
-        actual: What is there instead; empty where that can't be read, or the caller is not to know.
+        actual: The present value; empty if it can't be read, or if the caller may not read it.
     """
 
     condition: str
@@ -96,7 +96,7 @@ class BodyTooLarge(InvalidInput):
 
 @dataclass(eq=False)
 class BodyTimeout(RevstoreError):
-    """A client left its body standing still for too long, or sent it too slowly."""
+    """A client paused for too long in its body, or sent it too slowly."""
 
     received: int
     seconds: float
@@ -124,7 +124,7 @@ class ServerBusy(Overloaded):
 
 @dataclass(eq=False)
 class AnswerTimeout(RevstoreError):
-    """A client took nothing of its answer for too long, or too little."""
+    """A client took its answer too slowly, or took nothing for too long."""
 
     sent: int
     seconds: float

@@ -1,17 +1,17 @@
 """Errors of signatures and signed documents: one class for each reason of a refusal.
 
     InvalidSignature
-        NotSigned               there are none where they are needed
-        InvalidSplit            payload and signatures don't part where the format says
+        NotSigned               the document has no signatures, and needs some
+        InvalidSplit            `formatLength` and `formatTail` don't fit the payload
         InvalidSignedPayload    the payload is not one that this format can carry
-        InvalidSignatureSet     each one may be fine, but not these together
+        InvalidSignatureSet     the signatures can't stand together
         InvalidEntry            one signature: its members, its encoding, its algorithm
         BlobNotCanonical        one signature: its blob is not in the compact form
-        InvalidSignatureKey     one signature: the key or the certificates in it (see `errors.keys`)
+        InvalidSignatureKey     one signature: the key or the certificates in it (see `errors.signing_keys`)
         SignatureMismatch       one signature: it does not verify
 
-`member` is where it stands, as a path like `signatures[2].header.jwk.kid`; for a signature that was read by
-itself the path begins at its own members.
+`member` is the path of the fault, like `signatures[2].header.jwk.kid`; for a signature that was read by itself
+the path begins at its own members.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class InvalidSignature(InvalidInput):
 
 @dataclass(eq=False)
 class NotSigned(InvalidSignature):
-    """There are no signatures where they are needed."""
+    """The document has no signatures, and needs some."""
 
 
 @dataclass(eq=False)
@@ -61,7 +61,7 @@ class SignaturesNotArray(NotSigned):
 
 @dataclass(eq=False)
 class InvalidSplit(InvalidSignature):
-    """`formatLength` and `formatTail` don't say where payload and signatures part."""
+    """`formatLength` and `formatTail` are not the cut between payload and signatures."""
 
 
 @dataclass(eq=False)
@@ -120,7 +120,7 @@ class InvalidSignedPayload(InvalidSignature):
 
 @dataclass(eq=False)
 class PayloadEmpty(InvalidSignedPayload):
-    """The payload is an object without members: there is nothing to set the signatures in after."""
+    """The payload is an object without members, so the signatures can't follow a member."""
 
     says: ClassVar[str] = "the payload is an empty object"
 
@@ -146,7 +146,7 @@ class PayloadsDiffer(InvalidSignedPayload):
     """Documents to merge don't carry the same payload, byte for byte.
 
     Attributes:
-        index: Which of the documents differs from the first.
+        index: The index of the document that differs from the first.
     """
 
     index: int
@@ -195,10 +195,10 @@ class ChainWithoutKeyID(InvalidSignatureSet):
 
 @dataclass(eq=False)
 class SignaturesTooLarge(InvalidSignatureSet):
-    """Signatures whose list, or merged document, would be over the limit.
+    """The list or the merged document of these signatures would be over the limit.
 
     Attributes:
-        size: Bytes of it.
+        size: The bytes of the list or the document.
     """
 
     size: int
@@ -275,7 +275,7 @@ class ProtectedMember(InvalidEntry):
 
 @dataclass(eq=False)
 class Base64NotCanonical(InvalidEntry):
-    """A value is not base64 of the kind asked for, written in the one canonical way."""
+    """A value is not base64 of the required kind, written in the one canonical way."""
 
     says: ClassVar[str] = "{member} is not canonical base64"
 
@@ -307,7 +307,7 @@ class AlgorithmKeyMismatch(InvalidEntry):
 
 @dataclass(eq=False)
 class SignatureWidth(InvalidEntry):
-    """The signature value has not the width of its algorithm and key."""
+    """The signature value has another width than its algorithm and key demand."""
 
     width: int
     expected: int

@@ -1,4 +1,4 @@
-"""Errors of keys: of one that a signature carries, or one that the caller gave.
+"""Errors of keys: those in signatures, and those that the caller gave.
 
 InvalidSignature
     InvalidSignatureKey     the key or the certificates in a signature
@@ -21,7 +21,7 @@ class InvalidSignatureKey(InvalidSignature):
 
 @dataclass(eq=False)
 class PrivateMember(InvalidSignatureKey):
-    """A jwk gives away a part of the private key. The value is not repeated here."""
+    """A jwk gives away a part of the private key. The error does not carry its value."""
 
     says: ClassVar[str] = "{member} is a part of a private key; consider that key compromised"
 
@@ -120,7 +120,7 @@ class KeyUnsupported(UnusableKey):
 
 @dataclass(eq=False)
 class CertificateMismatch(UnusableKey):
-    """A chain's first certificate is for another key than the one it is to stand beside."""
+    """A chain's first certificate is for another key than the signing key."""
 
     kid: str
     expected: str

@@ -27,7 +27,7 @@ class InvalidOffset(InvalidInput):
 
 @dataclass(eq=False)
 class InvalidArgument(InvalidInput):
-    """An argument of a call that can't be right."""
+    """An invalid argument of a call."""
 
     argument: str
     value: object
@@ -65,7 +65,7 @@ class KeyNotFound(NotFound):
 
 @dataclass(eq=False)
 class WriterNotFound(NotFound):
-    """The state given to resume a write belongs to none: committed, cancelled or purged since."""
+    """The write to resume is no longer unfinished: it was committed, cancelled or purged since."""
 
     key: str
     says: ClassVar[str] = "the unfinished write of {key!r} is gone"
@@ -74,7 +74,7 @@ class WriterNotFound(NotFound):
 
 @dataclass(eq=False)
 class WriterBusy(Conflict):
-    """Another writer holds the unfinished write that was to be resumed."""
+    """Another writer holds the unfinished write that this call was to resume."""
 
     key: str
     retryable: ClassVar[bool] = True
@@ -93,7 +93,7 @@ class ConditionFailed(Conflict):
 
 @dataclass(eq=False)
 class ObjectTooLarge(StorageFailure):
-    """An object is larger than the reader is willing to hold in memory."""
+    """An object is larger than the limit of the reader."""
 
     key: str
     size: int
@@ -103,7 +103,7 @@ class ObjectTooLarge(StorageFailure):
 
 @dataclass(eq=False)
 class Unsupported(StorageFailure):
-    """The driver, or the server behind it, can't do this. It is never imitated by check-then-act."""
+    """The driver, or the server behind it, can't do this. The engine never imitates it by check-then-act."""
 
     driver: str
     what: str
@@ -112,7 +112,7 @@ class Unsupported(StorageFailure):
 
 @dataclass(eq=False)
 class Unavailable(StorageFailure):
-    """The storage did not answer, or not with a result; whether a write took effect is not known."""
+    """The storage gave no answer, or no result; a write may have taken effect."""
 
     key: str
     reason: str
@@ -125,7 +125,7 @@ class Throttled(Unavailable):
     """The storage asks for fewer requests.
 
     Attributes:
-        retry_after: Seconds to wait before the next try; None where the storage named none.
+        retry_after: Seconds to wait before the next try; None if the storage named no time.
     """
 
     retry_after: float | None = None
@@ -134,7 +134,7 @@ class Throttled(Unavailable):
 
 @dataclass(eq=False)
 class AccessDenied(StorageFailure):
-    """The storage refuses these credentials, or this process's user, the access."""
+    """The storage denies access to these credentials, or to this process's user."""
 
     key: str
     reason: str

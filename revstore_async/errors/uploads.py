@@ -19,7 +19,7 @@ class UploadUnknown(NotFound):
 
 @dataclass(eq=False)
 class UploadOffsetMismatch(InvalidInput):
-    """Content sent for another offset than the upload is at. Nothing of it was kept.
+    """Content was sent for another offset than the upload's. The store kept no part of it.
 
     Attributes:
         offset: The offset that the content was sent for, in bytes.
@@ -35,7 +35,7 @@ class UploadOffsetMismatch(InvalidInput):
 
 @dataclass(eq=False)
 class UploadBusy(Conflict):
-    """Another writer changed the upload meanwhile. Nothing of this call was kept."""
+    """Another writer changed the upload meanwhile. The store kept nothing of this call."""
 
     id: str
     retryable: ClassVar[bool] = True
@@ -44,10 +44,10 @@ class UploadBusy(Conflict):
 
 @dataclass(eq=False)
 class UploadClaimed(Conflict):
-    """The upload takes no more bytes: a call that finishes it has named its digest. Nothing of this call was kept.
+    """The upload takes no more bytes: a call that finishes it has named its digest. Nothing was kept.
 
     Attributes:
-        digest: The digest. If that call broke off, whoever finishes the upload with it goes on from there.
+        digest: The digest. If that call ended early, another call can finish the upload with the same digest.
     """
 
     id: str
@@ -58,7 +58,7 @@ class UploadClaimed(Conflict):
 
 @dataclass(eq=False)
 class UploadDamaged(Damaged):
-    """The storage has changed what it kept of an upload. No blob was made of it, and none was changed."""
+    """The storage has changed the bytes of an upload. No blob was written or changed."""
 
     id: str
     says: ClassVar[str] = "what the storage kept of upload {id!r} is not what was sent"
@@ -67,7 +67,7 @@ class UploadDamaged(Damaged):
 
 @dataclass(eq=False)
 class UploadMemoryFull(Overloaded):
-    """Other calls held the memory that content on its way in shares, for as long as this one waited.
+    """Other calls held the memory that content on its way in shares, and this one waited too long.
 
     Attributes:
         size: The bytes that all calls of the registry share.
@@ -82,18 +82,18 @@ class UploadMemoryFull(Overloaded):
 
 @dataclass(eq=False)
 class RecordOfNewerEngine(RecordDamaged):
-    """The state of an upload in a form that this version of the engine does not know; it is left alone."""
+    """A newer engine wrote the state of an upload; this version can't read it, and leaves it alone."""
 
     advice: ClassVar[str] = "go on with it where it was begun"
 
 
 @dataclass(eq=False)
 class SizeMismatch(InvalidInput):
-    """Content of another size than the caller announced. Nothing of it was kept.
+    """The content has another size than the caller announced. The store kept no part of it.
 
     Attributes:
         expected: The bytes that were announced.
-        actual: The bytes that came; where there are more than announced, those before it was noticed.
+        actual: The bytes that came; of content longer than announced, those up to the discovery.
     """
 
     expected: int
