@@ -40,7 +40,7 @@ class Body:
         self._kept_size = 0
         self._held = isinstance(
             content, bytes | bytearray | memoryview
-        )  # by the caller, so it takes none of the budget
+        )  # by the caller, so the budget does not count it
         self._memory = memory
         self._share = share
         if isinstance(content, bytes | bytearray | memoryview):

@@ -176,7 +176,7 @@ class LayerStore:
             LinkDamaged: Its link holds something else.
             LinkDangling: It has one, but the content is not stored.
             BlobDamaged: The content is empty, and must not be.
-            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
+            BlobSizeDamaged: It has another size than the content of this digest, if that is known.
         """
         link, found = await gather(self._links.find(self._key(digest)), self._blobs.look(digest))
         link = self._judge(link, digest)
@@ -207,7 +207,7 @@ class LayerStore:
             BlobUnknown: The repository has no link to it.
             LinkDangling: It has one, but the content is not stored.
             BlobDamaged: The content is empty, and must not be.
-            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
+            BlobSizeDamaged: It has another size than the content of this digest, if that is known.
             InvalidOffset: The offset is outside the content.
         """
         key = self._key(digest)
@@ -314,7 +314,7 @@ async def find_layer(
     *,
     limit: int = 100,
 ) -> RepositoryName | None:
-    """Return the first of some repositories that links a blob; None if it has no link or it is not stored.
+    """Return the first of these repositories that links a blob, or None; also None for a blob not stored.
 
     1 request tells whether the content is stored; without it, no candidate is asked about. Then 1 request for
     each candidate until one links the blob, as many at once as the driver has connections.

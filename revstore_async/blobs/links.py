@@ -40,7 +40,7 @@ class LinkStore:
         await self._driver.put(key, digest.encode())
 
     async def create(self, key: str, digest: Digest) -> bool:
-        """Write a link if there is none; return whether it was written. So an existing link keeps its time.
+        """Write a link if there is none; return whether it was written. An existing link keeps its time.
 
         1 request; 2 on a driver without conditional writes. There, two writers at once may both write the same
         content, and the link keeps the later time.

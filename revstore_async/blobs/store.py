@@ -185,7 +185,7 @@ class BlobStore:
         Raises:
             BlobUnknown: It is not stored.
             BlobDamaged: It is empty, and must not be.
-            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
+            BlobSizeDamaged: It has another size than the content of this digest, if that is known.
             InvalidOffset: The offset is outside the content.
         """
         async with AsyncExitStack() as stack:
@@ -212,7 +212,7 @@ class BlobStore:
         Raises:
             BlobUnknown: It is not stored.
             BlobDamaged: It is empty, and must not be.
-            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
+            BlobSizeDamaged: It has another size than the content of this digest, if that is known.
         """
         found = await self.look(digest)
         if found is None:
@@ -383,7 +383,7 @@ class BlobStore:
             LinkDamaged: Its content is not a digest.
             LinkDangling: The content is not stored.
             BlobDamaged: It is empty, and must not be.
-            BlobSizeDamaged: It has another size than the content of this digest, where that is known.
+            BlobSizeDamaged: It has another size than the content of this digest, if that is known.
         """
         digest = await self.readlink(key)
         try:

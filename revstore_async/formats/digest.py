@@ -58,10 +58,10 @@ class Digest(str):
     def of(cls, content: bytes, algorithm: str = "sha256") -> Self:
         """Return the digest of content.
 
-        It computes here and now: from a coroutine, large content belongs in a thread.
+        It computes in the calling thread: a coroutine gives large content to another thread.
 
         Raises:
-            InvalidDigest: The algorithm is not one that the engine can compute.
+            InvalidDigest: The engine can't compute the algorithm.
         """
         hasher = new_hasher(algorithm)
         hasher.update(content)
@@ -79,7 +79,7 @@ class Digest(str):
 
     @property
     def tarsum(self) -> tuple[str, str] | None:
-        """Version and hash algorithm (`("v1", "sha256")`) of a legacy tarsum; None for any other digest."""
+        """The version and hash algorithm (`("v1", "sha256")`) of a legacy tarsum; for any other digest None."""
         match = _TARSUM.fullmatch(self.algorithm) if self.startswith("tarsum") else None
         return (match["version"] or "v0", match["algorithm"]) if match else None
 

@@ -1,6 +1,7 @@
-"""What is told of a manifest that is stored: nothing is judged, for what is stored is served as it is.
+"""Reads stored manifests without judging them: the server serves a stored manifest as it is.
 
-Another program may have stored it, by rules of its own. `manifests.read_manifest` judges what comes in.
+Another program may have stored it, by rules of its own. `manifests.read_manifest` judges manifests that clients
+push.
 """
 
 import json
@@ -26,11 +27,11 @@ class StoredDocument:
     """A stored manifest, read as far as it can be.
 
     Attributes:
-        media_type: Its type; None where even its form tells nothing.
-        declared: Whether the type stands in the document, or follows from the form of schema 1. Where it does
-            not, a type that was kept beside the manifest's link counts more than this one.
+        media_type: Its type; None if neither the document nor its form tells one.
+        declared: Whether the type stands in the document, or follows from the form of schema 1. If False, a
+            type that was kept beside the manifest's link counts more than this one.
         subject: The digest of the manifest that it is about, if any.
-        artifact_type: Its `artifactType`; where an image manifest has none, its config's media type.
+        artifact_type: Its `artifactType`; for an image manifest without one, the media type of its config.
         annotations: Those of its annotations that are text.
     """
 
@@ -43,7 +44,7 @@ class StoredDocument:
 
 @dataclass(frozen=True, slots=True)
 class StoredKind:
-    """What is known for ever of a stored manifest that was read once.
+    """Facts about a stored manifest that was read once; they never change.
 
     Attributes:
         media_type: As `StoredDocument.media_type`.
@@ -57,14 +58,14 @@ class StoredKind:
 
     @property
     def schema1(self) -> bool:
-        """Whether it is Docker schema 1, which is served with its signatures."""
+        """Whether it is Docker schema 1, which the server serves with its signatures."""
         return is_schema1_type(self.media_type)
 
 
 def read_stored(content: bytes) -> StoredDocument:
-    """Read a stored manifest. What is not as it must be is left out; nothing is raised.
+    """Read a stored manifest; it raises nothing, and leaves out invalid members.
 
-    Of a document that nests deeper, or holds more values, than `strictjson` takes, nothing is told.
+    The result is empty for a document that nests deeper, or holds more values, than `strictjson` takes.
     """
     members = _members(content)
     if members is None:
@@ -91,7 +92,7 @@ def guess_media_type(content: bytes) -> tuple[str | None, bool]:
 
 
 def kind_of(content: bytes) -> StoredKind:
-    """Return what is known for ever of a stored manifest."""
+    """Return the facts about a stored manifest that never change."""
     return StoredKind(*guess_media_type(content), len(content))
 
 
@@ -106,7 +107,7 @@ def listed_manifests(content: bytes) -> tuple[Digest, ...]:
 
 def _members(content: bytes) -> Mapping[str, object] | None:
     try:
-        strictjson.check_size(content)  # such memory is not spent on what only another program would store
+        strictjson.check_size(content)  # only another program stores such a document, so it gets no memory
         members = json.loads(content)
     except (ValueError, RecursionError):
         return None

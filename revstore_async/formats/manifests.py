@@ -1,4 +1,4 @@
-"""Manifests as documents: media types, descriptors, and what a manifest refers to. Bytes in, values out.
+"""Manifests as documents: media types, descriptors and references. Bytes in, values out.
 
 Sources: OCI image spec v1.1 (`manifest.md`, `image-index.md`, `descriptor.md`), Docker image manifest version 2,
 schema 1 and schema 2.
@@ -14,13 +14,13 @@ from . import strictjson
 from .digest import Digest
 
 MANIFEST_LIMIT: Final = 4 << 20
-"""Bytes of a manifest at most; the OCI distribution spec has registries take at least this."""
+"""The most bytes of a manifest; the OCI distribution spec demands that registries take at least this."""
 
 REFERENCE_LIMIT: Final = 4096
 """Entries that a manifest's list of layers or manifests may have.
 
-Images have below 128 layers, for that is where overlay file systems end; artifacts that hold a file a layer, and
-indexes that clients keep of referrers, have hundreds, some thousands. Each entry is asked for in two requests.
+Images have fewer than 128 layers, the limit of overlay file systems. Artifacts with one layer for each file,
+and the indexes of referrers that clients keep, have hundreds, some thousands. Each entry costs 2 requests.
 """
 
 DOCKER_SCHEMA1: Final = "application/vnd.docker.distribution.manifest.v1+json"
@@ -79,13 +79,13 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """Content by its digest, with what a client needs to know before it asks for it.
+    """The digest, media type and size of content; a client needs them before it asks for the content.
 
     Attributes:
         media_type: Its type, such as `application/octet-stream`.
         digest: Its digest.
-        size: Its size in bytes; -1 where a schema 1 manifest does not tell.
-        artifact_type: The type of the artifact that it describes, if any.
+        size: Its size in bytes; -1 if a schema 1 manifest does not tell it.
+        artifact_type: The type of the described artifact, if any.
     """
 
     media_type: str
@@ -100,15 +100,16 @@ class ManifestDocument:
 
     Attributes:
         media_type: Its type.
-        declared: Whether the type stands in the document itself, or follows from its form as schema 1's does.
-        apparent: Whether a reader who is given the document alone finds this type: declared, or told by its form.
+        declared: Whether the document itself states the type, or is schema 1, whose form tells it.
+        apparent: Whether the document alone tells a reader this type: the document declares it, or its form
+            tells it.
         name: The repository that a schema 1 manifest names; None in any other.
         tag: The tag that a schema 1 manifest names; None in any other.
         blobs: The blobs that a registry must have for it, each once, in the document's order: config and layers,
             and an index's entries of their types, as BuildKit's cache has them.
         manifests: The manifests that a registry must have for it, each once, in the document's order.
-        others: What a registry must have for it as a blob or as a manifest, in the same way: entries of an index
-            whose type does not tell which.
+        others: Entries of an index whose type does not tell a blob from a manifest, each once. A registry must
+            have each of them as one of the two.
         subject: The manifest that this one is about, if any; it need not exist.
         artifact_type: The type of the artifact, if it is one.
     """
@@ -134,11 +135,11 @@ def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocu
     """Read a manifest and judge its form; for a signed schema 1 manifest, read its payload.
 
     Docker schema 1 and 2, the manifest list, the OCI image manifest and index are judged member by member. A
-    document of another type is taken as given: a JSON object, of which `artifactType` and `subject` are read.
+    document of another type only has to be a JSON object; its `artifactType` and `subject` are read.
 
     Args:
         content: The document.
-        media_type: The type that it came with; None to go by the document.
+        media_type: The type that the client sent with it; None to read the type from the document.
 
     Raises:
         ManifestTooLarge: It has more than 4 MiB.
@@ -184,18 +185,18 @@ def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocu
 
 
 def canonical(media_type: str) -> str:
-    """Return the form in which media types are compared, for case makes no difference (RFC 6838, section 4.2)."""
+    """Return a media type in lower case, to compare it: case makes no difference (RFC 6838, section 4.2)."""
     return media_type.lower() if media_type.isascii() else media_type
 
 
 def _version(members: Mapping[str, object]) -> int | None:
-    """Return the schema version; None for what only looks like one (`true`, `1.0`)."""
+    """Return the schema version, or None; `true` and `1.0` are no versions."""
     version = members.get("schemaVersion")
     return version if type(version) is int else None
 
 
 def is_schema1(members: Mapping[str, object]) -> bool:
-    """Say whether a document is Docker schema 1 by its form, which alone tells; it has no media type itself."""
+    """Say whether a document is Docker schema 1. Only its form tells that: it states no media type."""
     own = members.get("mediaType")
     return (
         _version(members) == 1
@@ -210,7 +211,7 @@ def is_schema1_type(media_type: str | None) -> bool:
 
 
 def _check_names(members: Mapping[str, object], member: str) -> None:
-    """Refuse a member that differs from a known one by case only: some readers (Go's) take it for that one."""
+    """Refuse a member that differs from a known one by case only: some readers (Go's) take the two for one."""
     for name in members:
         known = _NAMES.get(name.casefold(), name)
         if name != known:
@@ -218,7 +219,7 @@ def _check_names(members: Mapping[str, object], member: str) -> None:
 
 
 def type_by_form(members: Mapping[str, object]) -> str | None:
-    """Tell an index from an image manifest, as Docker Distribution does, where neither tells it itself."""
+    """Tell an index from an image manifest by its form, as Docker Distribution does, if no type is stated."""
     if _version(members) != 2:
         return None
     for name, kind in (("manifests", OCI_INDEX), ("config", OCI_MANIFEST)):
@@ -267,7 +268,7 @@ def _schema1(members: Mapping[str, object], kind: str) -> ManifestDocument:
         raise InvalidManifest("schemaVersion", "it is not 1")
     own = members.get("mediaType")
     if own is not None and not (isinstance(own, str) and canonical(own) in _SCHEMA1):
-        # Whoever goes by it reads other members than are judged here.
+        # A reader that goes by that type reads other members than are judged here.
         raise InvalidManifest("mediaType", f"it is {str(own)[:100]!r}, which is not Docker schema 1")
     _check_names(members, "")
     layers = members.get("fsLayers")
@@ -306,7 +307,7 @@ def _sorted(
 ) -> tuple[list[Descriptor], list[Descriptor], list[Descriptor]]:
     """Return the references that are blobs, those that are manifests, and those that may be either.
 
-    An index may list blobs: BuildKit keeps a cache so. Its type tells what an entry is, not its place.
+    An index may list blobs: BuildKit stores its cache in this way. An entry's type decides, not its place.
     """
     blobs, manifests, others = [*config], list[Descriptor](), list[Descriptor]()
     for entry in entries:

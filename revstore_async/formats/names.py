@@ -1,7 +1,7 @@
 """Repository names, tags and references, by the grammar of the OCI distribution spec.
 
-Source: distribution-spec v1.1, "Pulling manifests". Names that fit it can't leave the root of a store: no
-part is empty, begins with a dot, or holds a byte outside ASCII letters, digits, `.`, `_` and `-`.
+Source: distribution-spec v1.1, "Pulling manifests". A valid name can't leave the root of a store. No part of it
+is empty or begins with a dot, and all bytes are ASCII letters, digits, `.`, `_` and `-`.
 """
 
 import re
@@ -72,7 +72,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> "Reference":
-        """Read a reference. No host name is part of it: a store has none.
+        """Read a reference without a host name: a store has no host.
 
         Raises:
             InvalidReference: The text has both a tag and a digest.

@@ -1,11 +1,11 @@
 """A digest with a resumable computation: bytes are hashed once, as they arrive, by any number of processes.
 
-hashlib can't hand out the state of a computation. OpenSSL's own `SHA256_Init`, `SHA256_Update` and
-`SHA256_Final` (with their sisters for SHA-384 and SHA-512) can: they work on a plain struct that the caller
-holds, `SHA256_CTX` and `SHA512_CTX` of <openssl/sha.h>. They are in the libcrypto that hashlib is linked with.
+hashlib can't export the state of a computation. OpenSSL's own `SHA256_Init`, `SHA256_Update` and `SHA256_Final`
+(with those for SHA-384 and SHA-512) can: they work on a plain struct that the caller holds, `SHA256_CTX` and
+`SHA512_CTX` of <openssl/sha.h>. They are in the libcrypto that hashlib is linked with.
 
-A state is kept in the layout that Go's `crypto/sha256` and `crypto/sha512` marshal, which is what Docker
-Distribution keeps in `hashstates`: magic, chaining values, the bytes of the last block, the length; big-endian.
+A state has the layout of Go's `crypto/sha256` and `crypto/sha512`: magic, chaining values, the bytes of the
+last block, the length; big-endian. Docker Distribution keeps the same in `hashstates`.
 """
 
 import ctypes
@@ -45,9 +45,9 @@ class _Family:
     """The parameters of one algorithm.
 
     Attributes:
-        prefix: Of OpenSSL's functions.
+        prefix: The prefix of OpenSSL's functions.
         context: Their struct.
-        magic: What Go's layout begins with.
+        magic: The first bytes of Go's layout.
         words: The layout of the chaining values.
         block: Bytes of a block.
     """
@@ -100,9 +100,10 @@ class ResumableDigest:
 
     @classmethod
     def from_state(cls, algorithm: str, state: bytes) -> Self | None:
-        """Go on from a state; None if this process can't resume it, so that the caller reads the bytes again.
+        """Resume a computation from its state; return None if this process can't.
 
-        It can't without the functions, nor from bytes that are no state of the algorithm.
+        The caller then reads the bytes again. A process can't resume without OpenSSL's functions, or from bytes
+        that are not a state of the algorithm.
         """
         family = _FAMILIES[algorithm]
         resumed = cls(algorithm)
@@ -112,7 +113,7 @@ class ResumableDigest:
         return resumed
 
     def update(self, data: bytes | bytearray | memoryview, /) -> None:
-        """Take more bytes. The interpreter is free meanwhile: from a coroutine, large ones belong in a thread."""
+        """Hash more bytes. It releases the interpreter: a coroutine gives large ones to another thread."""
         if self._functions:
             taken = bytes(data)  # no copy, of bytes
             self._functions.update(ctypes.byref(self._context), taken, len(taken))
@@ -120,7 +121,7 @@ class ResumableDigest:
             self._plain.update(data)
 
     def hexdigest(self) -> str:
-        """Return the digest of the bytes so far; more may be taken afterwards."""
+        """Return the digest of the bytes so far; the caller may add more afterwards."""
         if self._functions is None:
             return self._plain.hexdigest()
         context = type(self._context).from_buffer_copy(self._context)
@@ -151,7 +152,7 @@ class ResumableDigest:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """Return the library in which OpenSSL's functions are found; None if hashlib is linked with no OpenSSL."""
+    """Return the library that has OpenSSL's functions; None if hashlib is linked with no OpenSSL."""
     try:
         return ctypes.CDLL(str(import_module("_hashlib").__file__))
     except (
@@ -180,7 +181,7 @@ def _functions(algorithm: str) -> _Functions | None:
 
 
 def _sound(functions: _Functions, family: _Family, algorithm: str) -> bool:
-    # The struct is public, yet a library may have another: a wrong digest would lose somebody's layer.
+    # The struct is public, yet a library may have another: a wrong digest would lose a client's layer.
     context, content = family.context(), b"resumable" * 31
     functions.init(ctypes.byref(context))
     functions.update(ctypes.byref(context), content, len(content))

@@ -1,7 +1,8 @@
-"""Strict JSON: what is read here means the same to every reader.
+"""Strict JSON: a text that passes means the same to every reader.
 
-RFC 8259 leaves much to the reader: which of two members of one name counts, what a number may be, what a lone
-surrogate is. Two programs that choose differently see two manifests in one digest. `loads` therefore refuses
+RFC 8259 leaves much to the reader: which of two members of one name counts, the range of numbers, the meaning
+of a lone surrogate. Two programs that choose differently see two manifests in one digest. `loads`
+therefore refuses
 
 - bytes that are not UTF-8, and a byte order mark;
 - an object with two members of one name, compared after unescaping, at any depth;
@@ -27,12 +28,12 @@ from typing import Any, Final, TypeAlias, cast
 from ..errors import DuplicateMember, InvalidJSON, NotUTF8, TooManyValues
 
 DEPTH_LIMIT: Final = 128
-"""Arrays and objects that may stand one inside the other, by default. Manifests need fewer than ten."""
+"""The default depth of arrays and objects inside one another. Manifests need fewer than ten."""
 
 VALUE_LIMIT: Final = 1 << 17
-"""Values in one text, by default: 4,096 descriptors of 32 values each, annotations included, fill 4 MiB.
+"""The default number of values in a text: 4,096 descriptors of 32 values each, with annotations, fill 4 MiB.
 
-The values are counted by what parts them, before they are read: an empty array or object counts as two.
+The separators are counted before the values are read, so an empty array or object counts as two.
 """
 
 JSONValue: TypeAlias = "dict[str, JSONValue] | list[JSONValue] | str | int | float | bool | None"
@@ -54,7 +55,7 @@ _LEVELS: Final = {b"[": 1, b"{": 1, b",": 0, b"]": -1, b"}": -1}
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Where a member of the outermost object stands: from its name's quote up to `end`, in bytes."""
+    """The place of a member of the outermost object, in bytes: from the quote of its name up to `end`."""
 
     name: str
     start: int
@@ -62,7 +63,7 @@ class Member:
 
 
 class _Refused(Exception):
-    """A hook refuses a literal. It does not know where that stands."""
+    """A hook refuses a literal. It does not know the place of it."""
 
 
 class _Duplicate(Exception):
@@ -70,12 +71,12 @@ class _Duplicate(Exception):
 
 
 def loads(content: bytes, *, max_depth: int = DEPTH_LIMIT, max_values: int = VALUE_LIMIT) -> JSONValue:
-    """Read one JSON value, as strictly as the module says.
+    """Read one JSON value by the rules of this module.
 
     Args:
         content: The text, in UTF-8.
-        max_depth: Arrays and objects that may stand one inside the other.
-        max_values: Values that it may hold.
+        max_depth: The most arrays and objects inside one another.
+        max_values: The most values.
 
     Raises:
         NotUTF8: The bytes are not UTF-8.
@@ -101,7 +102,7 @@ def loads(content: bytes, *, max_depth: int = DEPTH_LIMIT, max_values: int = VAL
 def loads_object(
     content: bytes, *, max_depth: int = DEPTH_LIMIT, max_values: int = VALUE_LIMIT
 ) -> JSONObject:
-    """Read JSON whose value is an object. Arguments are those of `loads`.
+    """Read a JSON object. Arguments are those of `loads`.
 
     Raises:
         InvalidJSON: As `loads`, or the value is not an object.
@@ -115,7 +116,7 @@ def loads_object(
 def members(content: bytes) -> list[Member]:
     """Return the members of the outermost object in their order, with the bytes they take.
 
-    The content must be what `loads_object` accepts: nothing is checked again here.
+    The caller has read the content with `loads_object`; this function checks nothing again.
     """
     found: list[Member] = []
     level = start = end = 0
@@ -143,9 +144,10 @@ def _decode(content: bytes) -> str:
 
 
 def check_size(content: bytes, *, max_depth: int = DEPTH_LIMIT, max_values: int = VALUE_LIMIT) -> None:
-    """Check that a text neither nests deeper nor holds more values than a reader can bear; it may be no JSON.
+    """Check the depth and the number of values of a text, which need not be JSON.
 
-    It is called before a decoder, which recurses and builds. Unbalanced brackets are the decoder's to refuse.
+    Callers do so before they decode: a decoder recurses, and builds values. It refuses unbalanced brackets,
+    too.
 
     Raises:
         TooManyValues: It holds more values.

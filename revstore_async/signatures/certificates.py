@@ -1,6 +1,6 @@
-"""The `x5c` of a signature: its certificates, as far as the signature itself depends on them.
+"""The `x5c` of a signature: the checks of its certificates that need no trusted authority.
 
-`revstore_async.trust` decides whether to believe them. Source: RFC 7515, section 4.1.6.
+`revstore_async.trust` decides whether to trust them. Source: RFC 7515, section 4.1.6.
 """
 
 from typing import Final
@@ -17,7 +17,7 @@ CHAIN_LIMIT: Final = 10
 """Certificates in one `x5c`."""
 
 CHAIN_BYTES: Final = 1 << 15
-"""Characters of the certificates in one `x5c`: no more fit in a signature. Read, a name takes far more memory."""
+"""Characters of the certificates in one `x5c`: no more fit in a signature. Parsed names take far more."""
 
 
 def read_chain(value: JSONValue, member: str) -> tuple[bytes, ...]:

@@ -1,9 +1,9 @@
 """Signed documents: a payload with the array `signatures` set in before its closing brace. Bytes only.
 
 The **cut** of a payload is the index after the last byte before its closing brace that is not white space.
-A document is the payload up to the cut, the signatures, and a brace; each signature carries the cut
-(`formatLength`) and what follows it in the payload (`formatTail`), so the payload comes back byte for byte:
-white space at its end, which no document shows, included. JSON is never written anew.
+A document is the payload up to the cut, the signatures, and a brace. Each signature carries the cut
+(`formatLength`) and the rest of the payload after it (`formatTail`). The payload therefore comes back byte for
+byte, with the white space at its end that no document shows. JSON is never written anew.
 
 `parse` and `serialise` are each other's inverse but for white space around the array and the order of the
 signatures: one payload and one set of signatures give one document. Source: libtrust's `jsonsign.go`.
@@ -53,8 +53,8 @@ class SignedDocument:
     """A payload with its signatures, in the order in which they stood in the document.
 
     Attributes:
-        payload: What is signed, byte for byte; a revision's digest is this one's.
-        signatures: At least one.
+        payload: The signed bytes; a revision's digest is the digest of them.
+        signatures: The signatures, at least one.
     """
 
     payload: bytes
@@ -63,7 +63,7 @@ class SignedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The cut of a payload, and the indent of its signatures (None: they are written in one line)."""
+    """The cut of a payload, and the indent of its signatures (None if they stand in one line)."""
 
     length: int
     tail: bytes
@@ -92,7 +92,7 @@ class Split:
         """Check that a signature was made for a payload with this cut.
 
         Raises:
-            FormatNotCut: It was not.
+            FormatNotCut: It was made for another cut.
         """
         if (signature.format_length, signature.format_tail) != (self.length, self.tail):
             raise FormatNotCut(signature.format_length, signature.format_tail, self.length)
@@ -129,7 +129,8 @@ def serialise(payload: bytes, signatures: Iterable[Signature]) -> bytes:
     """Write the one document of a payload and these signatures; their order does not matter.
 
     Identical signatures are written once. Without signatures, the document is the payload itself, which may
-    then be any bytes. Nothing is verified here but that each signature is for a payload with this cut.
+    then be any bytes. The function checks only that each signature is for a payload with this cut; it verifies
+    no signature.
 
     Raises:
         InvalidJSON: The payload is not strict JSON, or not an object.
@@ -151,7 +152,7 @@ def serialise(payload: bytes, signatures: Iterable[Signature]) -> bytes:
 
 
 def entry_overhead(payload: bytes) -> int:
-    """Return how many bytes a document takes at most for a signature, beside those of its blob."""
+    """Return the most bytes that a document takes for a signature, beside those of its blob."""
     indent = len(_indent(payload))
     # At most five times the indent, a line feed, and a space after a colon and after a comma.
     return _LINES * (5 * indent + 3) if indent else 1
@@ -167,13 +168,13 @@ def check_set(signatures: Sequence[Signature]) -> None:
     """
     for index, signature in enumerate(signatures):
         if not signature.sortable and len(signatures) > 1:
-            # libtrust crashes on these, so there are no bytes that everybody agrees on.
+            # libtrust crashes on these, so no bytes mean the same to all readers.
             raise ChainWithoutKeyID(f"{_KEY}[{index}]")
     check_list(signatures)
 
 
 def check_list(signatures: Sequence[Signature]) -> None:
-    """Check that signatures are a list that one revision can have.
+    """Check that one revision can have these signatures.
 
     Raises:
         TooManySignatures: There are more than `SIGNATURE_LIMIT`.
@@ -201,7 +202,7 @@ def array_of(content: JSONObject, *, may_be_empty: bool = False) -> list[JSONVal
     """Return the array `signatures` of a document, each entry still to be read.
 
     Raises:
-        NotSigned: There is none, or it is empty and must not be.
+        NotSigned: There is no such array, or it is empty and must not be.
         TooManySignatures: It has more than `SIGNATURE_LIMIT`.
     """
     if _KEY not in content:
@@ -226,7 +227,7 @@ def _check_count(count: int) -> None:
 
 
 def _payload(document: bytes, signature: Signature) -> bytes:
-    """Cut the payload out of a document that was read already, and check that this is where it is cut."""
+    """Cut the payload out of a document that was read already, and check that the signature names its cut."""
     length, tail = signature.format_length, signature.format_tail
     found = members(document)
     if len(found) == 1:
@@ -234,7 +235,7 @@ def _payload(document: bytes, signature: Signature) -> bytes:
     if length > len(document):
         raise FormatLengthBeyond(length, len(document))
     _check_outside(found, length)
-    # What stands before `signatures` is whole members of an object: closing it is all that the tail can do.
+    # Only whole members of an object stand before `signatures`: the tail can do no more than close it.
     end = found[-2].end
     if length != end or not _TAIL.fullmatch(tail):
         raise FormatNotCut(length, tail, end)
@@ -260,7 +261,7 @@ def _cut(payload: bytes) -> int:
 
 
 def _indent(payload: bytes) -> bytes:
-    """Return the text between `{`, newline, and the first quote; nothing for any other beginning."""
+    """Return the text between `{`, newline, and the first quote; empty for any other beginning."""
     return payload[2 : payload.index(b'"')] if payload.startswith(b"{\n") else b""
 
 

@@ -1,7 +1,7 @@
-"""Base64, read only in the one form that each sequence of bytes is written in.
+"""Base64, read strictly: for each sequence of bytes, one text is accepted.
 
-Decoders elsewhere skip characters outside the alphabet and ignore the last character's unused bits; Many texts
-then mean the same bytes, and a changed signature blob could still verify.
+Other decoders skip characters outside the alphabet and ignore the last character's unused bits. Many texts then
+mean the same bytes, and a changed signature blob could still verify.
 """
 
 import base64

@@ -4,7 +4,7 @@
 
 The compact form, members in this order, is the signature blob. The header may hold `x5c` (certificates, leaf
 first) after `alg`, beside the `jwk` or instead of it; a jwk's members are sorted. `protected` holds
-`formatLength`, `formatTail` and `time`; it is kept as it came, since the signature covers its text.
+`formatLength`, `formatTail` and `time`; its text is kept unchanged, since the signature covers it.
 
 Everything that can be checked without the payload is checked when a `Signature` is made. Sources: libtrust's
 `jsonsign.go`; RFC 7515; RFC 7518 for keys and widths.
@@ -38,10 +38,10 @@ from .jwk import read_jwk
 from .keys import CURVES, RSA_ALGORITHMS, PublicKey
 
 ALGORITHMS: Final = (*(curve.algorithm for curve in CURVES.values()), *RSA_ALGORITHMS)
-"""What a signature may be made with. `none`, HMAC, PSS, EdDSA and all others are refused."""
+"""The accepted algorithms. `none`, HMAC, PSS, EdDSA and all others are refused."""
 
 SIGNATURE_BYTES: Final = 1 << 15
-"""Bytes of one signature's blob. With a chain of five certificates by RSA keys of 4,096 bits it has 15,000."""
+"""The most bytes of a signature's blob; one with five certificates by RSA keys of 4,096 bits has 15,000."""
 
 _TIME = re.compile(
     r"(?P<whole>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})"
@@ -57,16 +57,17 @@ class Signature:
 
     Attributes:
         blob: The compact form, stored as the signature blob.
-        key: The key that the signature claims to be by.
+        key: The key that the signature names as its signer's.
         alg: The algorithm.
         value: The signature's own bytes; `text` is how the document writes them.
         protected: The protected header as it came, in base64url.
-        format_length: Where the payload is cut.
-        format_tail: What follows the cut in the payload.
-        time: When it was made, as its maker says; digits after microseconds are dropped here.
-        time_text: The same as it was written.
-        x5c: Certificates in DER, leaf first; empty where there are none.
-        sortable: Whether it has a `jwk`, hence a `kid` in writing. One without can't stand among others.
+        format_length: The cut of the payload.
+        format_tail: The rest of the payload after the cut.
+        time: When it was made, by its signer's claim; digits after microseconds are dropped here.
+        time_text: The same time as it was written.
+        x5c: Certificates in DER, leaf first; may be empty.
+        sortable: Whether it has a `jwk` and so a written `kid`. A signature without it can't stand among
+            others.
     """
 
     blob: bytes
@@ -84,7 +85,7 @@ class Signature:
 
     @property
     def kid(self) -> str:
-        """The libtrust key ID of the key; of the first certificate's where there is no jwk."""
+        """The libtrust key ID of the key; without a jwk, of the first certificate's key."""
         return self.key.kid
 
     @property
@@ -110,7 +111,7 @@ class Signature:
 
     @classmethod
     def from_members(cls, entry: JSONValue, member: str) -> Self:
-        """Take one entry of the array `signatures`, already read as strict JSON, however it was written.
+        """Take one entry of the array `signatures`, already read as strict JSON, in any layout.
 
         Args:
             entry: The entry.
@@ -208,7 +209,7 @@ def _compact(key: PublicKey | None, alg: str, x5c: tuple[bytes, ...], text: str,
 
 
 def compact(key: PublicKey, x5c: tuple[bytes, ...], value: str, protected: str) -> bytes:
-    """Write the blob of a signature that the engine made: with `jwk`, and with `x5c` if there is a chain."""
+    """Write the blob of a signature by the engine: with `jwk`, and with `x5c` if there is a chain."""
     return _compact(key, key.algorithms[0], x5c, value, protected)
 
 

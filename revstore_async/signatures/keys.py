@@ -23,15 +23,15 @@ from ..formats.strictjson import loads_object
 from .encoding import to_base64url
 
 RSA_BITS: Final = (2048, 8192)
-"""The smallest and the largest RSA modulus: below it can be factored, above it verifying takes too long."""
+"""The smallest and the largest RSA modulus in bits: smaller ones can be factored, larger ones take too long."""
 
 RSA_EXPONENTS: Final = (65537, 2**31 - 1)
-"""FIPS 186-5 from below; what Go, hence libtrust, can hold from above. It must be odd as well."""
+"""The lower bound is from FIPS 186-5, the upper one from Go and so libtrust. The exponent must be odd."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A curve as a JWK and the header name it: its name, its algorithm, bytes of a coordinate."""
+    """A curve: its name in a JWK, its algorithm in the header, the bytes of a coordinate."""
 
     name: str
     algorithm: str
@@ -51,10 +51,10 @@ CURVES: Final = {
 
 _CURVES_BY_GROUP = {curve.group.name: curve for curve in CURVES.values()}
 RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512")
-"""What an RSA key may have signed with; the engine itself signs with the first, as libtrust does."""
+"""The algorithms of RSA signatures; the engine itself signs with the first, as libtrust does."""
 
 _REMEMBERED: Final = 1024
-"""Keys of each kind that are kept: hosts sign again and again, and a key is a third of reading a signature."""
+"""Keys of each kind kept in memory: hosts sign often, and a key is a third of the work on a signature."""
 
 _CryptoPublicKey: TypeAlias = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
@@ -73,7 +73,7 @@ class PublicKey:
 
     Attributes:
         kid: The libtrust key ID.
-        algorithms: What it may have signed with; the first is what its owner signs with here.
+        algorithms: The accepted algorithms of its signatures; its owner signs with the first.
         crypto: The key as an object of `cryptography`.
     """
 
@@ -107,7 +107,7 @@ class PublicKey:
         """Read a `PUBLIC KEY` in PEM.
 
         Raises:
-            KeyUnreadable: The bytes are none.
+            KeyUnreadable: The bytes are not a public key.
             KeyUnsupported: The key is of another type, curve or size.
         """
         try:
@@ -180,7 +180,7 @@ class PublicKey:
         return json.dumps(self.members(), separators=(",", ":")).encode()
 
     def to_pem(self) -> bytes:
-        """Write `PUBLIC KEY` in PEM."""
+        """Write the key as `PUBLIC KEY` in PEM."""
         return self.crypto.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
@@ -190,7 +190,7 @@ def load_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
     """Read certificates in PEM, one or more, in their order.
 
     Raises:
-        KeyUnreadable: The bytes are none.
+        KeyUnreadable: The bytes are not certificates.
     """
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
@@ -200,7 +200,7 @@ def load_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def build_ec(curve: Curve, x: int, y: int) -> PublicKey:
-    """Make an EC key of its coordinates, or return it again.
+    """Return the EC key of these coordinates; keys are kept in memory.
 
     Raises:
         KeyUnsupported: They are not a point of the curve.
@@ -213,7 +213,7 @@ def build_ec(curve: Curve, x: int, y: int) -> PublicKey:
 
 @lru_cache(maxsize=_REMEMBERED)
 def build_rsa(modulus: int, exponent: int) -> PublicKey:
-    """Make an RSA key of its numbers, or return it again.
+    """Return the RSA key of these numbers; keys are kept in memory.
 
     Raises:
         KeyUnsupported: They are outside the bounds, or can't be a key.
@@ -248,7 +248,7 @@ def read_jwk(content: bytes) -> tuple[bool, bytes]:
     if members.get("kty") not in ("EC", "RSA"):
         raise KeyUnsupported(f"a JWK of type {members.get('kty')!r} is neither EC nor RSA")
     try:
-        # What a JWK says of its own use is for its owner; the parts of the key are for us.
+        # Only the parts of the key are read: a JWK's members on its own use are for its owner.
         jwk = JWK(**{name: members[name] for name in _JWK_PARTS if name in members})
         private = bool(jwk.has_private)
         return private, jwk.export_to_pem(private_key=private, password=None)

@@ -1,8 +1,8 @@
-"""Signatures apart from their payload: as the server lists them, and as clients send them to be added.
+"""Lists of signatures without their payload: the server returns them, and clients send them to add some.
 
     {"signatures": [{"header": {...}, "signature": "...", "protected": "..."}, ...]}
 
-The entries are those of a signed document. The payload stays where it is, so any JSON object can be signed in
+The entries are those of a signed document. The payload is not in the list, so any JSON object can be signed in
 this way, an OCI manifest too. Its own bytes are the payload, and the rules of the cut are the same.
 """
 
@@ -14,19 +14,19 @@ from .document import array_of, check_list, load
 from .entry import Signature
 
 LIST_BYTES: Final = 4 << 20
-"""Bytes of a list at most, by default: as many as a signed manifest may have."""
+"""The most bytes of a list by default: as many as a signed manifest may have."""
 
 _KEY = "signatures"
 
 
 def parse_signatures(document: bytes, *, limit: int = LIST_BYTES) -> tuple[Signature, ...]:
-    """Read a list of signatures, and check everything about each but that it verifies.
+    """Read a list of signatures, and check everything about each except that it verifies.
 
-    It computes: some 0.1 ms for each signature. From a coroutine, call it in a thread.
+    It takes some 0.1 ms of CPU for each signature. A coroutine calls it in a thread.
 
     Args:
         document: A JSON object whose one member is the array `signatures`; the array may be empty.
-        limit: Bytes of the document at most.
+        limit: The most bytes of the document.
 
     Returns:
         The signatures, in the document's order.
@@ -35,7 +35,8 @@ def parse_signatures(document: bytes, *, limit: int = LIST_BYTES) -> tuple[Signa
         SignaturesTooLarge: The document has more than `limit` bytes.
         InvalidJSON: It is not strict JSON, or not an object.
         InvalidSignature: Each other fault has its own class: `EntryMemberUnknown` for another member,
-            `NotSigned` for no array, `TooManySignatures`, `SignatureRepeated`, and all that is refused of one.
+            `NotSigned` for no array, `TooManySignatures`, `SignatureRepeated`, and the errors of a single
+            signature.
     """
     if len(document) > limit:
         raise SignaturesTooLarge(len(document), limit)

@@ -17,14 +17,15 @@ from .signing_key import SigningKey
 def sign(payload: bytes, key: SigningKey, *, time: datetime | None = None) -> Signature:
     """Sign a payload; `serialise` makes a document of it and its signatures.
 
-    It computes here and now: 0.3 ms for P-256, about 90 ms for RSA of 3,072 bits. From a coroutine, use a
-    thread. A key with certificates writes them as `x5c` beside the `jwk`, so that the signature can stand among
-    others; libtrust verifies it so too.
+    It computes in the calling thread: 0.3 ms for P-256, about 90 ms for RSA of 3,072 bits. A coroutine calls it
+    in another thread. A key with certificates writes them as `x5c` beside the `jwk`, so that the signature can
+    stand among others; libtrust verifies that, too.
 
     Args:
-        payload: A JSON object with a member or more, none of them `signatures`.
+        payload: A JSON object with one member or more, without `signatures`.
         key: The key.
-        time: When it is said to be signed, in whole seconds as libtrust writes it; now, unless given.
+        time: The time of signing that the signature claims, in whole seconds as libtrust writes it; by default
+            now.
 
     Raises:
         InvalidJSON: The payload is not strict JSON, or not an object.

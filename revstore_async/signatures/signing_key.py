@@ -46,7 +46,7 @@ class SigningKey:
 
     @classmethod
     def generate(cls, kind: KeyKind = "P-256", *, bits: int = 3072) -> Self:
-        """Make a new key; `bits` counts for RSA only, which takes seconds: from a coroutine, use a thread.
+        """Make a new key; `bits` is for RSA only. An RSA key takes seconds: a coroutine uses a thread.
 
         Raises:
             KeyUnsupported: Keys of this kind or size do not sign here.
@@ -62,19 +62,19 @@ class SigningKey:
     def from_pem(cls, pem: bytes, passphrase: bytes | None = None) -> Self:
         """Read a private key in PEM: PKCS 8, PKCS 1 (RSA) or SEC 1 (EC), encrypted or not.
 
-        A passphrase given for a key that is not encrypted is an error, lest its owner believe it is.
+        A passphrase for a key that is not encrypted is an error: its owner would believe that it is encrypted.
 
         Raises:
             PassphraseNeeded: It is encrypted, and no passphrase was given.
             PassphraseWrong: The passphrase does not open it, or it is not encrypted.
-            KeyUnreadable: The bytes are none.
+            KeyUnreadable: The bytes are not a private key.
             KeyUnsupported: The key is of another type, curve or size.
         """
         try:
             key = serialization.load_pem_private_key(pem, passphrase)
         except (
             TypeError
-        ) as error:  # how cryptography says that just one of encryption and passphrase is there
+        ) as error:  # cryptography's answer to encryption without a passphrase, and the reverse
             raise (PassphraseNeeded() if passphrase is None else PassphraseWrong()) from error
         except (ValueError, UnsupportedAlgorithm) as error:
             if passphrase is not None and b"ENCRYPTED" in pem:

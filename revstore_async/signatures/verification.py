@@ -1,11 +1,11 @@
 """Verifying signatures over a payload, and merging documents that verify.
 
-jwcrypto verifies one JWS at a time, told which algorithm and which key: its own reading of headers, its
-default algorithms and its "any good signature will do" have no part in it. The `Signature` checked the points
-that jwcrypto is lenient about when it was made.
+jwcrypto verifies one JWS at a time, by an algorithm and a key that this module gives it. Its own reading of
+headers, its default algorithms and its "any good signature will do" are not used. `Signature` has already
+checked the points that jwcrypto is lenient about.
 
-Everything here computes: about 0.3 ms for a signature by ES256, besides hashing the payload once for each.
-From a coroutine, call it in a thread.
+A verification takes about 0.3 ms of CPU for a signature by ES256, besides hashing the payload once for each. A
+coroutine calls it in a thread.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,19 +27,19 @@ from .document import SignedDocument, Split, check_set, parse, serialise
 from .entry import SIGNATURE_BYTES, Signature
 
 VERIFIED_BYTES: Final = 256 << 20
-"""Bytes that are hashed at most to verify signatures at once: those of the payload, once for each signature.
+"""The most bytes to hash for the signatures of one call: those of the payload, once for each signature.
 
-So 1,000 signatures of a payload of 256 KiB are verified at once, and 64 of one of 4 MiB.
+So one call verifies 1,000 signatures of a payload of 256 KiB, or 64 of one of 4 MiB.
 """
 
 
 def verify(payload: bytes, signatures: Sequence[Signature]) -> None:
-    """Check that every one of the signatures was made over the payload. An empty list is right.
+    """Check that each of the signatures was made over the payload. An empty list passes.
 
     Raises:
         InvalidJSON: The payload is not strict JSON, or not an object.
-        InvalidSignature: The first thing found wrong: with the payload, with the signatures as a set, with their
-            number for a payload of its size (`VERIFIED_BYTES`), with the size of one (`SignatureTooLarge`), its cut
+        InvalidSignature: The first fault: of the payload, of the signatures as a set, of their number for a
+            payload of this size (`VERIFIED_BYTES`), of the size of one (`SignatureTooLarge`), of its cut
             (`FormatNotCut`), or `SignatureMismatch`, which names the signature.
     """
     if errors := check(payload, signatures):
@@ -91,7 +91,7 @@ def merge(documents: Iterable[bytes]) -> bytes:
 
     Raises:
         InvalidJSON: A document is not strict JSON, or not an object.
-        PayloadsDiffer: They don't carry the same payload, byte for byte.
+        PayloadsDiffer: The documents don't carry the same payload, byte for byte.
         InvalidSignature: Each other fault has its own class.
         InvalidArgument: There is no document.
     """
