@@ -24,7 +24,7 @@ async def repositories(
 
     Args:
         driver: The storage.
-        layout: Where things lie.
+        layout: The layout of the store's keys.
         start_after: The name after which to begin; it need not exist.
     """
     start = start_after or ""

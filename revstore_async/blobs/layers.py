@@ -199,7 +199,7 @@ class LayerStore:
 
         Args:
             digest: Its digest.
-            offset: Where to begin, in bytes.
+            offset: The first byte to read, from 0.
             length: Bytes to read at most; None for all.
             verify: Compare the whole with its digest, as `BlobStore.open` says.
 
@@ -324,7 +324,7 @@ async def find_layer(
         candidates: The repositories, the most likely ones first.
         blobs: All content.
         driver: The storage.
-        layout: Where things lie.
+        layout: The layout of the store's keys.
         limit: The most candidates to ask about.
 
     Raises:

@@ -176,7 +176,7 @@ class BlobStore:
 
         Args:
             digest: Its digest.
-            offset: Where to begin, in bytes.
+            offset: The first byte to read, from 0.
             length: Bytes to read at most; None for all.
             verify: Compare the whole with its digest. Hashing takes most of the CPU of a large read; False is
                 for a caller that passes the bytes to a reader that verifies them, as every client of a registry

@@ -38,7 +38,7 @@ IMAGES: Final = frozenset({DOCKER_SCHEMA2, OCI_MANIFEST})
 _SCHEMA1 = {DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED}
 _INDEXES = {DOCKER_LIST, OCI_INDEX}
 _MANIFESTS = IMAGES | _SCHEMA1 | _INDEXES
-_BLOBS = (  # what the types of layers and configs begin with that can be no manifest's
+_BLOBS = (  # prefixes of the types of layers and configs; no manifest has such a type
     "application/vnd.oci.image.layer.",
     "application/vnd.oci.image.config.",
     "application/vnd.oci.empty.",

@@ -173,7 +173,7 @@ def _functions(algorithm: str) -> _Functions | None:
         init, update, final = (
             getattr(library, f"{family.prefix}_{verb}") for verb in ("Init", "Update", "Final")
         )
-    except AttributeError:  # an OpenSSL without what it calls deprecated, or another library
+    except AttributeError:  # an OpenSSL without its deprecated functions, or another library
         return None
     update.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
     found = _Functions(init, update, final)

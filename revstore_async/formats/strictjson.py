@@ -169,7 +169,7 @@ def check_size(content: bytes, *, max_depth: int = DEPTH_LIMIT, max_values: int 
 
 
 def _check_surrogates(content: bytes) -> None:
-    found = _PAIRED.match(content)  # it matches, were it nothing
+    found = _PAIRED.match(content)  # it always matches, if only the empty text
     if found is not None and found.end() < len(content):
         raise InvalidJSON(found.end(), "a surrogate stands without its other half")
 
