@@ -1,4 +1,4 @@
-"""What an embedding program holds in its hands: a registry, and its repositories."""
+"""The objects that an embedding program works with: a registry and its repositories."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -25,13 +25,13 @@ from .shared_reads import SharedReadsDriver
 from .tags.store import TagStore
 from .uploads.store import UploadStore
 
-_MADE: Final = 256  # repositories that are kept as they were made: a server asks for one at each request
+_MADE: Final = 256  # `Repository` objects to keep: a server asks for one at each request
 
 
 class Repository:
     """One repository: everything that a registry keeps under a name. `Registry.repository` makes it.
 
-    It costs nothing to make, and exists in the store as soon as something is put into it.
+    Making one costs no request. The repository exists in the store from the first put into it on.
 
     Attributes:
         name: Its name.
@@ -40,7 +40,7 @@ class Repository:
         blobs: Its layers and configs.
         revisions: Its manifests by digest, apart from their signatures.
         referrers: The manifests that name another as their subject.
-        uploads: Layers on their way in, in several requests.
+        uploads: Its uploads: layers that arrive in several requests.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class Repository:
         return f"Repository({str(self.name)!r})"
 
     async def exists(self) -> bool:
-        """Say whether manifests or layers are stored under the name. One round trip, two requests.
+        """Say whether manifests or layers are stored under the name. 2 requests, 1 round trip.
 
-        A repository below it, whose name begins with this one's, does not count.
+        A repository below this one, with this name as the beginning of its own, does not count.
         """
         folder = self._layout.repository(self.name)
         pages = await gather(
@@ -84,20 +84,20 @@ class Registry:
 
     Args:
         driver: The storage; the registry opens and closes it.
-        layout: Where things lie; `SEED` reads what Docker Distribution's first draft wrote.
-        policy: What is demanded of manifests and tags.
+        layout: The keys of the store; `SEED` reads the keys that Docker Distribution's first draft wrote.
+        policy: The rules for manifests and tags.
         cache_size: Bytes of small content to keep in memory, such as manifests; 0 keeps nothing.
-        memory: Bytes of layers on their way in that are gathered in memory, of all calls together. Each call takes
-            them as they arrive, up to a part (`Capabilities.part_size`).
-        memory_wait: How long a call waits for such memory, before it raises `UploadMemoryFull`.
+        memory: Bytes of incoming layers that all calls together may hold in memory. A call holds the bytes that
+            have arrived, up to one part (`Capabilities.part_size`).
+        memory_wait: How long a call waits for such memory before it raises `UploadMemoryFull`.
 
     Raises:
-        InvalidArgument: The cache's size or the time is negative, or the memory is none.
+        InvalidArgument: `cache_size` or `memory_wait` is negative, or `memory` is below 1.
 
     Attributes:
         driver: The storage.
-        layout: Where things lie.
-        blobs: All content by digest, whichever repositories link it.
+        layout: The keys of the store.
+        blobs: The content of all repositories, by digest.
     """
 
     def __init__(
@@ -112,9 +112,7 @@ class Registry:
     ) -> None:
         self.driver: Final = driver
         self.layout: Final = layout
-        self._reads: Final = SharedReadsDriver(
-            driver
-        )  # what the stores ask: it opens and closes with `driver`
+        self._reads: Final = SharedReadsDriver(driver)  # for the stores; it opens and closes with `driver`
         self._caches: Final = Caches.of(cache_size)
         self.blobs: Final = BlobStore(
             self._reads, layout, self._caches, MemoryBudget(memory, wait=memory_wait)
@@ -139,15 +137,15 @@ class Registry:
 
         Args:
             url: Such as `memory:` or `file:///var/lib/registry`; see `revstore_async.driver.open_driver`.
-            layout: Where things lie.
-            policy: What is demanded of manifests and tags.
+            layout: The keys of the store.
+            policy: The rules for manifests and tags.
             cache_size: Bytes of small content to keep in memory, such as manifests; 0 keeps nothing.
-            memory: Bytes of layers on their way in that are gathered in memory, of all calls together.
+            memory: Bytes of incoming layers that all calls together may hold in memory.
             memory_wait: How long a call waits for such memory.
-            **options: For the driver: what the URL leaves open.
+            **options: The driver's options that the URL does not give.
 
         Raises:
-            InvalidArgument: The cache's size or the time is negative, or the memory is none.
+            InvalidArgument: `cache_size` or `memory_wait` is negative, or `memory` is below 1.
             InvalidStoreURL: The URL or an option is not understood.
             MissingExtra: The driver needs packages that are not installed.
         """
@@ -183,10 +181,10 @@ class Registry:
         return self._repository(name)
 
     def repositories(self, *, start_after: str | None = None) -> AsyncGenerator[RepositoryName, None]:
-        """Yield the name of each repository, in lexical order. A request for each folder of names on the way.
+        """Yield the name of each repository, in lexical order. 1 request for each folder of names on the way.
 
         Args:
-            start_after: Only names after this one; it need not exist. What lies before it is not listed.
+            start_after: Only names after this one; it need not exist. Folders before it cost no request.
 
         Raises:
             InvalidName: `start_after` is outside the grammar.
@@ -201,15 +199,15 @@ class Registry:
         *,
         limit: int = 100,
     ) -> RepositoryName | None:
-        """Return a repository to mount a layer from, the first of those that may be read; None where there is none.
+        """Return the first candidate that has a layer, to mount it from; None if no candidate has it.
 
-        Content that is not stored is told by one request. Else there is one for each candidate until one is
-        found, as many at once as the driver has connections.
+        1 request tells whether the content is stored at all. If it is, each candidate costs 1 request more
+        until one has it, as many at once as the driver has connections.
 
         Args:
             digest: The layer's digest.
-            candidates: Repositories that the caller may read, those first that are most likely.
-            limit: Candidates at most that are looked at.
+            candidates: Repositories that the caller may read, the most likely first.
+            limit: The most candidates to look at.
 
         Raises:
             InvalidArgument: `limit` is below 1.
@@ -217,21 +215,21 @@ class Registry:
         return await find_layer(digest, candidates, self.blobs, self._reads, self.layout, limit=limit)
 
     async def purge_uploads(self, older_than: timedelta, *, at_once: int | None = None) -> int:
-        """Forget the uploads of all repositories that nobody went on with for that long; return how many.
+        """Delete the uploads of all repositories that no call continued for that long; return how many.
 
-        One request for each 1,000 objects of uploads, and four for each that is forgotten. What killed calls
-        left is forgotten with them, and what finished ones left, which is not counted, and the driver's unfinished
-        writes. What a newer engine wrote is left alone. Bytes count from the end of the call that
-        sends them: the time must be longer than any call may take. Any number of processes may do it at once;
-        then an upload may be counted by several.
+        1 request for each 1,000 objects of uploads, and 4 for each upload that it deletes. Also deletes the
+        leftovers of killed and finished calls (not counted) and the driver's unfinished writes. The files of a
+        newer engine stay. The age of bytes counts from the end of the call that sends them: the time must be
+        longer than any call may take. Any number of processes may purge at once; several of them may then count
+        the same upload.
 
         Args:
-            older_than: The time.
-            at_once: Uploads at most that are being forgotten at once; None for as many as the driver has
-                connections, which leaves none for others.
+            older_than: The time since the last call that continued an upload.
+            at_once: The most uploads to delete at once; None for as many as the driver has connections, which
+                leaves no connection for other calls.
 
         Raises:
-            InvalidArgument: The time is negative, or none may be forgotten at once.
+            InvalidArgument: `older_than` is negative, or `at_once` is below 1.
         """
         if older_than < timedelta(0):
             raise InvalidArgument("older_than", older_than, "it is in the future")

@@ -1,4 +1,4 @@
-"""A document that came in, taken apart: what is stored of it, and what is wrong with it."""
+"""Takes a pushed document apart: into the payload to store, its signatures and its errors."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ class IncomingManifest:
     """A document taken apart.
 
     Attributes:
-        payload: What is stored as the revision: for a signed document, what is signed.
+        payload: The bytes to store as the revision: of a signed document, the signed ones.
         signatures: The signatures that it carried.
         document: The payload, read.
-        errors: What is wrong with it, in the order name, tags, signatures, trust.
+        errors: All its faults, in the order name, tags, signatures, trust.
     """
 
     payload: bytes
@@ -34,20 +34,20 @@ def take_apart(
     tags: Iterable[Tag],
     trust: TrustPolicy | None,
 ) -> IncomingManifest:
-    """Take a document apart, and verify its signatures. It computes only.
+    """Take a document apart, and verify its signatures. It only computes: no request.
 
     Args:
         document: The document.
-        media_type: The type that it came with; None to go by the document.
-        name: The repository that it is put into.
-        tags: The tags that it is put under.
-        trust: Whose signatures count; None for anybody's.
+        media_type: The type that the client sent with it; None to go by the document.
+        name: The repository that the client puts it into.
+        tags: The tags that the client puts it under.
+        trust: The policy that decides which signers count; None if all of them count.
 
     Raises:
         ManifestTooLarge: It has more than 4 MiB.
         InvalidJSON: It is not strict JSON, or not an object.
-        InvalidManifest: It is not the manifest that it claims to be.
-        InvalidSignature: Its signatures are not of the form.
+        InvalidManifest: It is not a valid manifest of its type.
+        InvalidSignature: Its signatures are malformed.
     """
     described = read_manifest(document, media_type)
     if not described.schema1:
@@ -56,7 +56,7 @@ def take_apart(
     if described.media_type == DOCKER_SCHEMA1_SIGNED or is_signed(document):
         signed = parse(document)
         payload, signatures = signed.payload, signed.signatures
-        described = read_manifest(payload, DOCKER_SCHEMA1_SIGNED)  # only what is signed counts
+        described = read_manifest(payload, DOCKER_SCHEMA1_SIGNED)  # only the signed bytes count
     errors: list[RevstoreError] = []
     if described.name != name:
         errors.append(ManifestNameMismatch(described.name or "", name))

@@ -1,4 +1,4 @@
-"""What a manifest refers to, and whether a repository has it to rely on."""
+"""The references of a manifest: whether the repository has their content, to rely on."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from ..revisions.store import RevisionStore
 
 
 class References:
-    """Asks one repository about what manifests refer to.
+    """Looks up in one repository the content to which manifests refer.
 
     Args:
         name: The repository.
@@ -29,10 +29,11 @@ class References:
         self._at_once = at_once
 
     async def missing(self, document: ManifestDocument) -> Sequence[RevstoreError]:
-        """Return an error for each thing that a manifest refers to and the repository lacks. One round trip.
+        """Return an error for each reference of a manifest that the repository lacks. 1 round trip.
 
-        The repository lacks a damaged object too, and one of another size than the manifest announces: the client
-        pushes it anew. The caller relies on the answer within `Policy.link_within`. A subject need not be there.
+        A damaged object counts as lacking, and so does one of another size than the manifest announces: the
+        client pushes it anew. The caller relies on the answer within `Policy.link_within`. A subject need not
+        be there.
         """
         blobs, manifests, others = await gather(
             gather_map(self._missing_blob, document.blobs, limit=self._at_once),
@@ -49,7 +50,7 @@ class References:
         return None
 
     async def _missing_other(self, entry: Descriptor) -> RevstoreError | None:
-        """Look for content that may be a blob or a manifest as both, in one round trip."""
+        """Look for content that may be a blob or a manifest as both. 1 round trip."""
         blob, manifest = await gather(self._missing_blob(entry), self._missing_manifest(entry))
         return manifest if blob is not None else None
 

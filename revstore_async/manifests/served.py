@@ -21,7 +21,7 @@ class Manifest:
         media_type: Its type.
         digest: The digest of the revision: for a signed document, of its payload.
         signatures: All its signatures, in the order of a merged document.
-        unreadable: What keeps signatures out that are stored, where the manifest was read as it is served.
+        unreadable: The errors of stored signatures that it leaves out, if it was read in order to serve it.
     """
 
     content: bytes = field(repr=False)
@@ -37,11 +37,11 @@ class Manifest:
 
 
 def mergeable(signatures: Sequence[Signature]) -> Sequence[Signature]:
-    """Return the signatures that one document can hold, of all those stored, in its order.
+    """Return those of the stored signatures that one document can hold, in its order.
 
-    A signature by certificates that names no `kid` stands only alone: there are no bytes that everybody agrees
-    on for a document with it and others. Nobody can add one to others; but others may come after it, and they
-    must not make the manifest unreadable.
+    A signature by certificates that names no `kid` can only stand alone: programs disagree about the bytes of a
+    document with it and others. The registry adds no such signature to others. Others may still come after it,
+    and they must not make the manifest unreadable.
     """
     return ([signature for signature in signatures if signature.sortable] or signatures[:1])[:SIGNATURE_LIMIT]
 
@@ -50,13 +50,13 @@ async def merged(revision: Revision) -> Manifest:
     """Return a schema 1 manifest with its signatures in one document. No request.
 
     Raises:
-        RecordDamaged: What is stored as its signatures does not fit the payload.
+        RecordDamaged: The stored signatures do not fit the payload.
     """
     signatures = mergeable(revision.signatures)
     size = len(revision.payload) + sum(len(signature.blob) for signature in signatures)
     try:
         content = await in_thread_if_large(size, serialise, revision.payload, signatures)
-    except (InvalidJSON, InvalidSignature) as error:  # another program linked what it did not verify
+    except (InvalidJSON, InvalidSignature) as error:  # another program linked them unverified
         raise RecordDamaged(f"the signatures of {revision.digest}", str(error)) from error
     media_type = DOCKER_SCHEMA1_SIGNED if revision.signatures else DOCKER_SCHEMA1
     return Manifest(content, media_type, revision.digest, revision.signatures, revision.unreadable)

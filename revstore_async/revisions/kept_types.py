@@ -1,6 +1,6 @@
-"""The media types kept beside revisions: of manifests that neither declare theirs nor show it by their form.
+"""The media types kept beside revisions, for manifests that neither declare theirs nor show it by their form.
 
-A kept type says what a stored manifest is served as, so it is written once: by the first push that was found right.
+The registry serves a manifest as its kept type. The type is therefore written once, by the first valid push.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ class KeptType:
 
     Attributes:
         media_type: The type.
-        stored: Whether it was there when it was looked for.
-        link: The etag of the revision's link at that time; None where there was none, or nothing relies on it.
+        stored: Whether the store had it when the writer looked for it.
+        link: The etag of the revision's link at that time; None without a link, or if nothing relies on it.
     """
 
     media_type: str
@@ -38,7 +38,7 @@ class KeptType:
 
 
 class MediaTypeStore:
-    """The media types that are kept of one repository's revisions."""
+    """The kept media types of one repository's revisions."""
 
     def __init__(self, name: RepositoryName, driver: Driver, layout: Layout) -> None:
         self._name = name
@@ -49,10 +49,10 @@ class MediaTypeStore:
         return self._layout.key(RevisionMediaType(self._name, digest))
 
     async def find(self, digest: Digest) -> str | None:
-        """Return the media type that is kept of a revision, if any. One request.
+        """Return the kept media type of a revision, if it has one. 1 request.
 
         Raises:
-            RecordDamaged: What is kept is no media type.
+            RecordDamaged: The kept file does not hold a media type.
         """
         key = self._key(digest)
         try:
@@ -64,19 +64,19 @@ class MediaTypeStore:
             raise RecordDamaged(key, "it is not a media type") from error
 
     async def judge(self, digest: Digest, media_type: str, *, apparent: bool) -> KeptType | None:
-        """Return what must be kept for a manifest to be served as this type; None for nothing. One request.
+        """Return the type to keep to serve a manifest as this type; None if it needs no kept type. 1 request.
 
         Args:
             digest: The revision, there or not.
-            media_type: The type that its manifest came with, and does not declare.
-            apparent: Whether its form tells the same type.
+            media_type: The type that the client sent with the manifest, and that the manifest does not declare.
+            apparent: Whether the manifest's form shows the same type.
 
         Raises:
             MediaTypeConflict: Another type is kept.
         """
         try:
             kept = await self.find(digest)
-        except RecordDamaged:  # nobody can be served by it: it is written anew
+        except RecordDamaged:  # the registry can serve no client by it: the writer replaces it
             return KeptType(media_type, stored=False)
         if kept is None:
             return None if apparent else KeptType(media_type, stored=False)
@@ -85,9 +85,9 @@ class MediaTypeStore:
         return KeptType(kept, stored=True)
 
     async def keep(self, digest: Digest, media_type: str) -> None:
-        """Keep a media type, unless another is kept. One request; two where one is there already.
+        """Keep a media type, unless another is kept. 1 request; 2 if a type is there already.
 
-        Where the driver lacks conditional writes, of two writers at once the later one's type stands.
+        If the driver lacks conditional writes, the later of two concurrent writers wins.
 
         Raises:
             MediaTypeConflict: Another type is kept.
@@ -120,7 +120,7 @@ class MediaTypeStore:
             return None
 
     async def renew(self, digest: Digest, media_type: str) -> bool:
-        """Write a media type that was there, and may be gone since; say whether it was written. One request."""
+        """Write a media type that may be gone since it was read; return whether it was written. 1 request."""
         condition = IfAbsent() if self._driver.capabilities.conditional_put else None
         try:
             await self._driver.put(self._key(digest), media_type.encode(), condition=condition)

@@ -1,9 +1,9 @@
 """Referrers: the manifests of a repository that name another as their subject.
 
-A put of a manifest with a subject writes a link beside the subject's revision, whether or not that is there. Where
-the subject's referrers are kept by clients, in an index under a tag that is made of the subject's digest, what
-that lists is found as well. Sources: OCI distribution spec, "Listing Referrers", "Referrers Tag Schema",
-"Enabling the Referrers API".
+A put of a manifest with a subject writes a link beside the subject's revision, even if that revision is absent.
+Some clients keep the subject's referrers themselves: in an index, under a tag made from the subject's digest. A
+listing also finds the manifests of this index. Sources: OCI distribution spec, "Listing Referrers", "Referrers
+Tag Schema", "Enabling the Referrers API".
 """
 
 import json
@@ -25,27 +25,27 @@ from ..threads import in_thread_if_large
 from .store import Revision, RevisionStore
 
 PAGE_BYTES: Final = MANIFEST_LIMIT - 1024
-"""Bytes of a page at most, as `written`: clients read no more of an index than of any manifest."""
+"""The most bytes of a page, as `written` returns it: clients read no more of an index than of any manifest."""
 
 READ_BYTES: Final = 8 * MANIFEST_LIMIT
-"""Bytes of manifests after which no more of them are read for a page, whatever it shows of them."""
+"""The bytes of manifests after which a listing reads no more for a page, even if the page shows few of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Referrer:
-    """A manifest that names another as its subject, as a listing tells of it.
+    """One entry of a listing: a manifest that names another as its subject.
 
     Attributes:
-        descriptor: Its media type, digest and size in bytes. The artifact type is its own; where an image
-            manifest has none, its config's media type.
-        annotations: The manifest's own annotations; none where a page of its own could not hold them.
+        descriptor: Its media type, digest and size in bytes. The artifact type is the manifest's own; an image
+            manifest without one gets its config's media type.
+        annotations: The manifest's own annotations; empty if a page of its own could not hold them.
     """
 
     descriptor: Descriptor
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def members(self) -> dict[str, object]:
-        """Return it as the members of an OCI descriptor, as an index holds it; to be written as JSON."""
+        """Return it as the members of an OCI descriptor, in the form of an index's entry, to write as JSON."""
         members: dict[str, object] = {
             "mediaType": self.descriptor.media_type,
             "digest": str(self.descriptor.digest),
@@ -63,11 +63,11 @@ class ReferrerPage:
     """One page of a manifest's referrers.
 
     Attributes:
-        referrers: In the order of their digests. There may be fewer than were asked for, even none, though more
-            pages follow.
-        next: What to pass as `last` for the page that follows; None after the last one.
-        unreadable: What kept a manifest, or the index that clients keep, out of the page: damage that is not
-            the subject's, and must not hide the other referrers.
+        referrers: In the order of their digests. A page may hold fewer than the limit, even 0, while more pages
+            follow.
+        next: The `last` of the call for the next page; None after the last page.
+        unreadable: The errors of manifests, or of the index that clients keep, that the page leaves out. Their
+            damage is not the subject's, and must not hide the other referrers.
     """
 
     referrers: tuple[Referrer, ...]
@@ -97,20 +97,22 @@ class ReferrerStore:
     ) -> ReferrerPage:
         """Return one page of the manifests that name a subject, in the order of their digests.
 
-        Two round trips: the links of referrers together with the tag of the index that clients keep; then what
-        they point at, together, two requests each, up to the driver's limit. A third one for manifests that
-        only that index knows, as another program stores them, and one for those that don't tell their media
-        type. The subject need not be there, nor the index: its manifests count if they are in the repository
-        and do name the subject, and are told of by what they are, not by what the index says of them.
+        2 round trips: first the links of referrers, together with the tag of the index that clients keep; then
+        the manifests and the index, together. Each of these takes 2 requests, as many at once as the driver
+        allows. Manifests that only the index knows, as another program stores them, take 1 round trip more.
+        Those that don't declare their media type take 1 more as well. The subject need not be there, nor the
+        index. A manifest of the index counts if it is in the repository and names the subject. The page
+        describes it by its own content, not by its entry in the index.
 
-        A manifest whose put or deletion is under way, or died, is no referrer unless it can be read by digest.
+        While the put or deletion of a manifest is under way, or after it died, the manifest counts only if it
+        can be read by digest.
 
         Args:
-            subject: The digest of the manifest that is referred to.
+            subject: The subject's digest.
             artifact_type: Only referrers of this type; None for all.
-            limit: Manifests that are looked at for the page, at most. It also ends where it would be larger,
-                written as JSON, than clients read (`PAGE_BYTES`), and where what was read for it comes to
-                `READ_BYTES`. A referrer that is larger than a page is told of without its annotations.
+            limit: The most manifests to look at for the page. The page also ends before its JSON is larger than
+                clients read (`PAGE_BYTES`), and once the manifests read for it come to `READ_BYTES`. A referrer
+                that is larger than a page is listed without its annotations.
             last: Only referrers whose digests come after this one; it need not exist.
 
         Raises:
@@ -128,7 +130,7 @@ class ReferrerStore:
         if isinstance(indexed, Damaged | ObjectTooLarge):
             return _page(linked, found, [indexed], more=more)
         candidates = sorted({*linked, *(each for each in indexed if after is None or each > after)})
-        more = more or len(candidates) > limit  # what was not listed yet comes after all that was
+        more = more or len(candidates) > limit  # links not listed yet come after the listed ones
         candidates = candidates[:limit]
         known = set(linked)
         found |= await self._read_all([each for each in candidates if each not in known], wanted)
@@ -139,7 +141,7 @@ class ReferrerStore:
     async def _linked(
         self, subject: Digest, limit: int, last: Digest | None
     ) -> tuple[Sequence[Digest], bool]:
-        """Return the digests of a page of what is linked as referrers, and whether there may be more."""
+        """Return the digests of one page of linked referrers, and whether there may be more."""
         folder = self._layout.referrers_of(self._name, subject)
         if not self._driver.capabilities.ordered_listing:
             keys = [info.key async for info in entries(self._driver.list_all, folder)]
@@ -171,7 +173,7 @@ class ReferrerStore:
     async def _indexed(
         self, tagged: Digest | LinkDamaged | None
     ) -> Sequence[Digest] | Damaged | ObjectTooLarge:
-        """Return what the index lists that clients keep, or what is wrong with it."""
+        """Return the digests that the clients' index lists, or the error of reading it."""
         if not isinstance(tagged, Digest):
             return tagged or ()
         revision = await self._revision(tagged)
@@ -188,7 +190,7 @@ class ReferrerStore:
             return error
 
     async def _read_all(self, digests: Sequence[Digest], wanted: "_Wanted") -> "_Found":
-        """Read manifests, in their order, until what is to be told of them fills a page, or enough was read."""
+        """Read manifests, in their order, until their entries fill a page or `READ_BYTES` were read."""
         found: _Found = {}
         told = seen = 0
 
@@ -228,9 +230,9 @@ def fallback_tag(subject: Digest) -> Tag:
 
 
 def written(members: Mapping[str, object]) -> bytes:
-    """Return members as JSON in the fewest bytes: UTF-8, with escapes only for what it has no form for.
+    """Return members as JSON in the fewest bytes: UTF-8, with escapes only where there is no other form.
 
-    Read out of a manifest, they take no more bytes than they took there.
+    Members that were read from a manifest take no more bytes than in the manifest.
     """
     # A surrogate by itself is written as the JSON escape that it was read from.
     text = json.dumps(members, ensure_ascii=False, separators=(",", ":"))
@@ -239,7 +241,7 @@ def written(members: Mapping[str, object]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """The manifests that are asked for: by their subject, and by their artifact type in canonical form."""
+    """The manifests that the caller asks for: their subject, and their artifact type in canonical form."""
 
     subject: Digest
     artifact_type: str | None
@@ -253,14 +255,14 @@ class _Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What is told of a referrer, and the bytes that it takes in a page."""
+    """The entry of a referrer, and the bytes that it takes in a page."""
 
     referrer: Referrer
     size: int
 
 
 _Found = dict[Digest, _Told | Damaged | ObjectTooLarge | None]
-"""What came of reading manifests: None for one that is none of those that are wanted."""
+"""The results of reading manifests: None for a manifest that is absent or not wanted."""
 
 
 def _told(revision: Revision, document: StoredDocument, kept: str | None) -> _Told:
@@ -271,7 +273,7 @@ def _told(revision: Revision, document: StoredDocument, kept: str | None) -> _To
     if size > PAGE_BYTES:
         referrer = Referrer(descriptor)
         size = len(written(referrer.members()))
-    if size > PAGE_BYTES:  # another program took it; what is no media type names no artifact
+    if size > PAGE_BYTES:  # another program took it; so long an artifact type is no media type
         referrer = Referrer(replace(descriptor, artifact_type=None))
         size = len(written(referrer.members()))
     return _Told(referrer, size + 1)  # and the comma after it
@@ -284,7 +286,7 @@ def _page(
     *,
     more: bool,
 ) -> ReferrerPage:
-    """Make a page of what was read, up to where it is full. The first of the candidates was read."""
+    """Make a page of the manifests that were read, until it is full. The first of the candidates was read."""
     referrers: list[Referrer] = []
     wrong = list(unreadable)
     size = 0

@@ -24,13 +24,13 @@ from ..layout import Layout, SignatureLink
 from ..signatures import SIGNATURE_BYTES, SIGNATURE_LIMIT, Signature, entry_overhead
 
 TOGETHER_LIMIT: Final = MANIFEST_LIMIT - 1024
-"""Bytes of a revision's signatures, merged with it or listed, so that what is served is also taken."""
+"""The most bytes of a revision's signatures, merged with it or listed: a push may carry back all of them."""
 
-_COPIES: Final = 4  # how often about a signature holds its blob's bytes: as they are, and read
+_COPIES: Final = 4  # about how many times a signature holds its blob's bytes: raw, and parsed
 
 
 class SignatureStore:
-    """The signatures of one repository's revisions, as they lie."""
+    """The signatures of one repository's revisions, as the store holds them."""
 
     def __init__(self, name: RepositoryName, blobs: BlobStore, driver: Driver, layout: Layout) -> None:
         self._name = name
@@ -39,18 +39,18 @@ class SignatureStore:
         self._layout = layout
 
     async def linked(self, revision: Digest) -> list[SignatureLink]:
-        """Return the links to the signatures of a revision, unread: their keys name the content. One request."""
+        """Return the links to the signatures of a revision, unread: their keys name the content. 1 request."""
         folder = self._layout.signatures_of(self._name, revision)
         places = [self._layout.parse(info.key) async for info in entries(self._driver.list_all, folder)]
         return [place for place in places if isinstance(place, SignatureLink)]
 
     async def read(self, links: Sequence[SignatureLink]) -> tuple[Signature, ...]:
-        """Return the linked signatures, in the order of a merged document. One round trip.
+        """Return the linked signatures, in the order of a merged document. 1 round trip.
 
         Raises:
             LinkDangling: A signature is linked but not stored.
-            BlobDamaged: A signature is not what its digest says.
-            RecordDamaged: What is linked as a signature is none.
+            BlobDamaged: The bytes of a signature don't match its digest.
+            RecordDamaged: A linked blob does not hold a signature.
         """
         read = await gather_map(self._read_one, links, limit=self._driver.capabilities.connections)
         return tuple(sorted(read, key=lambda signature: signature.sort_key))
@@ -58,7 +58,7 @@ class SignatureStore:
     async def readable(
         self, links: Sequence[SignatureLink]
     ) -> tuple[tuple[Signature, ...], tuple[Damaged | ObjectTooLarge, ...]]:
-        """Return the linked signatures that can be read, and what keeps the others out. One round trip.
+        """Return the linked signatures that can be read, and the errors of the others. 1 round trip.
 
         The signatures are in the order of a merged document.
         """
@@ -79,20 +79,20 @@ class SignatureStore:
     async def check_room(
         self, revision: Digest, signatures: Sequence[Signature], payload: bytes | None
     ) -> bool:
-        """Check that signatures can be added to those stored. One request; see `RevisionStore.check_room`.
+        """Check that signatures can be added to those stored. 1 request; see `RevisionStore.check_room`.
 
         Returns:
             Whether one of them is stored already.
 
         Args:
             revision: The revision.
-            signatures: What is to be added.
-            payload: The payload with which they are merged into one document; None where they are only listed.
+            signatures: The signatures to add.
+            payload: The payload with which they are merged into one document; None if they are only listed.
 
         Raises:
             TooManySignatures: There would be more than `SIGNATURE_LIMIT`.
-            SignaturesTooLarge: Written together they would be larger than is taken back.
-            ChainWithoutKeyID: One of these can stand only alone in a document, and there are others.
+            SignaturesTooLarge: Written together they would be larger than the registry takes back.
+            ChainWithoutKeyID: A signature that can only stand alone in a document would stand with others.
         """
         added = {Digest.of(signature.blob): len(signature.blob) for signature in signatures}
         linked = {link.digest for link in await self.linked(revision)}
@@ -113,7 +113,7 @@ class SignatureStore:
         return not linked.isdisjoint(added)
 
     async def _size(self, signature: Digest) -> int:
-        """Return the bytes of a stored signature; none of one that is lost, which nobody is served."""
+        """Return the bytes of a stored signature; 0 if its blob is missing, since it is never served."""
         found = await self._blobs.present(signature)
         return found.size if found else 0
 
