@@ -32,7 +32,7 @@ def manifest_of(layer: str) -> bytes:
 
 
 async def main(url: str) -> None:
-    """Show it."""
+    """Run the steps on the store at this URL."""
     say(f"The store is {url}. It is opened with Registry.open(url).\n")
     async with Registry.open(url) as registry:
         hello = registry.repository("library/hello")

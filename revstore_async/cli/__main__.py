@@ -1,4 +1,4 @@
-"""`python -m revstore_async.cli`, for where the command itself is not on the path."""
+"""`python -m revstore_async.cli`, for users without the command itself on their path."""
 
 from . import main
 

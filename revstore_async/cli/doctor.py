@@ -14,12 +14,12 @@ from .session import AnswerIsNo, Session, shared_options
 @shared_options
 @click.pass_obj
 def doctor(session: Session) -> None:
-    """Try out what a store honours: conditions among many writers, order of listings, ranges, and so on.
+    """Test the abilities of a store: conditions among many writers, order of listings, ranges, and so on.
 
-    It writes below one prefix of its own and deletes that again. The answer is yes (exit code 0) if the store does
-    all that its driver says, and no (1) if something is broken: then the options are named with which the `s3`
-    driver says no more than the store does. If nothing is broken, but something could not be tried, there is no
-    answer (2).
+    It writes below one prefix of its own and deletes that again. The answer is yes (exit code 0) if the store
+    does all that its driver says. It is no (1) if something is broken: the command then names the options with
+    which the `s3` driver says no more than the store does. If nothing is broken, but a test was impossible,
+    there is no answer (2).
     """
 
     def progress(finding: Finding) -> None:

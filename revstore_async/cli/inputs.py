@@ -85,9 +85,9 @@ class DurationType(click.ParamType[timedelta]):
     """A length of time, such as 90m, 12h or 2d.
 
     Args:
-        least: What is shorter is a usage error, as written on the command line.
-        most: What is longer is one.
-        never: Whether `never`, or 0, is taken too: it is a time of 0.
+        least: The shortest time, as written on the command line; a shorter one is a usage error.
+        most: The longest time, as written on the command line; a longer one is a usage error.
+        never: Whether it also takes `never` or 0: both are a time of 0.
     """
 
     name = "duration"
@@ -130,7 +130,7 @@ class SizeType(click.ParamType[int]):
     """A number of bytes, such as 1048576, 512KiB or 10GiB.
 
     Args:
-        least: What is less is a usage error.
+        least: The smallest size; a smaller one is a usage error.
     """
 
     name = "size"
@@ -187,7 +187,7 @@ def document_or_reference(text: str) -> bytes | Reference:
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
-    except OSError:  # too long for a path; it may be a reference all the same
+    except OSError:  # too long for a path; it may still be a reference
         return False
 
 
@@ -210,7 +210,7 @@ def _signing_key(content: bytes, passphrase: str | None) -> SigningKey:
 
 
 def public_key(path: str) -> PublicKey:
-    """Load a public key, PEM or JWK; that of a private key file is taken from it."""
+    """Load a public key, PEM or JWK; of a private key's file, its public half."""
     content = read_document(path)
     load = PublicKey.from_jwk if content.lstrip().startswith(b"{") else PublicKey.from_pem
     try:

@@ -22,7 +22,10 @@ def key() -> None:
 @shared_options
 @click.pass_obj
 def new(session: Session, file: str, kind: KeyKind) -> None:
-    """Make a private key, in PEM: a new file that only you can read, whose key ID is printed; or to - ."""
+    """Make a private key, in PEM: print it, or with FILE write a new file that only you can read.
+
+    With FILE, the command prints the key ID. It never writes over a file.
+    """
     made = SigningKey.generate(kind)
     if file == "-":
         pem = made.to_pem().decode()

@@ -53,7 +53,7 @@ def put(
 @shared_options
 @click.pass_obj
 def get(session: Session, reference: Reference) -> None:
-    """Write a manifest's exact bytes to standard output; with --json, what is known of it too."""
+    """Write a manifest's exact bytes to standard output; with --json also its digest, type and signatures."""
 
     async def work(registry: Registry) -> None:
         manifest = await registry.repository(reference.repository).manifests.get(str(reference.target))
@@ -79,7 +79,7 @@ def get(session: Session, reference: Reference) -> None:
 @shared_options
 @click.pass_obj
 def verify(session: Session, source: str, trust: Sequence[str]) -> None:
-    """Verify all signatures of a manifest and print what was found, as JSON.
+    """Verify all signatures of a manifest and print the result, as JSON.
 
     The answer is yes (exit code 0) if it is signed, every signature verifies and, with --trust, one of the
     signatures at least is by a key that counts.
@@ -185,7 +185,7 @@ async def _stored_report(
     payload = manifest.content
     if manifest.media_type == DOCKER_SCHEMA1_SIGNED:
         payload = signing.parse(payload).payload
-    # Each by itself: not all that are stored can stand in one document, and each is right or wrong alone.
+    # Each by itself: one document can't always hold all stored ones, and each is right or wrong alone.
     errors = [error for signature in manifest.signatures for error in signing.check(payload, [signature])]
     return {
         "digest": manifest.digest,
@@ -214,7 +214,7 @@ def _report(document: bytes, policy: TrustPolicy | None) -> dict[str, Any]:
 
 
 def _media_type(payload: bytes, *, signed: bool) -> str | None:
-    """Return the type of what may be no manifest at all: whatever JSON object can be signed."""
+    """Return the type of a payload; None if it is no manifest, since hosts can sign any JSON object."""
     try:
         found = read_manifest(payload).media_type
     except (InvalidManifest, InvalidJSON):

@@ -19,49 +19,49 @@ from .uploads import LEAST, MOST
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 PURGE_AFTER: Final = timedelta(days=7)
-"""The age at which uploads are purged where nothing else is said: that of Docker Distribution."""
+"""The age at which the server purges uploads by default: that of Docker Distribution."""
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """What the command line says of a server, judged.
+    """The options of a server, as the command line gives them.
 
     Attributes:
         store: The store's URL.
-        host: Where to listen.
+        host: The address to listen at.
         port: 0 for any that is free.
-        htpasswd: The file of users; None where callers bring no passwords.
+        htpasswd: The file of users; None if clients send no passwords.
         password_failures: Wrong passwords that an address may send a minute; 0 for any number.
-        token_issuer: Who makes tokens; None where callers bring none. The next three go with it.
+        token_issuer: The issuer of tokens; None if clients send no tokens. The next three go with it.
         token_service: The registry's name in tokens.
-        token_realm: Where clients get tokens.
+        token_realm: The URL at which clients get tokens.
         token_keys: The file of the issuer's public keys.
-        read_only: Whether nobody may write.
-        allow_anonymous_writes: Whether everybody may write, wherever the server listens.
-        check_layers: Whether what a manifest refers to must be there.
+        read_only: Whether the server refuses all writes.
+        allow_anonymous_writes: Whether every client may write, at any address of the server.
+        check_layers: Whether the content that a manifest refers to must be there.
         tls_cert: The file of the certificate; None for plain HTTP.
-        tls_key: The file of its key, where that is another.
-        trusted_proxy: Whose word about a client's address is taken.
-        verify_blobs: Whether blobs that are pulled whole are compared with their digests.
-        delegate: Bytes of the blobs from which on clients are sent to the storage; None for never.
-        delegate_network: The networks whose clients are sent there; none for all.
-        delegate_expires: How long the URLs are good that they get; None for the server's own time.
-        blob_limit: Bytes of a blob at most; None for any number.
+        tls_key: The file of its key; None if the certificate's file has it.
+        trusted_proxy: The proxies whose X-Forwarded-For the server believes.
+        verify_blobs: Whether the server compares blobs that are pulled whole with their digests.
+        delegate: The least bytes of a blob for which the server sends clients to the storage; None for never.
+        delegate_network: The networks of the clients that it sends there; empty for all.
+        delegate_expires: How long the URLs that they get are valid; None for the server's own time.
+        blob_limit: The most bytes of a blob; None for any number.
         cors_origin: The origins of web pages that may use the registry in a browser.
         body_timeout: Seconds that a client may leave a body standing still.
         head_timeout: Seconds that a client may take for a request's head.
         idle_timeout: Seconds that a connection stays open without a request.
-        connections: Connections at once; None for as many as the process's handles allow.
-        purge_after: How long nobody went on with the uploads that are purged; 0 to purge none, None where nothing
-            is said.
-        wait_for_store: How long to wait at the start for a store that does not work yet; None not to.
-        limit: Requests under way at once.
+        connections: The most connections at once; None for as many as the process's handles allow.
+        purge_after: How long an upload must rest before the server purges it; 0 for never, None if the option
+            is absent.
+        wait_for_store: How long to wait at the start for a store that does not work yet; None not to wait.
+        limit: The most requests under way at once.
         grace: Seconds that requests may take to end after a signal.
-        metrics: Whether `/metrics` is there.
-        tracing: Whether spans are made.
-        log_level: From what level on is logged.
+        metrics: Whether the server has `/metrics`.
+        tracing: Whether the server makes spans.
+        log_level: The lowest level that the server logs.
     """
 
     store: str
@@ -99,14 +99,14 @@ class Serving:
 
     @property
     def open_to_writes(self) -> bool:
-        """Whether nothing is asked of those who write."""
+        """Whether clients may write without credentials."""
         return not (self.htpasswd or self.token_issuer or self.read_only)
 
     @property
     def purges_after(self) -> timedelta | None:
-        """How long nobody went on with the uploads that are purged; None to purge none."""
+        """How long an upload must rest before the server purges it; None if it purges no uploads."""
         if self.purge_after is None:
-            # Where nobody may write to the registry, it may have no right to write to the storage either.
+            # A registry that refuses all writes may have no right to write to the storage either.
             return None if self.read_only else PURGE_AFTER
         return self.purge_after or None
 
@@ -114,7 +114,7 @@ class Serving:
         """Check that the options fit together, and that writes are not open to the world by accident.
 
         Raises:
-            UsageError: They don't, or they are.
+            UsageError: The options don't fit together, or writes are open.
         """
         tokens = (self.token_issuer, self.token_service, self.token_realm, self.token_keys)
         if any(tokens) and not all(tokens):
@@ -142,7 +142,7 @@ class Serving:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether only this machine reaches the address. No name is looked up: `localhost` is, others are not."""
+    """Say whether only this machine reaches the address. It resolves no name: of names, only `localhost` counts."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -170,13 +170,13 @@ def default_store() -> str:
     show_default=True,
     help="Wrong passwords that an address may send a minute; 0 for any number.",
 )
-@click.option("--token-issuer", metavar="NAME", help="Who makes the tokens that callers bring: their iss.")
+@click.option("--token-issuer", metavar="NAME", help="The issuer of the tokens that clients send: their iss.")
 @click.option("--token-service", metavar="NAME", help="This registry's name in tokens: their aud.")
-@click.option("--token-realm", metavar="URL", help="Where clients get a token.")
+@click.option("--token-realm", metavar="URL", help="The URL at which clients get a token.")
 @click.option("--token-keys", type=_FILE, help="The issuer's public keys: a JWK Set.")
-@click.option("--read-only", is_flag=True, help="Nobody may write, everybody may read.")
+@click.option("--read-only", is_flag=True, help="Refuse all writes; every client may read.")
 @click.option(
-    "--allow-anonymous-writes", is_flag=True, help="Everybody may write, whoever reaches the address."
+    "--allow-anonymous-writes", is_flag=True, help="Every client that reaches the address may write."
 )
 @click.option("--no-check-layers", is_flag=True, help="Take manifests whose layers are not in the store.")
 @click.option(
@@ -251,7 +251,7 @@ def default_store() -> str:
     "--purge-after",
     metavar="DURATION",
     type=DurationType(LEAST, MOST, never=True),
-    help="Forget uploads that nobody went on with for so long; or never. Default: 7d, never with --read-only.",
+    help="Forget uploads that rested for so long; or never. Default: 7d, never with --read-only.",
 )
 @click.option(
     "--wait-for-store",
@@ -273,7 +273,7 @@ def default_store() -> str:
     show_default=True,
     help="Seconds that requests may take to end after SIGTERM.",
 )
-@click.option("--metrics", is_flag=True, help="Tell metrics for Prometheus at /metrics, to everybody.")
+@click.option("--metrics", is_flag=True, help="Serve metrics for Prometheus at /metrics, to every client.")
 @click.option("--tracing", is_flag=True, help="Make spans for OpenTelemetry.")
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
 @shared_options
@@ -288,13 +288,13 @@ def serve(session: Session, /, *, no_check_layers: bool, no_verify_blobs: bool, 
         store=session.url or default_store(),
         check_layers=not no_check_layers,
         verify_blobs=not no_verify_blobs,
-        **options,  # type: ignore[arg-type] # click has judged them
+        **options,  # type: ignore[arg-type] # click has checked them
     )
     serving.check()
-    if hasattr(signal, "SIGHUP"):  # not on Windows. The server reads its files anew at it, once it serves
+    if hasattr(signal, "SIGHUP"):  # not on Windows. Once it serves, the server reads its files anew at it
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     importlib.import_module("revstore_async.server")  # the error of a missing extra names it
-    from .serving import serve_until_told  # noqa: PLC0415 (what it needs takes a while to load)
+    from .serving import serve_until_told  # noqa: PLC0415 (its imports take a while to load)
 
     serve_until_told(serving, session)
 

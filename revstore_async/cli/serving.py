@@ -1,4 +1,4 @@
-"""Puts a server together as the command line says, and runs it."""
+"""Puts a server together from the options of the command line, and runs it."""
 
 import asyncio
 import json
@@ -38,19 +38,19 @@ _LOG = logging.getLogger("revstore_async.server")
 
 
 def serve_until_told(serving: Serving, session: Session) -> None:
-    """Serve until a signal. What is printed and logged meanwhile waits for no reader.
+    """Serve until a signal. Meanwhile neither output nor log waits for its reader.
 
     Raises:
         RevstoreError: The store can't be opened, or a file of users or keys can't be used.
-        ClickException: The store does not work, though it was waited for.
-        OSError: The address can't be listened at.
+        ClickException: The store does not work, even after the wait for it.
+        OSError: The server can't listen at the address.
         Abort: The signal was SIGINT.
     """
     try:
         with output_that_never_waits(_gap, _gap_of_errors):
             _serve_until_told(serving, session)
     except KeyboardInterrupt as error:
-        # Of a KeyboardInterrupt click tells standard error, and so it would wait for a reader that stands still.
+        # click writes about a KeyboardInterrupt to standard error: it would wait for a reader that stands still.
         raise click.Abort from error
 
 
@@ -138,7 +138,7 @@ def _log(level: str) -> None:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    if level != "debug":  # it repeats what we say, and warns of each client that tries TLS first
+    if level != "debug":  # uvicorn repeats our messages, and warns of each client that tries TLS first
         logging.getLogger("uvicorn").setLevel(logging.ERROR)
     lines = logging.StreamHandler(sys.stdout)
     lines.setFormatter(logging.Formatter("%(message)s"))
@@ -147,7 +147,7 @@ def _log(level: str) -> None:
 
 
 def _gap(lines: int) -> str:
-    """Return the line of the access log that stands for those which its reader had no room for."""
+    """Return the access log's line that stands for the lines dropped since its reader stood still."""
     return json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "dropped": lines}) + "\n"
 
 

@@ -38,7 +38,7 @@ class Session:
         return self.store or os.environ.get("REVSTORE_STORE") or None
 
     def within(self, work: Callable[[Registry], Awaitable[Answer]], policy: Policy | None = None) -> Answer:
-        """Open the store, let the work be done in it, and close it."""
+        """Open the store, do the work in it, and close it."""
         url = self.url
         if not url:
             raise click.UsageError("which store? Give --store URL, or set REVSTORE_STORE")
@@ -97,13 +97,13 @@ def exit_code(command: click.Command, arguments: list[str]) -> int:
         return NO
     except click.exceptions.Exit as error:
         return error.exit_code
-    except SystemExit:  # click's own answer to a reader of our output that left; it would say 1
+    except SystemExit:  # click ends so when the reader of our output left; its code would be 1
         return FAILURE
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except (RevstoreError, click.ClickException, OSError) as error:
         return _told(error)
-    except Exception:  # noqa: BLE001 - a defect: it is shown whole, and is no answer
+    except Exception:  # noqa: BLE001 - a defect: the user sees it whole, and it is no answer
         traceback.print_exc()
         return FAILURE
     return FINE

@@ -1,4 +1,4 @@
-"""Tries a store before a server begins on it, so that its operator hears of faults, and not the clients."""
+"""Tries a store before a server begins on it, so that the operator hears of faults before the clients do."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ _PAUSE: Final = 1.0  # seconds between two attempts
 
 
 async def check_store(url: str, *, writes: bool, wait: timedelta = timedelta(0)) -> None:
-    """Try a store: one listing, and one small write that is deleted again. Three requests.
+    """Try a store: one listing, and one small write that is deleted again. 3 requests.
 
     A full store is a warning only: it still serves reads, and deletions that make room.
 
@@ -34,7 +34,7 @@ async def check_store(url: str, *, writes: bool, wait: timedelta = timedelta(0))
     end = clock() + wait.total_seconds()
     told = ""
     while (wrong := await _wrong(url, writes=writes)) is not None:
-        reason = " ".join(str(getattr(wrong, "reason", wrong)).split())  # one line, whatever a storage said
+        reason = " ".join(str(getattr(wrong, "reason", wrong)).split())  # one line, of any error of a storage
         said = f"the store {without_secrets(url)} can't be used: {reason}"
         if isinstance(wrong, StorageFull):
             _LOG.warning("%s", said)
