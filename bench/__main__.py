@@ -20,12 +20,12 @@ from .servers.registries import DOORS
 
 
 def _bare(argument: str) -> str:
-    """Return an argument; of a path of this machine only the name."""
+    """Return an argument; of a path on this machine, only the name."""
     return Path(argument).name if argument.startswith("/") else argument
 
 
 def about(options: Options) -> dict[str, Any]:
-    """Return how the run is taken."""
+    """Return the circumstances of the run."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         # Without the folders of this machine, which say nothing to a reader.
@@ -39,7 +39,7 @@ def about(options: Options) -> dict[str, Any]:
 
 
 async def measure(options: Options, results: Results, progress: Progress) -> None:
-    """Run the scenarios; what one of them cannot do is told in the results, and the next one runs."""
+    """Run the scenarios; the results tell the failures of one of them, and the next one runs."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         store = await stack.enter_async_context(stores.opened(options.store, folder))

@@ -21,12 +21,12 @@ Found = float | None
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One of them.
+    """One bar: a limit for a ratio.
 
     Attributes:
-        says: What is demanded, without the limit.
+        says: The demand, without the limit.
         limit: The limit.
-        least: Whether it is a lower one.
+        least: Whether the ratio must be at least the limit, rather than at most.
         measured: Takes the ratio from the results; None where they don't have it.
     """
 
@@ -36,7 +36,7 @@ class Bar:
     measured: Callable[[Results], Found]
 
     def met(self, found: float) -> bool:
-        """Say whether a ratio meets it."""
+        """Return whether a ratio meets the bar."""
         return found >= self.limit if self.least else found <= self.limit
 
 
@@ -45,7 +45,7 @@ def _one(results: Results, scenario: str, measure: str, way: str, **case: Part) 
 
 
 def _ahead(results: Results, operation: str) -> Found:
-    """How many times faster than Distribution at 20 ms."""
+    """Return how many times faster than Distribution we are at 20 ms."""
     case: Case = {"latency": _LINK, "operation": operation}
     ours = _one(results, "operations", "time", "ours", **case)
     theirs = _one(results, "operations", "time", "distribution", **case)
@@ -53,7 +53,7 @@ def _ahead(results: Results, operation: str) -> Found:
 
 
 def _round_trip(results: Results, scenario: str, **case: Part) -> Found:
-    """One request's wait: that of the fastest raw client, in the same turns."""
+    """Return the wait for one request: that of the fastest raw client, in the same turns."""
     raw = [
         found.spread.median
         for way in ("aioboto3", "obstore", "aioboto3, one request", "obstore, one request")
@@ -89,7 +89,7 @@ def _cpu(results: Results, pull: str) -> Found:
 
 
 def _stream(results: Results, direction: str, raw_direction: str | None = None) -> Found:
-    """The engine's speed against the fastest raw client's; of all sizes, the worst."""
+    """Return the engine's speed against the fastest raw client's; of all sizes, the worst."""
     worst = None
     for engine in results.find("layers", "speed", "engine", transfer=direction):
         raw = [
@@ -106,9 +106,9 @@ def _stream(results: Results, direction: str, raw_direction: str | None = None) 
 
 
 def _flat(results: Results, way: str) -> Found:
-    """How much memory grows for each byte by which the layer grows, over all transfers the worst.
+    """Return how much memory grows for each byte by which the layer grows; of all transfers, the worst.
 
-    Below 256 MiB the parts that are under way at once are not all there yet, so smaller layers don't count.
+    Layers below 256 MiB don't count: they have fewer parts than the engine has under way at once.
     """
     peaks: dict[str, dict[int, float]] = {}
     for each in results.find("layers", "memory", way):
@@ -131,7 +131,7 @@ def _push_256(results: Results) -> Found:
 
 
 def _pages(results: Results) -> Found:
-    """The requests of a page among the most tags against those among a thousand."""
+    """Return the requests of a page among the most tags, against those among a thousand."""
     few = list(results.find("pages", "time", "engine", page="first", tags=1000))
     many = [
         each

@@ -1,4 +1,4 @@
-"""What is stored before measuring begins: repositories as registries have them, written by the keys."""
+"""The content that a store gets before a measurement: repositories as registries have them, by their keys."""
 
 import asyncio
 import json
@@ -35,8 +35,8 @@ class Images:
         tags: How many tags it has, `t0` and on, each with a manifest of its own.
         digests: The digests of the first manifests.
         layer: The digest of a layer of 100 kB.
-        parts: Digest and size of the config and the layers to which manifests refer.
-        seed: What everything random began with.
+        parts: Digest and size of the config and the layers to which its manifests refer.
+        seed: The seed of everything random in it.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Images:
     seed: int
 
     def manifest(self, mark: str) -> bytes:
-        """Return an image manifest of this repository that no other mark gives."""
+        """Return an image manifest of this repository, a different one for each mark."""
         return manifest(self.parts, mark)
 
     def as_json(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Images:
 
     @classmethod
     def from_json(cls, told: dict[str, Any]) -> "Images":
-        """Read what `as_json` returned."""
+        """Read the value of `as_json`."""
         told["digests"] = tuple(told["digests"])
         told["parts"] = tuple((digest, size) for digest, size in told["parts"])
         return cls(**told)
@@ -131,7 +131,7 @@ def _tag(repository: RepositoryName, tag: str, digest: Digest) -> Iterator[Item]
 
 
 async def write(store: Store, items: Iterator[Item]) -> None:
-    """Write many small objects as fast as the machine can: nothing of this is measured."""
+    """Write many small objects as fast as the machine can; no measurement counts this."""
     async with registry_of(store) as registry:
         bulk = _obstore(store)
 

@@ -1,4 +1,4 @@
-"""What a scenario holds in its hands."""
+"""The objects with which a scenario works."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,12 +19,12 @@ class Bench:
     """A run under way.
 
     Attributes:
-        options: What was asked for.
+        options: The options of the command.
         store: The store that is measured.
-        link: The link before its server; None where it has none.
-        results: Where measurements go.
-        progress: Where it is told what goes on.
-        folder: For logs.
+        link: The link before the store's server; None if it has no server.
+        results: The measurements so far.
+        progress: Shows the step under way.
+        folder: The folder of the logs.
     """
 
     options: Options
@@ -36,10 +36,10 @@ class Bench:
 
     @asynccontextmanager
     async def registries(self, latency: float) -> AsyncIterator[Mapping[str, Party]]:
-        """Run registries behind a link of a latency; without latency they go to the store straight.
+        """Run registries behind a link of a latency; without latency they use the store directly.
 
         Raises:
-            Unfit: The store is not one that two processes share, or cannot have a link.
+            Unfit: Two processes can't share the store, or it can't have a link.
         """
         if not self.store.shared:
             raise Unfit("registries run as processes, which share no memory")
@@ -48,10 +48,10 @@ class Bench:
             yield parties
 
     async def behind(self, latency: float) -> Link | None:
-        """Return the link, set to a latency; None, for the straight way, without latency.
+        """Return the link, set to a latency; without latency None: the caller uses the store directly.
 
         Raises:
-            Unfit: There is no way to put a link before the store.
+            Unfit: The store can't have a link.
         """
         if not latency:
             return None
@@ -61,7 +61,7 @@ class Bench:
         return self.link
 
     async def endpoint(self, door: str, latency: float) -> str | None:
-        """Return the endpoint of a door of the link, set to a latency; None for the straight way."""
+        """Return the endpoint of a door of the link, set to a latency; without latency None."""
         link = await self.behind(latency)
         return None if link is None else link.url(door)
 
@@ -75,15 +75,15 @@ class Bench:
         failed: Mapping[str, str],
         facts: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        """Keep what was measured of ways in turns, and what failed.
+        """Keep the samples and the failures of ways that were measured in turns.
 
         Args:
-            scenario: Which one measured.
-            case: What all of them have in common.
+            scenario: The scenario that measured them.
+            case: The circumstances that all ways share.
             unit: The samples' unit.
-            measure: What the samples are.
+            measure: The kind of the samples.
             taken: The samples of each way.
-            failed: Why the others have none.
+            failed: For each way without samples, the reason.
             facts: More about each way.
         """
         for way, samples in taken.items():

@@ -1,4 +1,4 @@
-"""The floor: what raw clients take for single requests and streams, on the same store."""
+"""The floor: single requests and streams of raw clients, on the same store."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,7 +20,7 @@ class Raw(Protocol):
     """A raw client. Keys are the engine's, without the store's prefix."""
 
     async def get(self, key: str, see: See | None = None) -> int:
-        """Read an object to its end, piece by piece, each of which is seen; return its bytes."""
+        """Read an object to its end, and show each piece to `see`; return its number of bytes."""
 
     async def head(self, key: str) -> None:
         """Ask for an object's size."""
@@ -43,7 +43,7 @@ class Aioboto3:
         return {"Bucket": self._store.bucket, "Key": f"{self._store.prefix}/{key}"}
 
     async def get(self, key: str, see: See | None = None) -> int:
-        """Read an object to its end, piece by piece, each of which is seen; return its bytes."""
+        """Read an object to its end, and show each piece to `see`; return its number of bytes."""
         answer = await self._client.get_object(**self._named(key))
         size = 0
         async with answer["Body"] as body:
@@ -120,7 +120,7 @@ class Obstore:
 
 
 def obstore_of(store: S3Store, endpoint: str | None = None) -> tuple[Any, Any]:
-    """Return obstore's client of a store, and the module; `ImportError` where it is absent."""
+    """Return obstore's client of a store, and the module; raise `ImportError` if it is not installed."""
     module = import_module("obstore")
     client = import_module("obstore.store").S3Store(
         store.bucket,
@@ -155,7 +155,7 @@ async def obstore_client(store: S3Store, endpoint: str | None = None) -> AsyncIt
 
 
 def installed() -> dict[str, Callable[[S3Store, str | None], AbstractAsyncContextManager[Raw]]]:
-    """Return what opens each raw client that is installed, by name."""
+    """Return the functions that open the installed raw clients, by name."""
     if find_spec("obstore") is None:
         return {"aioboto3": aioboto3_client}
     return {"aioboto3": aioboto3_client, "obstore": obstore_client}

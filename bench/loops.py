@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[object, object, T]) -> T:
-    """Run work to its end, on uvloop where it is installed; return what it returns."""
+    """Run work to its end, on uvloop if it is installed; return the result."""
     factory = import_module("uvloop").new_event_loop if find_spec("uvloop") else None
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(work)

@@ -1,4 +1,4 @@
-"""On what a run was taken: the machine, and the versions of all that took part."""
+"""The circumstances of a run: the machine, and the versions of all its parts."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ _PACKAGES = (
 
 
 def machine() -> dict[str, Any]:
-    """Return CPU model, cores, memory and kernel, and how busy the machine was with other things."""
+    """Return CPU model, cores, memory and kernel, and the machine's load average."""
     return {
         "cpu": _field(Path("/proc/cpuinfo"), "model name") or platform.processor(),
         "cores": os.cpu_count(),
@@ -49,7 +49,7 @@ def versions() -> dict[str, str]:
 
 
 def _told(name: str) -> str:
-    """Return the version of a program that Go built, as it wrote it into it; what it says itself without Go."""
+    """Return the version that Go wrote into a program; without Go, the version that the program prints."""
     try:
         binary = built(name)
         if module := _module(binary):

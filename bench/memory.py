@@ -1,10 +1,10 @@
-"""What does a large blob take? `python -m bench.memory --store URL --size 2GiB`.
+"""The time and memory of a large blob: `python -m bench.memory --store URL --size 2GiB`.
 
-A blob goes through the engine as a stream, up and down again, once compared with its digest and once not; speed
-and the process's memory are told. The process does nothing else. Its memory is the kernel's own high-water mark, so
-no peak between two samples is missed; it is told above what the process held when all was imported and the store
-was not opened yet. Content is made as it is sent, from a seed: no two of its pieces are equal, and its digest is
-computed before the clock runs.
+A blob goes through the engine as a stream: up, and down again, once compared with its digest and once not. The
+program prints the speed and the process's memory; the process does nothing else. Memory is the kernel's own
+high-water mark, which misses no peak between two samples. It counts above the memory that the process held
+after all imports, before it opened the store. The content comes from a seed as it is sent: no two of its pieces
+are equal. Its digest is computed before the clock runs.
 """
 
 import argparse
@@ -39,7 +39,7 @@ class Transfer:
 
     Attributes:
         direction: `UPLOAD`, `VERIFIED` or `UNVERIFIED`.
-        seconds: What it took, hashing on the way included.
+        seconds: The duration, hashing on the way included.
         mib_per_second: Its speed.
         peak_mib: The process's memory at its peak, above its start, in MiB.
     """
@@ -51,7 +51,7 @@ class Transfer:
 
 
 def pieces(size: int, seed: int, first: int = 0) -> Iterator[bytes]:
-    """Yield content in pieces of a MiB: `size` bytes of it, from `first` on, which is a whole MiB."""
+    """Yield content in pieces of a MiB: `size` bytes of it, from the offset `first` on, a multiple of 1 MiB."""
     piece = bytearray(random.Random(seed).randbytes(MIB))
     for start in range(first, first + size, MIB):
         piece[:8] = start.to_bytes(8, "big")
@@ -59,7 +59,7 @@ def pieces(size: int, seed: int, first: int = 0) -> Iterator[bytes]:
 
 
 async def streamed(size: int, seed: int) -> AsyncIterator[bytes]:
-    """Yield the same as a stream."""
+    """Yield the same content as a stream."""
     for piece in pieces(size, seed):
         yield piece
 
@@ -78,13 +78,13 @@ async def measure(store: str, size: int, seed: int) -> dict[str, Any]:
     Args:
         store: The store's URL; its driver is opened, used and closed.
         size: Bytes of the blob.
-        seed: Of its content.
+        seed: The seed of its content.
 
     Returns:
         The process's memory at the start, in MiB, and the transfers.
 
     Raises:
-        AssertionError: Something else came out than went in.
+        AssertionError: The engine returned other content than it took.
     """
     process = Process(os.getpid())
     begun = process.memory

@@ -1,4 +1,4 @@
-"""What clients of a registry do over HTTP, each a coroutine of a client and a number that makes it unique."""
+"""The operations of a registry's clients over HTTP, each a coroutine of a client and a unique number."""
 
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,8 +21,8 @@ class Operations:
 
     Attributes:
         images: The repository.
-        mark: Makes what this party pushes in this run unlike anything pushed before.
-        spread: Over how many of the tags pulls go; after the last one they begin anew.
+        mark: Makes each object that this party pushes in this run different from all pushed before.
+        spread: The number of tags over which pulls go; after the last one they begin anew.
     """
 
     images: Images
@@ -45,7 +45,7 @@ class Operations:
         await client.ask("GET", f"{self._path}/manifests/{digest}", headers=_ACCEPT)
 
     async def manifest_by_tag(self, client: Client, number: int) -> None:
-        """Pull a manifest by tag; another one than by digest, so that neither finds it cached for the other."""
+        """Pull a manifest by tag: not the one pulled by digest, so that neither pull caches it for the other."""
         tag = f"t{(number + self.spread // 2) % self.spread}"
         await client.ask("GET", f"{self._path}/manifests/{tag}", headers=_ACCEPT)
 
@@ -54,7 +54,7 @@ class Operations:
         await client.ask("GET", f"{self._path}/manifests/t0", headers=_ACCEPT)
 
     async def head_layer(self, client: Client, number: int) -> None:  # noqa: ARG002 (as all operations)
-        """Ask whether a layer is there."""
+        """Ask with HEAD whether a layer is there."""
         await client.ask("HEAD", f"{self._path}/blobs/{self.images.layer}")
 
     async def get_layer(self, client: Client, number: int) -> None:  # noqa: ARG002 (as all operations)
@@ -123,11 +123,11 @@ async def push(client: Client, repository: str, body: Body, digest: str, *, size
     """Push a blob in one piece: POST, PUT.
 
     Args:
-        client: The registry's.
+        client: The client of the registry.
         repository: The path `/v2/<name>`.
         body: The content.
         digest: The content's digest.
-        size: Its bytes, where it comes in pieces.
+        size: The content's bytes, if it comes in pieces.
     """
     location = await _begin(client, repository)
     await client.ask(
@@ -139,7 +139,7 @@ async def push_chunked(client: Client, repository: str, chunks: list[tuple[Body,
     """Push a blob in chunks: POST, a PATCH for each, PUT.
 
     Args:
-        client: The registry's.
+        client: The client of the registry.
         repository: The path `/v2/<name>`.
         chunks: Content and bytes of each.
         digest: The whole content's digest.

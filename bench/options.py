@@ -10,27 +10,27 @@ from .servers.registries import DISTRIBUTION, OURS, PARTIES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What was asked for.
+    """The options of a run.
 
     Attributes:
-        scenarios: Names of scenarios, in order.
+        scenarios: The names of the scenarios, in order.
         store: `minio`, or the URL of another store.
-        latencies: Of the link, in milliseconds, there and back.
+        latencies: The latencies of the link, in milliseconds, there and back.
         clients: Numbers of concurrent clients.
         sizes: Bytes of large layers.
         signatures: Numbers of signatures of a revision.
-        tags: Tags of the repository that is pulled from.
-        listed: Numbers of tags of the repositories that are listed.
+        tags: The number of tags of the repository from which clients pull.
+        listed: The numbers of tags of the repositories that clients list.
         duration: Seconds of a load.
-        runs: How often each load and each stream is measured.
-        turns: How often each single operation is measured.
+        runs: The number of measurements of each load and each stream.
+        turns: The number of measurements of each single operation.
         rates: Requests a second of open loops.
-        parties: Which registries take part.
-        seed: Of all that is random.
-        json: Where results go.
-        plots: Where plots go.
-        readme: Whether the README gets the results.
-        quick: Whether the figures are those of a run of a few minutes.
+        parties: The registries that take part.
+        seed: The seed of all random content and choices.
+        json: The file of the results.
+        plots: The folder of the plots.
+        readme: Whether to write the results into the README.
+        quick: Whether the other figures are those of a run of a few minutes.
     """
 
     scenarios: tuple[str, ...]
@@ -81,10 +81,10 @@ _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
 def parse(arguments: Sequence[str], scenarios: Sequence[str]) -> Options:
-    """Read the command's arguments; what is wrong ends the program with a word on it.
+    """Read the command's arguments; a wrong one ends the program with a message.
 
     Args:
-        arguments: Those after the program's name.
+        arguments: The arguments after the program's name.
         scenarios: The names of all scenarios.
     """
     parser = argparse.ArgumentParser(

@@ -15,11 +15,11 @@ _DRAWN = (
 
 
 def draw(results: Results, folder: Path) -> None:
-    """Draw what was measured into a folder, which is made.
+    """Draw the results of a run into a folder; make the folder.
 
     Args:
         results: The run.
-        folder: Where the files go: `<scenario>-<case>.png`, `revisions.png`.
+        folder: The folder of the files: `<scenario>-<case>.png`, `revisions.png`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _revisions(results, folder)

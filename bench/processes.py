@@ -1,4 +1,4 @@
-"""Programs that the benchmark and the tests run: found, started, waited for, looked at through `/proc`."""
+"""Finds the programs that the benchmark and the tests run, starts them, and reads their figures in `/proc`."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ def built(name: str) -> str:
     """Return the path of a program that `make <name>` builds.
 
     Raises:
-        ProgramMissing: It is not there.
+        ProgramMissing: The program is not there.
     """
     cached = CACHE.expanduser() / name
     found = str(cached) if cached.exists() else shutil.which(name)
@@ -41,7 +41,7 @@ def built(name: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port of loopback on which nobody listens."""
+    """Return a free port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -49,7 +49,7 @@ def free_port() -> int:
 
 
 def without_aws() -> dict[str, str]:
-    """Return the environment without AWS's variables: a program that finds a CA bundle there may not start."""
+    """Return the environment without AWS's variables: a CA bundle in them may keep a program from its start."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
@@ -61,23 +61,23 @@ class Process:
 
     @property
     def cpu(self) -> float:
-        """Seconds of CPU that it took so far, in user and kernel mode, all its threads together."""
+        """Return its seconds of CPU so far, in user and kernel mode, all its threads together."""
         # The name, in parentheses, may hold anything; utime and stime are the 12th and 13th after it.
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     @property
     def memory(self) -> int:
-        """Bytes of memory that it holds now."""
+        """Return the bytes of memory that it holds now."""
         return self._status("VmRSS")
 
     @property
     def peak_memory(self) -> int:
-        """Bytes of memory that it held at most since it began, or since `forget_peak`."""
+        """Return the most bytes of memory that it held since its start, or since `forget_peak`."""
         return self._status("VmHWM")
 
     def forget_peak(self) -> None:
-        """Let the peak begin anew (proc(5), clear_refs)."""
+        """Reset the peak (proc(5), clear_refs)."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
     def _status(self, name: str) -> int:
@@ -91,16 +91,16 @@ class Process:
 def running(
     command: Sequence[str], environment: Mapping[str, str], log: Path, ready: Callable[[], bool]
 ) -> Iterator[Process]:
-    """Run a program for as long as the block lasts; it blocks until the program is ready.
+    """Run a program for as long as the block lasts; block the thread until the program is ready.
 
     Args:
-        command: What to run.
-        environment: Its environment.
-        log: Where what it writes goes.
-        ready: Says whether it is ready.
+        command: The program and its arguments.
+        environment: The program's environment.
+        log: The file for the program's output.
+        ready: Returns whether the program is ready.
 
     Raises:
-        ChildProcessError: It ended, or wasn't ready in half a minute; its log is told.
+        ChildProcessError: The program ended, or wasn't ready in half a minute; the error shows its log.
     """
     with (
         log.open("ab") as output,
@@ -118,10 +118,10 @@ def running(
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until a program is ready; it blocks.
+    """Wait until a program is ready; block the thread meanwhile.
 
     Raises:
-        ChildProcessError: It ended, or wasn't ready in half a minute; its log is told.
+        ChildProcessError: The program ended, or wasn't ready in half a minute; the error shows its log.
     """
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end and process.poll() is None:
@@ -132,7 +132,7 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log:
 
 
 def answers(port: int, path: str) -> bool:
-    """Say whether an HTTP server on loopback answers a path with 200 by now."""
+    """Return whether an HTTP server on loopback answers a path with 200 by now."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             connection.sendall(
@@ -149,13 +149,13 @@ async def told_by(
     """Run a module of Python in a process of its own; return the JSON that it prints.
 
     Args:
-        module: Its name.
-        *arguments: Of its command line.
-        told: What it reads on standard input.
-        environment: Added to this process's.
+        module: The module's name.
+        *arguments: The arguments of its command line.
+        told: Its standard input.
+        environment: Variables to add to this process's environment.
 
     Raises:
-        ChildProcessError: It failed; the end of what it said is told.
+        ChildProcessError: The process failed; the error shows the end of its standard error.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,

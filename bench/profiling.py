@@ -1,7 +1,8 @@
-"""Where our server's time goes: `python -m bench.profiling "manifest by tag"`, with py-spy on the path.
+"""The profile of our server: `python -m bench.profiling "manifest by tag"`, with py-spy on the path.
 
-Many clients ask it for one operation, straight to MinIO, while py-spy samples it. The functions are told in which
-most samples were taken, themselves and with all that they call; `--output` keeps the stacks, for a flame graph.
+Many clients ask it for one operation, on MinIO without a link, while py-spy samples it. The program prints the
+functions with the most samples, by themselves and with all that they call; `--output` keeps the stacks, for a
+flame graph.
 """
 
 import argparse
@@ -26,15 +27,15 @@ async def sample(options: argparse.Namespace, stacks: Path) -> str:
     """Load the server and sample it.
 
     Args:
-        options: The operation, how many clients, how many seconds, over how many tags.
-        stacks: Where py-spy writes.
+        options: The operation, and the numbers of clients, seconds and tags.
+        stacks: The file that py-spy writes.
 
     Returns:
-        Operations a second and CPU of each; the sampling slows the server down a little.
+        The operations a second and the CPU of each; the sampling slows the server down a little.
 
     Raises:
         FileNotFoundError: py-spy is not installed.
-        ChildProcessError: It could not look into the server.
+        ChildProcessError: py-spy could not look into the server.
     """
     spy = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
     if spy is None:
@@ -71,7 +72,7 @@ async def sample(options: argparse.Namespace, stacks: Path) -> str:
 
 
 def told(stacks: Path) -> str:
-    """Return the functions in which most samples were taken."""
+    """Return the functions with the most samples."""
     themselves: Counter[str] = Counter()
     within: Counter[str] = Counter()
     for line in stacks.read_text().splitlines():
@@ -88,7 +89,7 @@ def told(stacks: Path) -> str:
 
 
 def main() -> None:
-    """Profile."""
+    """Profile the server, and print the result."""
     parser = argparse.ArgumentParser(prog="python -m bench.profiling", description=__doc__)
     parser.add_argument("operation", choices=list(OPERATIONS))
     parser.add_argument("--clients", type=int, default=64)

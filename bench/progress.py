@@ -1,11 +1,11 @@
-"""One line on standard error that says what is being measured; a line each where that is no terminal."""
+"""One line on standard error that shows the step under way; a line for each step if it is no terminal."""
 
 import sys
 import time
 
 
 class Progress:
-    """The line."""
+    """The line of the step under way."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
@@ -13,11 +13,11 @@ class Progress:
         self._last = ""
 
     def __call__(self, text: str, *, passing: bool = False) -> None:
-        """Show what is going on.
+        """Show the step under way.
 
         Args:
-            text: It, in a few words.
-            passing: Whether it is worth no line of its own in a log.
+            text: The step, in a few words.
+            passing: Whether the step gets no line of its own in a log.
         """
         line = f"[{time.monotonic() - self._start:5.0f} s] {text}"[:110]
         if self._terminal:
@@ -27,6 +27,6 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """Leave the line."""
+        """End the line."""
         if self._terminal:
             print(file=sys.stderr)

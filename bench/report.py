@@ -34,7 +34,7 @@ README = Path(__file__).with_name("README.md")
 
 
 def write_report(results: Results) -> str:
-    """Return all of it."""
+    """Return the whole report."""
     parts = [taken(results.about), "## Bars", bars_table(results)]
     for scenario, title in _TITLES.items():
         measured = [each for each in results.measurements if each.scenario == scenario]
@@ -44,7 +44,7 @@ def write_report(results: Results) -> str:
 
 
 def taken(about: Mapping[str, Any]) -> str:
-    """Say how the run was taken."""
+    """Describe the circumstances of the run."""
     on, found = about["machine"], about["versions"]
     shown = ", ".join(f"{name} {version}" for name, version in found.items() if version != "absent")
     return (

@@ -1,7 +1,7 @@
-"""What single requests take of a client, in a process of its own: `python -m bench.requests WAY REQUEST`.
+"""The cost of single requests for a client, in a process of its own: `python -m bench.requests WAY REQUEST`.
 
-The store comes as JSON on standard input, and with it how many at once and for how long; what it took goes out as
-JSON: requests a second, and milliseconds of CPU for each, all threads of the process together.
+The process reads JSON from standard input: the store, the number of requests at once, and the duration. It
+writes JSON: requests a second, and milliseconds of CPU for each, all threads of the process together.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _WARM_UP = 100  # requests that don't count: connections, the first request's ex
 
 
 class _Client(Protocol):
-    """What all ways can do."""
+    """The requests that every way can make."""
 
     async def get(self, key: str) -> object: ...
 
@@ -74,11 +74,11 @@ async def measure(
     """Make one kind of request for a while.
 
     Args:
-        way: Who makes it.
-        request: Which one.
-        store: Where.
-        at_once: How many are under way.
-        seconds: How long.
+        way: The client that makes the request.
+        request: The kind of the request.
+        store: The store that answers it.
+        at_once: The number of requests under way at once.
+        seconds: The duration.
     """
     made = 0
 

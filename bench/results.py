@@ -1,4 +1,4 @@
-"""What was measured: values that go into JSON and come back from it."""
+"""The results of a run: values that go into JSON and come back from it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from .spread import Spread
 
 Part = str | int | float
 Case = Mapping[str, Part]
-"""What was the same for all ways that are compared: latency, operation, clients, size."""
+"""The circumstances that all compared ways share: latency, operation, clients, size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +19,13 @@ class Measurement:
 
     Attributes:
         scenario: The scenario that measured it.
-        case: What was done, and under which circumstances.
-        way: Who did it: `ours`, `distribution`, a raw client, a way of asking.
-        measure: What the samples are: `time`, `cpu`, `rate`, `speed`, `memory`, `requests`.
+        case: The operation and its circumstances.
+        way: The party that did it: `ours`, `distribution`, a raw client, a way of asking.
+        measure: The kind of the samples: `time`, `cpu`, `rate`, `speed`, `memory`, `requests`.
         unit: Their unit.
         samples: One number for each run or operation, in order.
-        facts: What else was seen: requests to the store, the round trips among them, percentiles.
-        failed: Why there are no samples.
+        facts: Further figures: requests to the store, the round trips among them, percentiles.
+        failed: The reason if there are no samples.
     """
 
     scenario: str
@@ -52,11 +52,11 @@ class Measurement:
 
 
 class Results:
-    """A run: how it was taken, and what was measured.
+    """A run: its circumstances and its measurements.
 
     Attributes:
         about: Machine, versions, command, seed, options, date.
-        measurements: In the order in which they were taken.
+        measurements: The measurements, in the order in which they were taken.
     """
 
     def __init__(self, about: Mapping[str, Any], measurements: list[Measurement] | None = None) -> None:
@@ -68,7 +68,7 @@ class Results:
         self.measurements.append(measurement)
 
     def find(self, scenario: str, measure: str, way: str, **case: Part) -> Iterator[Measurement]:
-        """Yield what was measured of a way, in cases that have these members."""
+        """Yield the measurements of a way, in cases that have these members."""
         for each in self.measurements:
             asked = (each.scenario, each.measure, each.way) == (scenario, measure, way)
             if asked and each.samples and all(each.case.get(name) == value for name, value in case.items()):
@@ -81,7 +81,7 @@ class Results:
 
     @classmethod
     def read(cls, path: Path) -> "Results":
-        """Read what `write` wrote."""
+        """Read the file that `write` wrote."""
         content = json.loads(path.read_text())
         measurements = []
         for each in content["measurements"]:

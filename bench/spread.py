@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What samples say together.
+    """The summary of some samples.
 
     Attributes:
         median: Their median.
         low: The first quartile.
         high: The third quartile.
-        count: How many they are.
+        count: The number of samples.
     """
 
     median: float
@@ -42,8 +42,8 @@ def percentile(samples: Sequence[float], share: float) -> float:
 def ratio(above: Sequence[float], below: Sequence[float]) -> float:
     """Return how many times larger the first are.
 
-    Samples that were taken in turns are compared pair by pair, and the median of the pairs' ratios is
-    returned: what slowed the machine down slowed both. Where the numbers differ, medians are compared.
+    Samples that were taken in turns are compared pair by pair: a slow moment of the machine slowed both. The
+    result is the median of the pairs' ratios. If the numbers of samples differ, it is the ratio of the medians.
     """
     if len(above) == len(below) and all(below):
         return statistics.median(one / other for one, other in zip(above, below, strict=True))

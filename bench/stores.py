@@ -1,4 +1,4 @@
-"""The stores that are measured: MinIO by default, any S3 endpoint, a folder, memory."""
+"""The stores of the benchmark: MinIO by default, any S3 endpoint, a folder, memory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -30,27 +30,27 @@ class Store(Protocol):
 
     @property
     def kind(self) -> str:
-        """What it is, in a word."""
+        """The kind of the store, in a word."""
 
     @property
     def distant(self) -> tuple[str, int] | None:
-        """Host and port of its server, before which a link may be put; None where it has none."""
+        """Host and port of its server, for a link before it; None if the store can't have a link."""
 
     @property
     def shared(self) -> bool:
         """Whether several processes see the same content."""
 
     def url(self, endpoint: str | None = None) -> str:
-        """Return the engine's URL of it, through an endpoint other than its own if one is given."""
+        """Return the store's URL for the engine, through another endpoint than its own if one is given."""
 
     def distribution(self, endpoint: str | None = None) -> Mapping[str, Any]:
-        """Return Distribution's name of the same place."""
+        """Return Distribution's configuration for the same store."""
 
     def environment(self) -> Mapping[str, str]:
         """Return the environment variables that a process needs to use it."""
 
     def credentials(self) -> Mapping[str, str]:
-        """Return what the engine's driver needs besides the URL."""
+        """Return the options that the engine's driver needs besides the URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class S3Store:
 
     @property
     def distant(self) -> tuple[str, int] | None:
-        """Host and port; none for HTTPS, whose names a proxy would break."""
+        """Host and port; None for HTTPS, since a proxy would break its names."""
         parts = urlsplit(self.endpoint)
         if parts.scheme != "http" or parts.hostname is None:
             return None
@@ -141,7 +141,7 @@ class FileStore:
 
 @dataclass(frozen=True, slots=True)
 class MemoryStore:
-    """The memory of a process, which no other process sees: for what the engine does by itself."""
+    """The memory of a process, which no other process sees: for scenarios of the engine alone."""
 
     kind: str = "memory"
     distant: tuple[str, int] | None = None
@@ -166,12 +166,12 @@ class MemoryStore:
 
 @asynccontextmanager
 async def opened(url: str, folder: Path) -> AsyncIterator[Store]:
-    """Make a store ready for one run; what the run wrote is removed at its end.
+    """Make a store ready for one run; remove the run's content at its end.
 
     Args:
         url: `minio` for a MinIO of our own; else `s3://bucket/prefix?endpoint_url=...` with the credentials in
             AWS's environment variables, `file:///folder` or `memory:`.
-        folder: Where a server of ours keeps its files.
+        folder: The folder in which our own MinIO keeps its files.
     """
     scheme = url.partition(":")[0]
     if scheme == "memory":
@@ -216,8 +216,8 @@ def registry_of(store: Store, endpoint: str | None = None, *, cache_size: int = 
 
     Args:
         store: The store.
-        endpoint: Another way to it than its own.
-        cache_size: Bytes that it keeps in memory; nothing, so that what is measured are requests.
+        endpoint: An endpoint of the store other than its own.
+        cache_size: Bytes of content that it keeps in memory; 0 by default, so that scenarios measure requests.
     """
     credentials: dict[str, Any] = dict(store.credentials())
     return Registry.open(store.url(endpoint), cache_size=cache_size, **credentials)

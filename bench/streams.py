@@ -1,7 +1,7 @@
 """A raw client's stream of a large object, in a process of its own: `python -m bench.streams CLIENT SIZE SEED`.
 
-The store comes as JSON on standard input; what it took goes out as JSON: MiB/s each way, and peak memory. A
-verified download is hashed as the engine hashes it.
+The process reads the store as JSON from standard input. It writes JSON: MiB/s each way, and peak memory. It
+hashes a verified download as the engine does.
 """
 
 import json
@@ -28,10 +28,10 @@ async def measure(name: str, store: S3Store, size: int, seed: int) -> Mapping[st
     """Write an object and read it.
 
     Args:
-        name: The raw client's.
-        store: Where.
+        name: The raw client's name.
+        store: The store that takes the object.
         size: Bytes of the object.
-        seed: Of its content.
+        seed: The seed of its content.
     """
     process = Process(os.getpid())
     begun = process.memory
@@ -61,7 +61,7 @@ async def _verified(raw: Raw, digest: Digest) -> None:
 
 
 def main() -> None:
-    """Measure."""
+    """Measure one stream, and print the result."""
     name, size, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     store = S3Store(**json.loads(sys.stdin.read()))
     print(json.dumps(run(measure(name, store, size, seed))), flush=True)

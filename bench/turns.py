@@ -1,10 +1,10 @@
-"""Ways are measured in turns, so that what disturbs the machine disturbs all of them alike."""
+"""Measures ways in turns, so that a disturbance of the machine disturbs all of them alike."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 Way = Callable[[int], Awaitable[float]]
-"""Does the thing once, given the number of the turn (below 0 while it warms up), and returns its sample."""
+"""Does the thing once in the turn of this number (below 0 during the warm-up), and returns its sample."""
 
 
 async def timed_call(call: Callable[[], Awaitable[object]], _turn: int = 0) -> float:
@@ -24,13 +24,13 @@ async def in_turns(
     """Measure each way once in each turn; the order is turned round each time: A B, B A, A B.
 
     Args:
-        ways: What is compared, by name.
-        turns: How many samples of each.
-        warm_up: Turns before that, which don't count.
-        on_turn: Told the number of each turn.
+        ways: The ways to compare, by name.
+        turns: The number of samples of each.
+        warm_up: The number of turns before that; they don't count.
+        on_turn: Called with the number of each turn.
 
     Returns:
-        The samples of each way; and why the others failed. A way that failed takes no further turns.
+        The samples of each way, and the errors of the failed ones. A way that failed takes no further turns.
     """
     samples: dict[str, list[float]] = {name: [] for name in ways}
     failed: dict[str, str] = {}

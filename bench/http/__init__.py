@@ -1,4 +1,4 @@
-"""An HTTP/1.1 client that costs little, since it shares the machine with what it measures."""
+"""An HTTP/1.1 client that costs little, since it shares the machine with the measured server."""
 
 from .client import Client, Refused
 from .connection import Body

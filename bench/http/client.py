@@ -1,4 +1,4 @@
-"""A client of one server: connections that are kept, as many as are in use at once."""
+"""A client of one server: it keeps its connections, as many as it uses at once."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -10,7 +10,7 @@ from .parsing import Answer
 
 
 class Refused(AssertionError):
-    """The server answered otherwise than it has to."""
+    """The server answered with an unexpected status."""
 
     def __init__(self, method: str, target: str, answer: Answer) -> None:
         text = bytes(answer.content[:200]).decode("utf-8", "replace")
@@ -21,7 +21,7 @@ class Client:
     """A client of one server.
 
     Attributes:
-        port: The server's.
+        port: The server's port.
         opened: How many connections it has opened so far.
     """
 
@@ -46,16 +46,16 @@ class Client:
         """Send a request and return its answer.
 
         Args:
-            method: Its method.
-            target: Its path and query; a whole URL is cut.
-            headers: What it has besides host, length and user agent.
-            body: Its body.
-            size: Bytes of a body that comes in pieces.
-            expect: The statuses that are right.
-            keep: Whether the answer's body is kept; it is counted in any case.
+            method: The request's method.
+            target: The request's path and query; of a whole URL, these parts.
+            headers: The request's headers besides host, length and user agent.
+            body: The request's body.
+            size: The bytes of a body that comes in pieces.
+            expect: The expected statuses.
+            keep: Whether to keep the answer's body; the client counts its bytes in any case.
 
         Raises:
-            Refused: Its status is another.
+            Refused: The answer has another status.
             OSError: The connection broke.
         """
         if target.startswith("http"):
@@ -89,7 +89,7 @@ class Client:
                 self._idle.append(connection)
 
     def close(self) -> None:
-        """Close all connections that are idle."""
+        """Close all idle connections."""
         for connection in self._idle:
             connection.close()
         self._idle.clear()

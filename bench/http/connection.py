@@ -7,7 +7,7 @@ from typing import cast
 from .parsing import Answer, Parser
 
 Body = bytes | Callable[[], Iterable[bytes | memoryview]]
-"""A request's body: bytes, or what returns the pieces anew."""
+"""A request's body: bytes, or a function that returns the pieces, anew at each call."""
 
 _PIECE = 1 << 18
 
@@ -25,12 +25,12 @@ class Connection(asyncio.Protocol):
         self.usable = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(1 << 20)
 
     def data_received(self, data: bytes) -> None:
-        """Read the answer; bytes for which nobody asked end the connection."""
+        """Read the answer; bytes that belong to no request end the connection."""
         done, parser = self._done, self._parser
         if done is None or parser is None or done.done():
             self.close()
@@ -54,15 +54,15 @@ class Connection(asyncio.Protocol):
             self._done.set_exception(error or ConnectionResetError("the server closed the connection"))
 
     def pause_writing(self) -> None:
-        """Have the body wait."""
+        """Let the body wait."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """Have it go on."""
+        """Let the body go on."""
         self._writable.set()
 
     def close(self) -> None:
-        """Close it at once."""
+        """Close the connection at once."""
         self.usable = False
         if self._transport is not None:
             self._transport.abort()

@@ -1,4 +1,4 @@
-"""Reads HTTP/1.1 answers as they come in, bodies counted rather than kept; httptools parses."""
+"""Reads HTTP/1.1 answers with httptools as they come in; counts the bytes of bodies rather than keep them."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ class Answer:
     Attributes:
         status: Its status code.
         size: Bytes of its body.
-        content: The body, if it was to be kept.
+        content: The body, if the caller asked to keep it.
         closes: Whether the server closes the connection after it.
     """
 
@@ -23,7 +23,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
     def header(self, name: str) -> str:
-        """Return a header's value, without regard to case; empty where it is absent."""
+        """Return a header's value, without regard to case; an empty one if it is absent."""
         return self.headers.get(name.lower(), "")
 
 
@@ -35,7 +35,7 @@ class Parser:
 
         Args:
             bodiless: Whether the request was a HEAD, whose answer has no body.
-            keep: Whether the body is kept.
+            keep: Whether to keep the body.
         """
         self.answer: Answer | None = None
         self._bodiless = bodiless
@@ -45,10 +45,10 @@ class Parser:
         self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> bool:
-        """Take bytes, and return whether the answer is whole now.
+        """Take bytes, and return whether the answer is complete.
 
         Raises:
-            ConnectionError: They are no answer, or more than one.
+            ConnectionError: The bytes are no answer, or more than one.
         """
         try:
             self._parser.feed_data(data)
@@ -66,7 +66,7 @@ class Parser:
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
 
     def on_headers_complete(self) -> None:
-        """Begin the answer; after 100 Continue it is still to come."""
+        """Begin the answer; after 100 Continue the real answer is still to come."""
         status = self._parser.get_status_code()
         if status < 200:
             self._headers = {}

@@ -1,8 +1,8 @@
 """A link of a chosen latency in front of a real server, with a door for each party that uses it.
 
-It is a TCP proxy in a process of its own, so that its CPU is nobody else's. Each direction hands bytes on
-after half of the latency, in order; a new connection pays one latency for its handshake. Each door counts the
-HTTP requests that pass, and which of them waited for others.
+It is a TCP proxy in a process of its own, so that no other process pays for its CPU. Each direction hands bytes
+on after half of the latency, in order; a new connection pays one latency for its handshake. Each door counts
+the HTTP requests that pass, and notes the requests that waited for others.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What passed a door since it was reset.
+    """The traffic of a door since its reset.
 
     Attributes:
-        requests: How many requests, by kind.
-        connections: How many new connections.
-        round_trips: How many requests went one after another at most: each but the first began after the
-            answer of one before it had come.
+        requests: The number of requests, by kind.
+        connections: The number of new connections.
+        round_trips: The length of the longest chain of requests: each but the first began after the answer of
+            the one before it.
         trace: The first requests: kind, path, place in the chain, milliseconds of beginning and answer.
     """
 
@@ -33,7 +33,7 @@ class Passed:
 
     @property
     def total(self) -> int:
-        """How many requests in all."""
+        """The number of all requests."""
         return sum(self.requests.values())
 
 
@@ -58,11 +58,11 @@ class Link:
         await self._tell("latency", milliseconds)
 
     async def reset(self, door: str) -> None:
-        """Begin to count anew."""
+        """Start the count of a door anew."""
         await self._tell("reset", door)
 
     async def passed(self, door: str) -> Passed:
-        """Return what passed since the door was reset."""
+        """Return the traffic since the door's reset."""
         told = await self._tell("passed", door)
         return Passed(told["requests"], told["connections"], told["round_trips"], told["trace"])
 
@@ -88,8 +88,8 @@ async def running(host: str, port: int, doors: Sequence[str]) -> AsyncIterator[L
     """Run a link to a server, without latency at first, for as long as the block lasts.
 
     Args:
-        host: The server's.
-        port: The server's.
+        host: The server's host.
+        port: The server's port.
         doors: Names of the doors.
     """
     process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""Counts the HTTP requests of a door by looking at the beginning of what clients send."""
+"""Counts the HTTP requests of a door by the beginnings of the clients' messages."""
 
 import re
 import time
@@ -11,17 +11,17 @@ _TRACED = 400
 
 
 class DoorCount:
-    """What passed one door.
+    """The traffic of one door.
 
-    A request's place in the chain is one more than the highest place of those answered when it came: with one
-    client, the highest place is the number of round trips that it had to wait for.
+    A request's place in the chain is one more than the highest place among the requests already answered when
+    it came. With one client, the highest place is the number of round trips for which it waited.
     """
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Start the count anew."""
         self.requests: Counter[str] = Counter()
         self.connections = 0
         self.deepest = 0
@@ -30,7 +30,7 @@ class DoorCount:
         self.start = time.perf_counter()
 
     def passed(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the traffic as values for JSON."""
         return {
             "requests": dict(self.requests),
             "connections": self.connections,
@@ -44,7 +44,7 @@ class DoorCount:
 
 
 class ConnectionCount:
-    """What passes one connection: requests, one at a time."""
+    """The traffic of one connection: requests, one at a time."""
 
     def __init__(self, door: DoorCount) -> None:
         self._door = door
@@ -54,10 +54,10 @@ class ConnectionCount:
         door.connections += 1
 
     def sent(self, data: bytes) -> None:
-        """See what the client sent.
+        """Count the request in the client's bytes, if they begin one.
 
-        A client that doesn't pipeline begins a request with what it sends first after an answer, so only that
-        is looked at, and bytes of a body are never taken for a head.
+        A client that doesn't pipeline begins its next request with the first bytes after an answer. The count
+        looks only at these, and so takes no bytes of a body for a head.
         """
         if not self._clients_turn or (head := _HEAD.match(data)) is None:
             return
@@ -72,7 +72,7 @@ class ConnectionCount:
             door.trace.append(self._traced)
 
     def answered(self, data: bytes) -> None:
-        """See what reaches the client.
+        """Note the answer in the server's bytes, as they reach the client.
 
         "100 Continue" is no answer yet, but the client waited for it before it sent the body: one round trip
         more.
@@ -92,7 +92,7 @@ class ConnectionCount:
 
 
 def kind_of(method: str, target: bytes, data: bytes) -> str:
-    """Return what a request to S3 does: its method, or `LIST`, `COPY`, `PART`."""
+    """Return the kind of a request to S3: its method, or `LIST`, `COPY`, `PART`."""
     query = target.partition(b"?")[2]
     if method == "GET" and (b"list-type=" in query or b"prefix=" in query):
         return "LIST"

@@ -1,14 +1,14 @@
-"""One direction of a connection: bytes that are handed on in order, each after a delay."""
+"""One direction of a connection: it hands bytes on in order, each after a delay."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 
 _HELD = 16 << 20
-"""Bytes under way at most: at 20 ms, enough for 800 MB/s."""
+"""The most bytes under way: at 20 ms, enough for 800 MB/s."""
 
 _EARLY = 0.00005
-"""Seconds before its time at which bytes may go: less than a timer is exact."""
+"""Seconds by which bytes may go too early: less than a timer's error."""
 
 
 class Pipe:
@@ -19,7 +19,7 @@ class Pipe:
 
         Args:
             delay: Returns the seconds for bytes that come now.
-            on_arrival: Is shown all bytes as they are handed on.
+            on_arrival: Called with all bytes as the pipe hands them on.
         """
         self._loop = asyncio.get_running_loop()
         self._delay = delay
@@ -34,7 +34,7 @@ class Pipe:
         self._ending = False
 
     def join(self, source: asyncio.Transport, sink: asyncio.Transport) -> None:
-        """Say where bytes come from and go to; what came before waits until then."""
+        """Connect the pipe to its source and its sink; earlier bytes wait for this."""
         self._source, self._sink = source, sink
         self._release()
 
@@ -50,13 +50,13 @@ class Pipe:
         self._wait()
 
     def end(self) -> None:
-        """No more bytes come: the sink is closed after what is under way."""
+        """End the pipe: the sink closes after the bytes under way."""
         self._ending = True
         if not self._queue and self._sink is not None:
             self._sink.close()
 
     def drop(self) -> None:
-        """Forget what is under way."""
+        """Forget the bytes under way."""
         self._queue.clear()
         if self._timer is not None:
             self._timer.cancel()

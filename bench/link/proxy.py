@@ -1,7 +1,7 @@
 """The process of a link: `python -m bench.link.proxy HOST PORT DOOR...`.
 
-It writes the ports of its doors as a line of JSON, then answers a line of JSON for each that it reads: a
-command and its argument. It ends with its input.
+It writes the ports of its doors as a line of JSON. Then it answers each line of its input, a command and its
+argument in JSON, with a line of JSON. It ends with its input.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class Proxy:
         self.tasks: set[asyncio.Task[None]] = set()
 
     def obey(self, command: str, argument: str | float) -> object:
-        """Do what a line of input says, and return what to answer."""
+        """Execute a command of the input, and return its answer."""
         if command == "latency":
             self.latency = float(argument) / 1000
             return True

@@ -1,9 +1,8 @@
-"""Load on a registry from many clients, made by a process of its own.
+"""Load on a registry from many clients, in a process of its own.
 
-Closed loop: each client asks again as soon as it was answered: for rates and CPU per operation. Open loop:
-requests begin by a fixed schedule, whatever became of those before, and latency counts from the scheduled
-time: a server that stalls for a second shows as a second for all that should have been served meanwhile
-(coordinated omission is what a closed loop would make of it).
+Closed loop, for rates and CPU per operation: each client asks again as soon as it has its answer. Open loop:
+requests begin by a fixed schedule, and latency counts from the scheduled time. If the server stalls for a
+second, every request scheduled in it shows the wait; a closed loop would hide this (coordinated omission).
 """
 
 import asyncio
@@ -19,22 +18,22 @@ from ..content import Images
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What is asked of a registry.
+    """The requests that a process sends to a registry.
 
     Attributes:
-        port: Where it listens on loopback.
-        images: The repository that it is asked for.
+        port: The registry's port on loopback.
+        images: The repository that the clients use.
         mix: Operations by name, each with its share.
-        clients: How many at once; in an open loop, connections at most.
-        seconds: How long.
-        requests: How many in all, instead of a time; 0 for a time.
-        rate: Requests a second of an open loop; 0 for a closed one.
-        warm_up: Requests before that, which don't count.
-        warm_first: The number of the first of them.
-        spread: Over how many tags pulls go.
+        clients: The number of clients at once; in an open loop, the most connections.
+        seconds: The duration.
+        requests: The number of requests, instead of a duration; 0 for a duration.
+        rate: The requests a second of an open loop; 0 for a closed one.
+        warm_up: The number of requests before that; they don't count.
+        warm_first: The number of the first of these.
+        spread: The number of tags over which pulls go.
         first: The number of the first request.
-        mark: Makes what is pushed unlike anything pushed before.
-        seed: Of the choice among the mix.
+        mark: Makes each pushed object different from all pushed before.
+        seed: The seed of the choice among the mix.
     """
 
     port: int
@@ -52,29 +51,29 @@ class Load:
     seed: int = 0
 
     def as_json(self) -> str:
-        """Return it for the process."""
+        """Return the load as JSON, for its process."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Load":
-        """Read what `as_json` wrote."""
+        """Read the value of `as_json`."""
         told = json.loads(text)
         return cls(**told | {"images": Images.from_json(told["images"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a load.
+    """The result of a load.
 
     Attributes:
         requests: Operations that succeeded.
         seconds: From the first to the end of the last.
         failures: Operations that failed.
-        failure: What the first of them said.
+        failure: The message of the first failure.
         percentiles: Milliseconds of an operation, by share: 50, 90, 99, 99.9, 100.
-        own_cpu: Seconds of CPU that the load itself took.
-        late: Of an open loop, the milliseconds by which a request began late, at the 99th percentile: where
-            they are many, the load and not the registry was the limit.
+        own_cpu: The seconds of CPU of the load itself.
+        late: Of an open loop, the milliseconds by which requests began late, at the 99th percentile. If they
+            are many, the load was the limit, not the registry.
     """
 
     requests: int
@@ -93,7 +92,7 @@ class Outcome:
 
 @asynccontextmanager
 async def ready(load: Load) -> AsyncIterator[Callable[[], Any]]:
-    """Start the process of a load and have it warm up; the block gets what runs it and returns the outcome."""
+    """Start the process of a load and warm it up; yield a function that runs it and returns the outcome."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

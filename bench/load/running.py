@@ -17,7 +17,7 @@ class Run:
     """One run of a load."""
 
     def __init__(self, load: Load, client: Client | None = None) -> None:
-        """Make one, on a client whose connections may be warm."""
+        """Make a run; the given client may have warm connections."""
         self.client = client or Client(load.port)
         self._load = load
         self._operations = Operations(load.images, load.mark, load.spread)
@@ -63,7 +63,7 @@ class Run:
         return lambda: time.perf_counter() < end
 
     async def opened(self) -> Outcome:
-        """Run the open loop; what waits for one of the connections waits on its own time."""
+        """Run the open loop; a request's wait for a connection counts as its latency."""
         places = asyncio.Semaphore(self._load.clients)
         count = self._load.requests or int(self._load.seconds * self._load.rate)
 

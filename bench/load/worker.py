@@ -1,6 +1,6 @@
 """The process of a load: `python -m bench.load.worker`.
 
-It reads a load as a line of JSON, warms up, says so, and runs when it reads another line.
+It reads a load as a line of JSON, warms up, reports that, and runs at the next line.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from .running import Run
 
 
 async def work() -> None:
-    """Do it."""
+    """Read the load, warm up, and run it."""
     load = Load.from_json(await asyncio.to_thread(sys.stdin.readline))
     run = Run(load)
     if load.warm_up:

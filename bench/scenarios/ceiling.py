@@ -1,6 +1,6 @@
-"""What the load itself can do: against a server that does nothing, behind it the same client and the same loop.
+"""The ceiling of the load itself: the same client and loop, against a server that does nothing.
 
-A registry's rate near it would tell of the load rather than of the registry.
+A registry's rate near this ceiling measures the load rather than the registry.
 """
 
 import sys

@@ -1,9 +1,9 @@
-"""Many clients, closed loop, no latency: operations a second, and CPU of the registry's process for each.
+"""Many clients, closed loop, no latency: operations a second, and the registry's CPU for each.
 
-Manifests are pulled by tag in three ways: `cold`, each tag once by a server that was just started; `warm`, the
-same tags again, after they were all pulled once; `hot`, the same four tags by everybody. A server without a
-cache does the same in `cold` and `warm`. CPU is read from `/proc` around each run, so it holds however
-the machine's cores are shared; rates don't, since the store and the load run on the same cores.
+Clients pull manifests by tag in three ways: `cold`, each tag once from a server that was just started; `warm`,
+the same tags again, after a pull of all of them; `hot`, the same four tags for all clients. A server without a
+cache does the same in `cold` and `warm`. CPU comes from `/proc` around each run, so other processes on the
+cores don't distort it. They do distort rates: the store and the load run on the same cores.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ _HOT = 4
 
 @dataclass(frozen=True, slots=True)
 class _Pull:
-    """What the clients do: an operation, over which tags, and after which warm-up."""
+    """The clients' pulls: the operation, its tags, and its warm-up."""
 
     name: str
     operation: str
@@ -120,7 +120,7 @@ async def _run(
 
 
 def facts_of(outcomes: list[Outcome]) -> Mapping[str, Any]:
-    """Return percentiles and the load's own CPU, of the run whose median latency is in the middle."""
+    """Return percentiles and the load's own CPU, of the run with the middle one of the median latencies."""
     middle = sorted(outcomes, key=lambda outcome: outcome.percentiles["50"])[len(outcomes) // 2]
     return {
         "percentiles": dict(middle.percentiles),

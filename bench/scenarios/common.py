@@ -1,4 +1,4 @@
-"""What several scenarios do alike."""
+"""The steps that several scenarios share."""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -16,7 +16,7 @@ async def raw_clients(
     Args:
         bench: The run.
         store: The store.
-        latency: The link's, in milliseconds.
+        latency: The link's latency, in milliseconds.
         stack: Closes them.
     """
     opened = {}

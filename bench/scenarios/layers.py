@@ -1,7 +1,7 @@
-"""Large layers: MiB/s and peak memory, over HTTP by push style, in the engine, and with raw clients.
+"""Large layers: MiB/s and peak memory, over HTTP by style of push, in the engine, and with raw clients.
 
-Nothing delays the link here: a proxy would be what is measured. Engine and raw clients run in a process of their
-own each, registries in theirs; peak memory is the kernel's, above what the process held before.
+There is no link here: the scenario would measure the proxy. The engine, each raw client and each registry run
+in processes of their own. Peak memory is the kernel's figure, above the memory that the process held before.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from ..turns import Way, in_turns
 _CHUNK = 16 << 20
 _PATH = "/v2/bench/large"
 _LARGE = 1 << 30
-"""Bytes from which on two runs must do."""
+"""Bytes from which on two runs are enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class _Blob:
     digest: Digest
 
     def body(self, start: int = 0, length: int | None = None) -> Body:
-        """Return what makes the content anew, or a part of it that begins at a whole MiB."""
+        """Return a function that makes the content anew, or a part of it that begins at a whole MiB."""
         return partial(pieces, self.size if length is None else length, self.seed, start)
 
 
@@ -92,7 +92,7 @@ _PUSHES: Mapping[str, Transfer] = {
 
 @dataclass(slots=True)
 class _Taken:
-    """What the transfers of one kind took of each registry's process."""
+    """The memory and CPU that the transfers of one kind took of each registry's process."""
 
     begun: Mapping[str, int]
     peak: dict[str, list[float]] = field(default_factory=dict)
@@ -133,7 +133,7 @@ async def _once(
     stored: _Blob | None,
 ) -> float:
     """Transfer once; return MiB/s."""
-    # What is pushed is new each time: what is there already need not be stored.
+    # Each push has new content: a registry need not store content that it has already.
     blob = stored or await _blob(size, f"{bench.options.seed} {party.name} {mark}")
     process = party.process
     spent = process.cpu

@@ -1,6 +1,6 @@
 """A registry's daily load, open loop: 95 pulls and 5 pushes of a hundred, at fixed rates.
 
-Latency counts from the time at which a request was to begin, so that a stall is seen by all that it held up.
+Latency counts from a request's scheduled time, so that a stall shows in all requests that it held up.
 """
 
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ MIX: Mapping[str, float] = {
     "put manifest by tag": 2,
     "mount": 1,
 }
-"""Of a hundred operations; what is pushed is 5 of them."""
+"""The operations among a hundred; 5 of them are pushes."""
 
 _CONNECTIONS = 256
 _TAGS = 500
 
 
 async def run(bench: Bench) -> None:
-    """Measure each rate, without latency and at 20 ms where that is among the latencies."""
+    """Measure each rate, without latency and, if it is among the latencies, at 20 ms."""
     images = await fill(bench.store, _TAGS, bench.options.seed, name="bench/mixed")
     for latency in bench.options.latencies:
         if latency not in {0, 20}:

@@ -1,7 +1,7 @@
 """Each row of design section 4 over HTTP, one client: time, requests to the store, round trips among them.
 
-Ours and Distribution take turns on one store. The floor is the same thing asked of the store by a raw client,
-where it is a single request.
+Our server and Distribution take turns on one store. The floor is a raw client's request for the same content,
+if a single request gets it.
 """
 
 import random
@@ -24,7 +24,7 @@ from ..turns import Way, in_turns, timed_call
 from .common import raw_clients
 
 _COUNTED = 2
-"""Operations whose requests are counted; the least is told, so that no renewal of something old counts."""
+"""Operations with counted requests; the least count stands, so that no renewal of an old record counts."""
 
 
 async def run(bench: Bench) -> None:
@@ -75,7 +75,7 @@ async def _once(
 
 
 async def _count(bench: Bench, door: str, way: Way, turns: int) -> Mapping[str, Any]:
-    """Count what one operation asks of the store, as the link sees it pass."""
+    """Count the requests of one operation to the store, as the link sees them pass."""
     assert bench.link is not None
     counted = []
     for turn in range(turns, turns + _COUNTED):

@@ -1,6 +1,6 @@
-"""What single requests cost the process that makes them: our drivers, and the raw clients below them, on S3.
+"""The cost of single requests for their process: our drivers, and the raw clients below them, on S3.
 
-CPU is that of all threads of the process, so it holds however the machine's cores are shared.
+CPU is that of all threads of the process, so other processes on the machine's cores don't distort it.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""A revision with N signatures, read in the engine: one by one, links first, and as we do it.
+"""A revision with N signatures, read in the engine: one by one, links first, and in our way.
 
-Nothing is cached. The first way is that of Docker Distribution's first draft: each link, then its blob, then the
-next. The floor beside them is one request of each raw client, so that round trips can be told from the store's own
-time.
+The engine caches nothing here. The first way is that of Docker Distribution's first draft: each link, then its
+blob, then the next. The floor beside them is one request of each raw client: it separates round trips from the
+store's own time.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -37,7 +37,7 @@ async def run(bench: Bench) -> None:
 
 @asynccontextmanager
 async def _registry(bench: Bench, latency: float) -> AsyncIterator[Registry]:
-    """Open the engine behind the link; where no link can be, each request is slept for instead."""
+    """Open the engine behind the link; if the store can't have a link, each request sleeps instead."""
     if bench.store.distant is not None:
         async with registry_of(bench.store, await bench.endpoint("engine", latency)) as registry:
             yield registry
@@ -48,7 +48,7 @@ async def _registry(bench: Bench, latency: float) -> AsyncIterator[Registry]:
 
 
 async def _signed(registry: Registry, count: int, latency: float) -> Digest:
-    # One for each latency: another one's signatures would be added to those that are there.
+    # One payload for each latency: otherwise the signatures of the next latency would join those stored.
     payload = f'{{"schemaVersion": 1, "name": "bench/signed", "tag": "s{count}-{latency:g}"}}'.encode()
     key = SigningKey.generate()
     signatures = [sign(payload, key) for _ in range(count)]
@@ -61,7 +61,7 @@ async def _measure(bench: Bench, registry: Registry, latency: float, count: int,
             raise AssertionError("signatures are missing")
 
     ways: dict[str, Way] = {name: partial(timed_call, partial(checked, read)) for name, read in _WAYS.items()}
-    # One by one, 256 signatures take ten seconds and more at 20 ms: then fewer turns do.
+    # One by one, 256 signatures take ten seconds and more at 20 ms: fewer turns are enough then.
     one_by_one = (2 * count + 2) * (latency + 2) / 1000
     turns = bench.options.turns if one_by_one < 1 else 3 if one_by_one < _SLOWEST else 1
     case: Case = {"latency": latency, "signatures": count}
@@ -91,7 +91,7 @@ async def _links(registry: Registry, digest: Digest) -> Sequence[str]:
 
 
 async def _one_by_one(registry: Registry, digest: Digest) -> int:
-    """Each link, then its blob, then the next."""
+    """Read each link, then its blob, then the next."""
     keys = await _links(registry, digest)
     for key in keys:
         await registry.blobs.get(await registry.blobs.readlink(key))
@@ -99,7 +99,7 @@ async def _one_by_one(registry: Registry, digest: Digest) -> int:
 
 
 async def _links_first(registry: Registry, digest: Digest) -> int:
-    """All links together, then all blobs together."""
+    """Read all links together, then all blobs together."""
     keys = await _links(registry, digest)
     at_once = registry.driver.capabilities.connections
     digests = await gather_map(registry.blobs.readlink, keys, limit=at_once)
@@ -107,7 +107,7 @@ async def _links_first(registry: Registry, digest: Digest) -> int:
 
 
 async def _ours(registry: Registry, digest: Digest) -> int:
-    """What the engine does: no link is read, its key names the content."""
+    """Read as the engine does: it reads no link, since the link's key names the content."""
     return len((await registry.repository(_NAME).revisions.get(digest)).signatures)
 
 

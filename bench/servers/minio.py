@@ -12,13 +12,13 @@ from ..processes import running as program_running
 
 @dataclass(frozen=True, slots=True)
 class MinIO:
-    """A running one.
+    """A running MinIO.
 
     Attributes:
         endpoint: Its URL.
-        process: It.
-        user: Who may do everything.
-        password: That user's.
+        process: Its process.
+        user: The user with all rights.
+        password: The user's password.
     """
 
     endpoint: str
@@ -29,7 +29,7 @@ class MinIO:
 
 @contextmanager
 def running(folder: Path) -> Iterator[MinIO]:
-    """Run one with its files in a folder, for as long as the block lasts."""
+    """Run MinIO with its files in a folder, for as long as the block lasts."""
     port, console = free_port(), free_port()
     user, password = "benchmark", token_hex(12)
     environment = without_aws() | {

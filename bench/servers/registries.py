@@ -1,4 +1,4 @@
-"""The registries that are compared: ours and Docker Distribution, on one store, each with its own door to it."""
+"""The compared registries: ours and Docker Distribution, on one store, each with its own door to it."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ class Party:
 
     Attributes:
         name: One of `PARTIES`.
-        port: Where it listens.
+        port: The port at which it listens.
         process: Its process.
         client: A client of it.
     """
@@ -45,13 +45,13 @@ class Party:
 def ours(
     store: Store, endpoint: str | None, folder: Path, *, obstore: bool = False
 ) -> Iterator[tuple[int, Process]]:
-    """Run our server under uvicorn, one worker, with uvloop and httptools where they are installed.
+    """Run our server under uvicorn, one worker, with uvloop and httptools if they are installed.
 
     Args:
         store: The store.
-        endpoint: Another way to it than its own.
-        folder: For its log.
-        obstore: Whether an S3 store goes by the driver on obstore instead of that on aioboto3.
+        endpoint: An endpoint of the store other than its own, such as a door of the link.
+        folder: The folder of its log.
+        obstore: Whether to use the driver on obstore for an S3 store, instead of the driver on aioboto3.
     """
     port = free_port()
     url = store.url(endpoint)
@@ -75,7 +75,7 @@ def distribution(
         **store.distribution(endpoint),
         "delete": {"enabled": True},
         "redirect": {"disable": True},  # it hands out the bytes itself, as we do
-        # It would purge uploads that it takes for abandoned, at a time of its own.
+        # Distribution would purge uploads that it takes for abandoned, at a time of its own.
         "maintenance": {"uploadpurging": {"enabled": False}},
         **({"cache": {"blobdescriptor": "inmemory"}} if cached else {}),
     }
@@ -87,7 +87,7 @@ def distribution(
     }
     written = folder / f"distribution-{token_hex(4)}.yml"
     written.write_text(json.dumps(configuration))  # JSON is YAML
-    # It would send traces to a collector that isn't there.
+    # Distribution would send traces to a collector that isn't there.
     environment = without_aws() | {"OTEL_TRACES_EXPORTER": "none"}
     command = [built("registry"), "serve", str(written)]
     with running(command, environment, folder / "distribution.log", lambda: answers(port, "/v2/")) as process:
@@ -115,9 +115,9 @@ async def serving(
 
     Args:
         store: The store that they share.
-        link: The link whose doors lead them to it; None for the straight way.
-        folder: For their logs.
-        names: Which ones.
+        link: The link with their doors to the store; None to use the store directly.
+        folder: The folder of their logs.
+        names: The registries' names.
     """
     async with AsyncExitStack() as stack:
         parties = {}

@@ -1,6 +1,6 @@
-"""A server that does nothing, on which the load reaches its ceiling: `python -m bench.servers.trivial PORT BYTES`.
+"""A server that does nothing, to show the load's ceiling: `python -m bench.servers.trivial PORT BYTES`.
 
-It answers every request with as many bytes, without looking at it.
+It answers every request with BYTES bytes, without looking at the request.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ class _Trivial(asyncio.Protocol):
 
 
 async def serve(port: int, size: int) -> None:
-    """Serve until it is ended."""
+    """Serve until the process ends."""
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Trivial(answer), "127.0.0.1", port, backlog=1024)

@@ -142,7 +142,7 @@ class Serving:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether only this machine reaches the address. It resolves no name: of names, only `localhost` counts."""
+    """Return whether only this machine reaches the address: a loopback address or `localhost`, no other name."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -282,7 +282,7 @@ def serve(session: Session, /, *, no_check_layers: bool, no_verify_blobs: bool, 
     """Serve a registry to docker, podman, skopeo and the like, until SIGTERM.
 
     Without --store and $REVSTORE_STORE, the store is a folder of yours, ~/.local/share/revstore. By default only
-    this machine gets through, and may write. Each request is logged to standard output as a line of JSON.
+    this machine gets through, and may write. The server logs each request to standard output, as a line of JSON.
     """
     serving = Serving(
         store=session.url or default_store(),

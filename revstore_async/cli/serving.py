@@ -50,7 +50,7 @@ def serve_until_told(serving: Serving, session: Session) -> None:
         with output_that_never_waits(_gap, _gap_of_errors):
             _serve_until_told(serving, session)
     except KeyboardInterrupt as error:
-        # click writes about a KeyboardInterrupt to standard error: it would wait for a reader that stands still.
+        # click writes of a KeyboardInterrupt to standard error, and would wait for a reader that stands still.
         raise click.Abort from error
 
 
