@@ -39,7 +39,7 @@ def about(options: Options) -> dict[str, Any]:
 
 
 async def measure(options: Options, results: Results, progress: Progress) -> None:
-    """Run the scenarios; the results tell the failures of one of them, and the next one runs."""
+    """Run the scenarios; after a failure, which the results record, the next one runs."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         store = await stack.enter_async_context(stores.opened(options.store, folder))
@@ -51,7 +51,7 @@ async def measure(options: Options, results: Results, progress: Progress) -> Non
             progress(name)
             try:
                 await SCENARIOS[name](bench)
-            except Exception as error:  # noqa: BLE001 (it is told, and the other scenarios run)
+            except Exception as error:  # noqa: BLE001 (the results record it, and the other scenarios run)
                 why = f"{type(error).__name__}: {error}"
                 progress(f"{name} failed: {why}")
                 results.add(Measurement(name, {}, "all", "time", "ms", failed=why[-2000:]))

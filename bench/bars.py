@@ -27,7 +27,7 @@ class Bar:
         says: The demand, without the limit.
         limit: The limit.
         least: Whether the ratio must be at least the limit, rather than at most.
-        measured: Takes the ratio from the results; None where they don't have it.
+        measured: Takes the ratio from the results; returns None if they don't have it.
     """
 
     says: str

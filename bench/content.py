@@ -147,7 +147,7 @@ async def write(store: Store, items: Iterator[Item]) -> None:
 
 
 def _obstore(store: Store) -> Callable[[str, bytes], Any] | None:
-    """Return a faster way to write objects: `obstore`, where it is installed and the store is S3."""
+    """Return a faster way to write objects: `obstore`, if it is installed and the store is S3."""
     if not isinstance(store, S3Store):
         return None
     try:

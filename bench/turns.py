@@ -42,7 +42,7 @@ async def in_turns(
                 continue
             try:
                 sample = await way(turn)
-            except Exception as error:  # noqa: BLE001 (it is told in the results, where the sample would be)
+            except Exception as error:  # noqa: BLE001 (the results record it in the sample's place)
                 failed[name] = f"{type(error).__name__}: {error}"[:300]
                 continue
             if turn >= 0:

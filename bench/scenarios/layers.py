@@ -1,7 +1,8 @@
 """Large layers: MiB/s and peak memory, over HTTP by style of push, in the engine, and with raw clients.
 
-There is no link here: the scenario would measure the proxy. The engine, each raw client and each registry run
-in processes of their own. Peak memory is the kernel's figure, above the memory that the process held before.
+There is no link here: with one, the scenario would measure the proxy. The engine, each raw client and each
+registry run in processes of their own. Peak memory is the kernel's figure, above the memory that the process
+held before.
 """
 
 import asyncio

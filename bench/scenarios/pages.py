@@ -20,7 +20,7 @@ async def run(bench: Bench) -> None:
         bench.progress(f"pages: writing {count} tags")
         name = f"bench/listed-{count}"
         if not bench.store.shared:
-            return  # what is written would be in another memory
+            return  # the content would lie in another memory
         await fill_tags(bench.store, name, count, bench.options.seed)
         for latency in bench.options.latencies:
             await _measure(bench, name, count, latency)
