@@ -2,7 +2,7 @@
 
 They come in by the same door as a stranger's: entry points of the group `revstore_async.drivers`.
 
-What drivers share stands here: `arguments` and `state` for all; for those of a bucket `bucket` (the methods),
-`tables` and `options` (what a URL may say), `turns` (requests and their tries), `refusals`, `resuming` (readers),
-`ending` (writers) and `places` (listings).
+The drivers share these modules: `arguments` and `state` for all; for those of a bucket `bucket` (the methods),
+`tables` and `options` (what a URL may say), `turns` (requests and their tries), `refusals`, `resuming`
+(readers), `ending` (writers) and `places` (listings).
 """

@@ -1,4 +1,4 @@
-"""What drivers judge alike, whatever they store in: arguments, conditions, the rest of a URL."""
+"""The checks that all drivers share: arguments, conditions, the rest of a URL."""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlsplit
@@ -8,7 +8,7 @@ from revstore_async.errors import ConditionFailed, InvalidArgument, InvalidOffse
 
 
 def check_listing(prefix: str, limit: int) -> str:
-    """Return what every key below the prefix begins with.
+    """Return the common beginning of all keys below the prefix.
 
     Raises:
         InvalidKey: The prefix is none.

@@ -11,7 +11,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class WriterState:
-    """What `Writer.suspend` hands out.
+    """The token that `Writer.suspend` hands out.
 
     Attributes:
         driver: The driver that made it.
@@ -39,7 +39,7 @@ class WriterState:
 
     @classmethod
     def decode(cls, token: bytes, *, driver: str, key: str) -> Self:
-        """Return what a token says.
+        """Return the content of a token.
 
         Raises:
             InvalidArgument: It was not made by this driver for this key.

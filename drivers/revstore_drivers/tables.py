@@ -124,5 +124,5 @@ def bare_prefix(shown: str, prefix: str) -> str:
 
 
 def shown_as(scheme: str, bucket: str, prefix: str) -> str:
-    """Return what messages call a store."""
+    """Return the name of a store in messages."""
     return f"{scheme}://{bucket}/{prefix}" if prefix else f"{scheme}://{bucket}"

@@ -138,7 +138,7 @@ class AroundDriver(DriverWrapper):
 
 
 class AroundWriter(Writer):
-    """A writer whose steps are passed on inside of the driver's `around`.
+    """A writer that passes its steps on inside of the driver's `around`.
 
     Attributes:
         inner: The writer within.

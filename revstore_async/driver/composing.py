@@ -49,7 +49,7 @@ def other_version(source: Versioned, target: str) -> ConditionFailed:
 
 
 def check_version(source: Versioned, found: FileInfo, target: str) -> None:
-    """Compare a source with what is stored.
+    """Compare a source with the stored object.
 
     Raises:
         ConditionFailed: It is another version.

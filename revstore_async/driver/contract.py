@@ -79,7 +79,7 @@ class Writer(ABC):
 
     @abstractmethod
     async def suspend(self) -> bytes:
-        """Make durable what was accepted, end this writer, and return the state to go on from.
+        """Make the accepted bytes durable, end this writer, and return the state to go on from.
 
         The state is an opaque token for `open_writer(resume=...)`, by this process or a later one on the same
         store. It stays good until a writer resumed from it writes.
@@ -90,7 +90,7 @@ class Writer(ABC):
 
     @abstractmethod
     async def commit(self, *, condition: Condition | None = None) -> FileInfo:
-        """Make the content visible under the key, at once and durably, in place of what was there.
+        """Make the content visible under the key, at once and durably, in place of any earlier content.
 
         An empty content is content. The object has exactly `offset` bytes, else it does not become visible.
 
@@ -213,7 +213,7 @@ class Driver(ABC):
 
     @abstractmethod
     async def copy(self, source: str, target: str) -> FileInfo:
-        """Store the source's content under the target too, in place of what was there.
+        """Store the source's content under the target too, in place of any earlier content.
 
         The bytes do not pass through this process where the store can copy by itself.
 
@@ -222,7 +222,7 @@ class Driver(ABC):
         """
 
     async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:
-        """Store the content of several objects, one after another, under a target, in place of what was there.
+        """Store the content of several objects, one after another, under a target, replacing its content.
 
         The bytes do not pass through this process where the store can join them by itself; here they do. Memory
         is bounded as a writer's is.

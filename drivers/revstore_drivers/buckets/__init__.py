@@ -1,1 +1,1 @@
-"""What the drivers of buckets share: options, retries, the order of keys, reads that go on, refused answers."""
+"""Shared by the drivers of buckets: options, retries, the order of keys, reads that go on, refused answers."""

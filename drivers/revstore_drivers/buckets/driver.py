@@ -1,4 +1,4 @@
-"""What the drivers of a bucket have in common: they judge the arguments and hold the client; verbs do the rest."""
+"""The base of the drivers of a bucket: it judges the arguments and holds the client; verbs do the rest."""
 
 import builtins
 from abc import abstractmethod
@@ -35,7 +35,7 @@ class Shown(Protocol):
 
     @property
     def shown(self) -> str:
-        """What messages call the store."""
+        """The name of the store in messages."""
 
     @property
     def metadata_timeout(self) -> float:

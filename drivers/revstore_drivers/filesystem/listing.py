@@ -60,7 +60,7 @@ def _begin(root: Root, prefix: str) -> str:
 
 
 def _places(root: Root, begin: str) -> list[str]:
-    """Return the places of what is directly in a folder, in order; those of folders end with `/`."""
+    """Return the places of the entries directly in a folder, in order; those of folders end with `/`."""
     try:
         with os.scandir(root.path_of(begin)) as entries:
             places = {

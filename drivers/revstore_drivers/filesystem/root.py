@@ -69,7 +69,7 @@ class KeyLocked(Exception):
 class Root:
     """The root folder.
 
-    Symbolic links below it are not followed, wherever they lead: they are no objects and no folders.
+    Symbolic links below it are never followed: they are no objects and no folders.
     """
 
     def __init__(self, path: Path) -> None:

@@ -51,7 +51,7 @@ class FileReader(Reader):
         return copied
 
     def set_range(self, offset: int, end: int) -> None:
-        """Say what is to be read."""
+        """Set the range to read."""
         self._at = offset
         self._end = end
 

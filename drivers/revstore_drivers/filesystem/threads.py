@@ -31,7 +31,7 @@ _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP})
 
 @contextmanager
 def translated(key: str) -> Iterator[None]:
-    """Turn what the system says into the driver's errors. The one place where that is done.
+    """Turn the system's errors into the driver's. The one place where that is done.
 
     What is not there, and what stands in the way, is told apart where it is known what it means.
     """
@@ -93,8 +93,8 @@ class Threads:
         Raises:
             Unavailable: No thread was free before the operation must end.
 
-        Cancellation: a step that has begun is waited for, so that whoever called knows what there is to clean
-        up; one that has not begun never does.
+        Cancellation: a step that has begun is waited for, so that the caller knows the leftovers to clean up;
+        one that has not begun never does.
         """
         step = _Step(key, lambda: function(*args))
         return await self._awaited(step, withdrawable=True)

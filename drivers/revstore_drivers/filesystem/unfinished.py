@@ -125,7 +125,7 @@ class Unfinished:
         return len(piece)
 
     def read(self, offset: int, size: int) -> Iterator[bytes]:
-        """Read back what was written from an offset on."""
+        """Read back the written bytes from an offset on."""
         end = offset + size
         while offset < end:
             piece = os.pread(self._file, min(end - offset, _READ_AT_ONCE), offset)
@@ -194,7 +194,7 @@ class Unfinished:
             raise InvalidKey(self._key, "it is a folder of other keys, or of unfinished writes")
 
     def keep(self) -> None:
-        """Make durable what was written, and let go of it."""
+        """Make the written bytes durable, and let go of the file."""
         if not self.name:
             self.create()
         os.fsync(self._file)

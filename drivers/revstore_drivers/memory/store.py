@@ -1,4 +1,4 @@
-"""What the memory driver stores in."""
+"""The store of the memory driver."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator

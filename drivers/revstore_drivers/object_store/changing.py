@@ -21,7 +21,7 @@ _AT_ONCE: Final = 1000  # keys of one request
 
 
 async def copy(client: Client, source: str, target: str) -> FileInfo:
-    """Copy an object: two requests. What is too large for one request passes through this process.
+    """Copy an object: two requests. Content too large for one request passes through this process.
 
     Raises:
         KeyNotFound: There is no source.

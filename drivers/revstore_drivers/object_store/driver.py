@@ -30,7 +30,7 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
 
     At most `pool` requests are under way at once, in the order of asking; the parts of writers are not counted.
     A reader holds a place for one while bytes come, and gives it back at the end of the range, of its block, or
-    when nobody reads for a while.
+    after a while without a read.
     """
 
     _verbs = Verbs(get, put, stat, open_reader, open_writer, copy, list_children, list_below, delete_many)

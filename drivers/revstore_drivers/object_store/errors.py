@@ -1,6 +1,6 @@
 """Translates obstore's errors into the driver's. The one place where that is done.
 
-obstore tells what a server answered in the text of its errors only: the status, and the body with its code. Its
+obstore tells the server's answer in the text of its errors only: the status, and the body with its code. Its
 headers it does not tell; so neither the time that a throttled client is to wait, nor the store's clock.
 """
 
@@ -135,7 +135,7 @@ def of_refused(refused: Refused, key: str) -> RevstoreError:
 
 
 def was_never_sent(error: Unavailable) -> bool:
-    """Say whether a request surely did nothing: it was turned away, or there was nobody to send it to."""
+    """Say whether a request surely did nothing: the server turned it away, or no server was reached."""
     if isinstance(error, Throttled) or isinstance(error.__cause__, NoTurn):
         return True
     debug = str(error.__cause__).partition(_DEBUG)[2]

@@ -23,7 +23,7 @@ _PIECE: Final = 1 << 20  # bytes that an iteration takes at most: what comes at 
 
 
 async def stat(client: Client, key: str) -> FileInfo:
-    """Return what the store knows of an object.
+    """Return the store's metadata of an object.
 
     Raises:
         KeyNotFound: There is none.
@@ -169,7 +169,7 @@ class _Stream:
 
 
 async def is_there(client: Client, key: str) -> FileInfo | None:
-    """Return what the store knows of an object; None where there is none."""
+    """Return the store's metadata of an object; None where there is none."""
     try:
         return await stat(client, key)
     except KeyNotFound:

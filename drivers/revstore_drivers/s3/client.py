@@ -113,11 +113,11 @@ class Client:
     # ---- names and values
 
     def name_of(self, key: str) -> str:
-        """Return what the bucket calls a key."""
+        """Return the bucket's name of a key."""
         return self._begin + key
 
     def key_of(self, name: str) -> str:
-        """Return the key of what the bucket calls so."""
+        """Return the key of a name in the bucket."""
         return name[len(self._begin) :]
 
     def info_of(self, key: str, answer: Answer, size: int | None = None) -> FileInfo:
@@ -142,7 +142,7 @@ class Client:
     # ---- requests
 
     async def once(self, operation: str, key: str, /, **parameters: object) -> Answer:
-        """Send one request, now: whoever calls holds a place for it.
+        """Send one request, now: the caller holds a place for it.
 
         Args:
             operation: The client's method.
@@ -214,7 +214,7 @@ class Client:
             return await self.once(operation, key, **parameters)
 
     async def check_bucket(self) -> None:
-        """Make sure once that there is a bucket: the 404 of a HEAD does not say what is missing.
+        """Check once that the bucket is there: the 404 of a HEAD is the same for a missing object.
 
         Raises:
             InvalidStoreURL: There is none.

@@ -114,7 +114,7 @@ class S3Options:
         """Judge the options, and fill what they left open from the environment.
 
         Args:
-            shown: What messages call the store.
+            shown: The name of the store in messages.
             bucket: The bucket.
             prefix: What stands before each key; Docker Distribution's `rootdirectory`.
             options: Those of the table, as texts or as values; None for one that is left open.
@@ -141,7 +141,7 @@ class S3Options:
 
     @property
     def shown(self) -> str:
-        """What messages call the store."""
+        """The name of the store in messages."""
         return shown_as("s3", self.bucket, self.prefix)
 
 

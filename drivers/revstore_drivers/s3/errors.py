@@ -1,4 +1,4 @@
-"""What botocore and aiohttp raise, told as the driver's errors. The one place where that is done."""
+"""Turns the errors of botocore and aiohttp into the driver's. The one place where that is done."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -119,7 +119,7 @@ EXPECTED: Final = frozenset(
 
 @contextmanager
 def translated(key: str, store: str) -> Iterator[None]:
-    """Turn what the SDK raises into `Refused` or the driver's errors.
+    """Turn the SDK's errors into `Refused` or the driver's errors.
 
     Args:
         key: What the request was about.
@@ -214,7 +214,7 @@ _NOBODY: Final = (ConnectTimeoutError, ConnectionTimeoutError, ClientConnectorEr
 
 
 def was_never_sent(error: Unavailable) -> bool:
-    """Say whether a request surely did nothing: it was turned away, or there was nobody to send it to."""
+    """Say whether a request surely did nothing: the server turned it away, or no server was reached."""
     return isinstance(error, Throttled) or isinstance(error.__cause__, _NOBODY)
 
 

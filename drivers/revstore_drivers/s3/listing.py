@@ -109,7 +109,7 @@ async def side_names(client: Client) -> AsyncIterator[tuple[Answer, datetime]]:
 
 
 def go_on(key: str, parameters: dict[str, Any], answer: Answer, places: Mapping[str, str]) -> None:
-    """Have the parameters of a listing ask for what follows an answer.
+    """Have the parameters of a listing ask for the page after an answer.
 
     Args:
         key: What is listed, for messages.

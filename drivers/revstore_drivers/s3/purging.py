@@ -1,4 +1,4 @@
-"""Unfinished writes that nobody goes on with.
+"""Abandoned unfinished writes.
 
 Suspended writes are found by their records. A writer that was killed before it was ever suspended has left
 nothing but its upload, which is found where the server lists uploads by prefix, as AWS does; MinIO answers

@@ -108,7 +108,7 @@ class Written:
     size: int
 
     async def found(self) -> FileInfo | None:
-        """Read back: return what is there if it is this write's.
+        """Read back: return the stored object if it is this write's.
 
         Raises:
             Unavailable: That can't be told; whatever the reason, the write may have been done.
@@ -128,7 +128,7 @@ class Written:
 async def write_once(
     written: Written, condition: Condition | None, send: Callable[[], Coroutine[Any, Any, FileInfo]]
 ) -> FileInfo:
-    """Send a write until it is known what became of it.
+    """Send a write until its outcome is known.
 
     Args:
         written: What it leaves, which `send` sees to.

@@ -19,7 +19,7 @@ from .wire.answers import Answer, Download
 
 
 async def stat(client: Client, key: str) -> FileInfo:
-    """Return what the store knows of an object.
+    """Return the store's metadata of an object.
 
     Raises:
         KeyNotFound: There is none.

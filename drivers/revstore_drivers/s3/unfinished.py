@@ -1,4 +1,4 @@
-"""What a suspended write leaves: a record, beside the keys, from which another process goes on.
+"""The record of a suspended write: it lies beside the keys, and another process goes on from it.
 
     <prefix>/,writers/<id>/record     JSON: the upload, the parts' etags, the tail's name, who is at work
     <prefix>/,writers/<id>/<tail>     the bytes that fill no part yet
@@ -36,7 +36,7 @@ RECORD: Final = "record"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the record says.
+    """The content of the record.
 
     Attributes:
         key: The key that is written.

@@ -1,4 +1,4 @@
-"""A multipart upload: what writers and large copies gather their parts in."""
+"""A multipart upload: writers and large copies gather their parts in it."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress

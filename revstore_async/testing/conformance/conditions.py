@@ -83,7 +83,7 @@ class Conditions(Hooks):
 
     @by_each_way
     async def test_one_creates(self, driver: Driver, write: Write) -> None:
-        """Of many writers at once with `IfAbsent`, exactly one wins."""
+        """Exactly one of many writers at once with `IfAbsent` wins."""
         _need(driver, write)
         winners = await _race(driver, write, IfAbsent())
         assert len(winners) == 1
@@ -91,7 +91,7 @@ class Conditions(Hooks):
 
     @by_each_way
     async def test_one_replaces(self, driver: Driver, write: Write) -> None:
-        """Of many writers at once with `IfMatch` of one etag, exactly one wins."""
+        """Exactly one of many writers at once with `IfMatch` of one etag wins."""
         _need(driver, write)
         before = await driver.put("race/key", b"before")
         winners = await _race(driver, write, IfMatch(before.etag))

@@ -88,7 +88,7 @@ class Writes(Hooks):
         assert await read_all(driver, "to/a/key") == content
 
     async def test_copy_in_place_of_another(self, driver: Driver) -> None:
-        """The copy is in place of what was there; a later change of one doesn't change the other."""
+        """The copy replaces the earlier content; a later change of one doesn't change the other."""
         await driver.put("source", b"source")
         before = await driver.put("target", b"target, longer")
         after = await driver.copy("source", "target")

@@ -1,4 +1,4 @@
-"""What servers answer to requests of the signed way, in the shape that botocore gives it.
+"""Servers' answers to requests of the signed way, in the shape that botocore gives them.
 
 So whoever asks need not know which way a request went, and an answer that is an error goes through the one place
 that knows them (`errors`).
@@ -68,7 +68,7 @@ async def body_of(response: ClientResponse) -> bytes:
 
 
 def answer_of(response: ClientResponse) -> Answer:
-    """Return what the headers of an answer tell.
+    """Return the fields in the headers of an answer.
 
     Raises:
         ResponseParserError: They make no sense.
@@ -121,7 +121,7 @@ def error_of(operation: str, response: ClientResponse, content: bytes) -> Client
 
 
 def listing_of(content: bytes) -> Answer:
-    """Return what a listing tells.
+    """Return the fields of a listing.
 
     Args:
         content: The XML; a page of a thousand keys takes about 3 ms.

@@ -45,7 +45,7 @@ class Sessions:
         self._proxies: dict[str, str] = {}
 
     def __call__(self, **arguments: Any) -> Any:  # noqa: ANN401 (neither is typed)
-        """Return a session as aiobotocore makes it, whose requests are sent once."""
+        """Return a session as aiobotocore makes it, but one that sends each request once."""
         session: Any = AIOHTTPSession(**arguments)
         opened = session._get_session  # noqa: SLF001 (neither package has a door for it)
 

@@ -72,7 +72,7 @@ class Signer:
         headers: dict[str, str],
         payload: str = UNSIGNED,
     ) -> None:
-        """Add to the headers of a request what signs it.
+        """Add the signature to the headers of a request.
 
         Args:
             credentials: Whose request it is.
