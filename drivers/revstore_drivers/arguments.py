@@ -45,7 +45,7 @@ def check_read(size: int) -> None:
 
 
 def check_condition(key: str, condition: Condition | None, etag: str | None) -> None:
-    """Judge a condition against the stored version's etag; None where nothing is stored.
+    """Judge a condition against the stored version's etag; None if nothing is stored.
 
     Raises:
         ConditionFailed: It does not hold.

@@ -14,12 +14,12 @@ Write = Callable[[str, bytes, Condition], Awaitable[FileInfo]]
 async def contended(driver: Driver, write: Write, condition: Condition, key: str, writers: int) -> str:
     """Let writers contend for a key; return the observation as text.
 
-    A writer that got no answer may have won or not. What stands under the key at the end tells of one that did.
+    A writer that got no answer may have won or not. The content under the key at the end tells of one that did.
 
     Raises:
         Broken: Not exactly one has won, for all that is known.
-        Undecided: None is known to have won, and some got no answer.
-        Exception: What a writer raised that no later try will help.
+        Undecided: No writer is known to have won, and some got no answer.
+        Exception: An error of a writer that no later try will help.
     """
 
     async def told(number: int) -> bool | Exception:
@@ -57,7 +57,7 @@ def _content(number: int) -> bytes:
 
 
 async def _standing(driver: Driver, key: str, writers: int) -> int | None:
-    """Return the writer whose content stands under the key; None where it is nobody's."""
+    """Return the writer whose content stands under the key; None if no writer wrote it."""
     try:
         content = (await driver.get(key)).content.rstrip(b".")
     except KeyNotFound:

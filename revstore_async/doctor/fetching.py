@@ -19,7 +19,7 @@ def fetch(url: str, method: str, headers: dict[str, str]) -> tuple[int, bytes, s
 
     Raises:
         Broken: The URL is none.
-        Undecided: Nobody answered who is trusted, or the answer says that a later try may help.
+        Undecided: No trusted server answered, or the answer says that a later try may help.
     """
     # No message has the URL in it: for a while it opens the object to anybody.
     try:

@@ -48,7 +48,7 @@ OptionsT = TypeVar("OptionsT", bound=Shown)
 
 @dataclass(frozen=True, slots=True)
 class Verbs(Generic[ClientT]):
-    """What is asked of a server, by whoever has judged the arguments; each verb is the driver's method of its name.
+    """The requests to a server, with judged arguments; each verb is the driver's method of its name.
 
     Attributes:
         get: Of a key, and at most so many bytes.

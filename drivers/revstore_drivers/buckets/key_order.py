@@ -1,8 +1,8 @@
 """Places in the order of keys: from any text to where a server is to begin.
 
 S3 lists keys after `StartAfter` and only then gathers folders, so after `a/` the folder `a/` comes again, for
-the keys in it are after `a/`; and a server may choke on a text that could be no key (MinIO on `..`). So the
-text is turned into the key-like place that parts all possible keys at the same point.
+the keys in it are after `a/`; and a server may choke on a text that could be no key (MinIO on `..`). The driver
+therefore turns the text into the key-like place that parts all possible keys at the same point.
 """
 
 import re
@@ -50,7 +50,7 @@ def start_of(begin: str, start_after: str | None, *, folders: bool) -> str | Non
         folders: Whether folders are gathered.
 
     Returns:
-        None where nothing that is asked for comes after it.
+        None if nothing that is asked for comes after it.
     """
     side = "" if begin else _AFTER_SIDE
     if start_after is None or start_after <= begin:

@@ -62,7 +62,7 @@ class Source:
         open: Opens a stream from one byte to before another, None for the end; of any version, or of the one that
             has the etag. It raises `NoRange` and the driver's errors for the former, `VersionGone` for the latter.
         retries: Tries after the first, for each read.
-        idle: Seconds after which a reader that nobody reads gives its connection back.
+        idle: Seconds after which an idle reader gives its connection back.
         piece: Bytes that an iteration takes at most.
     """
 
@@ -111,8 +111,9 @@ class ResumingReader(Reader):
     """Reads one version over as many connections as it takes.
 
     A connection that breaks is followed by another, from the first byte that is missing, of the same version:
-    a mixture of two is never given. So is one that was given back because nobody read for a while: a slow
-    client keeps no connection from others, and no lock on the object, under which MinIO holds up its writers.
+    a mixture of two is never given. The same holds for a connection that was given back after a while without a
+    read: a slow client keeps no connection from others. It keeps no lock on the object either, under which
+    MinIO holds up its writers.
     """
 
     def __init__(self, source: Source, info: FileInfo, at: int, end: int, stream: Stream | None) -> None:
@@ -201,7 +202,7 @@ class ResumingReader(Reader):
             self._stream = None
 
     def _watch(self, wait: float) -> None:
-        """Look after so many seconds whether somebody reads; a timer for each piece would cost more than it."""
+        """Look after so many seconds whether the caller reads; a timer for each piece costs more."""
         if self._stream is not None:
             self._timer = asyncio.get_running_loop().call_later(wait, self._look)
 

@@ -5,7 +5,7 @@ from typing import Final
 
 
 class Refused(Exception):
-    """An answer that means something to whoever asked: a condition failed, an upload is gone.
+    """An answer that means something to the caller: a condition failed, an upload is gone.
 
     It never leaves the driver.
 

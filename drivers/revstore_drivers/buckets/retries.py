@@ -30,8 +30,8 @@ class Places:
     """Requests under way at once, in the order of asking.
 
     A body holds its place until it is closed. One place is never given to a reader, so that other requests go
-    on however many readers there are; and a reader that nobody reads gives its place back after a while, so
-    that a task which holds one and waits for another gets on, if late.
+    on however many readers there are. An idle reader gives its place back after a while, so that a task which
+    holds one and waits for another gets on, if late.
     """
 
     def __init__(self, count: int) -> None:

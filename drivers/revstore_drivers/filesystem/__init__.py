@@ -4,7 +4,7 @@
 the walks; they block and run in threads. `threads` is the way there and back, `driver` and `streams` what the
 engine holds in its hands.
 
-What it relies on: a local POSIX file system with atomic renames, `flock`, and times of a nanosecond.
+It relies on a local POSIX file system with atomic renames, `flock`, and times of a nanosecond.
 """
 
 from .driver import FilesystemDriver

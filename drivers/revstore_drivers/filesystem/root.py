@@ -132,7 +132,7 @@ class Root:
                 raise InvalidKey(key, f"the object {parent!r} stands where a folder is needed")
 
     def find(self, key: str) -> os.stat_result | None:
-        """Return what is known of the file of a key; None where there is none.
+        """Return what is known of the file of a key; None if there is no file.
 
         Raises:
             AccessDenied: A symbolic link is on the way or at the end of it.

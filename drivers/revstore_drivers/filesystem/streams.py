@@ -16,7 +16,7 @@ PART = 1 << 20
 
 
 class FileReader(Reader):
-    """Reads an open file, that nobody changes: a later version is another file."""
+    """Reads an open file, which never changes: a later version is another file."""
 
     info: FileInfo
 
@@ -28,7 +28,7 @@ class FileReader(Reader):
         self._end = 0
 
     def open_in_thread(self, root: Root) -> None:
-        """Open the file. It is kept here and not returned, so that it is closed even if nobody got it."""
+        """Open the file. It is kept here, not returned, so that it is closed even if the caller never got it."""
         self._file, self.info = root.open(self._key)
 
     def close_in_thread(self) -> None:

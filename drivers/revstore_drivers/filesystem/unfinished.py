@@ -1,7 +1,7 @@
 """Files on their way in: written under a name that is no key, put in place at once. It blocks: for threads.
 
 The steps, and what each is for: a temporary file in the same folder (a rename is atomic inside of one file
-system); `flock` on it (nobody else goes on with it or purges it); all bytes, and a look at the size; fsync
+system); `flock` on it (no other process goes on with it or purges it); all bytes, and a look at the size; fsync
 (else a rename may survive a power failure, and the bytes not); the key's lock, the condition, the time, the
 rename; fsync of the folder (else the rename may not survive).
 """

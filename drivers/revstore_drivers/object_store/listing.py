@@ -1,11 +1,12 @@
 """Listings: pages in the order of bytes, from any text on.
 
 obstore lists all that is below a prefix from a place on, 1,000 a request, or the direct children from the
-beginning to the end, however many they are. So a page of children is made of the former: what is in a folder is
-skipped by going on behind it. Only where folders are so full that this gets nowhere are the children asked for.
+beginning to the end, however many they are. A page of children is made of the former: the driver skips a
+folder's content by going on behind it. Only where folders are so full that this gets nowhere are the children
+asked for.
 
-obstore drops the `/` at the end of a name. So what others store as `a/`, to have a folder show, comes as `a`; it
-is left out where its place gives it away, and else shown as an empty object.
+obstore drops the `/` at the end of a name. An object that others store as `a/`, to have a folder show,
+therefore comes as `a`. It is left out if its place gives it away, and else shown as an empty object.
 """
 
 from collections.abc import Iterable, Iterator

@@ -169,7 +169,7 @@ class _Stream:
 
 
 async def is_there(client: Client, key: str) -> FileInfo | None:
-    """Return the store's metadata of an object; None where there is none."""
+    """Return the store's metadata of an object; None if it is missing."""
     try:
         return await stat(client, key)
     except KeyNotFound:

@@ -1,8 +1,8 @@
 """The one way to the server: one session and client a driver, its turns, its tries, its errors.
 
-Frequent requests go the signed way (`signed`), all others that of aioboto3's client; whoever asks can't tell.
-botocore is told not to retry, and aiohttp too (see `http`): they can't say afterwards whether an earlier try may
-have had its effect, which decides what a failed condition means. Tuned, each measured: no validation of
+Frequent requests go the signed way (`signed`), all others that of aioboto3's client; the caller can't tell.
+botocore is told not to retry, and aiohttp too (see `http`): they can't say afterwards whether an earlier try
+may have had its effect, which decides what a failed condition means. Tuned, each measured: no validation of
 parameters (they are all ours), checksums only where S3 demands them, bodies left out of signatures (see
 `bodies`), our parser of times, a fixed user agent, and no `Expect: 100-continue`, which costs each PUT a round
 trip, and waits for ever where the server is silent.
@@ -254,7 +254,7 @@ def time_of(answer: Answer) -> datetime:
 
 
 def _check_whole(operation: str, answer: Answer) -> None:
-    """Check that an answer tells what it must: one of somebody between us and the server may look like success."""
+    """Check that an answer tells what it must: one from a proxy may look like success."""
     missing = [name for name in _NEEDED.get(operation, ()) if name not in answer]
     if missing:
         if (body := answer.get("Body")) is not None:

@@ -96,7 +96,7 @@ async def _uploads(client: Client) -> AsyncIterator[tuple[Answer, datetime]]:
 
 
 async def _last_part(client: Client, key: str, upload: str) -> datetime | None:
-    """Return when the newest part came; None where there are no parts."""
+    """Return when the newest part came; None if there are no parts."""
     parameters: dict[str, Any] = {"Key": client.name_of(key), "UploadId": upload}
     last: datetime | None = None
     while True:

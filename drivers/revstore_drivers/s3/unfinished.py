@@ -4,9 +4,9 @@
     <prefix>/,writers/<id>/<tail>     the bytes that fill no part yet
 
 The record changes by compare-and-swap only, so that one writer at a time is at work. Its `holder` is that
-writer; whoever finds it there waits, unless the record has not been renewed for longer than `LEASE`: then the
-holder was killed. One that was not, only slow, is found out by the etags: the upload is completed from the
-parts that its writer sent, or not at all.
+writer; any other writer waits, unless the record has not been renewed for longer than `LEASE`: then the holder
+was killed. One that was not, only slow, is found out by the etags: the upload is completed from the parts that
+its writer sent, or not at all.
 """
 
 import json
@@ -46,7 +46,7 @@ class Record:
         mark: The upload's mark.
         etags: Those of the parts, in order.
         tail: The name of the object that holds the bytes after the last part; empty for none.
-        holder: Who is at work; empty for nobody.
+        holder: The writer at work; empty if there is no such writer.
     """
 
     key: str
@@ -106,7 +106,7 @@ async def hold(client: Client, key: str, writer: str, offset: int) -> Held:
 
     Raises:
         WriterNotFound: It is gone, or has gone on since the state with this offset.
-        WriterBusy: Somebody is at work on it.
+        WriterBusy: Another writer is at work on it.
     """
     record, etag = await _free(client, key, writer, offset)
     holder = secrets.token_hex(8)
@@ -146,7 +146,7 @@ async def save(client: Client, held: Held) -> Held:
     """Write the record anew, over the version that was last seen.
 
     Raises:
-        ConditionFailed: Somebody else has written it.
+        ConditionFailed: Another writer has written it.
     """
     condition: Condition = IfMatch(held.etag) if held.etag else IfAbsent()
     info = await put(client, record_of(held.id), held.record.encode(), condition)

@@ -143,7 +143,7 @@ class S3Writer(Writer):
         self._check()
 
     async def _renew(self, *, always: bool = False) -> None:
-        """Show that somebody is at work, now and then; and before the end, which only one may make."""
+        """Show that this writer is at work, now and then; and before the end, which only one may make."""
         young = time.monotonic() - self._renewed < RENEWAL.total_seconds()
         if self._held is None or (young and not always):
             return

@@ -59,7 +59,7 @@ class Plan(Protocol):
     """Chooses the fault of each operation."""
 
     def __call__(self, number: int, call: Call) -> Fault | None:
-        """Return the fault of the operation with this number; None where it goes well."""
+        """Return the fault of the operation with this number; None if it goes well."""
 
 
 class RandomFaults:
@@ -139,7 +139,7 @@ class At:
 
 
 class FaultsDriver(AroundDriver):
-    """A driver whose operations fail as planned.
+    """A driver that fails operations as planned.
 
     Attributes:
         calls: Method and key of each operation, by its number; those after the stop are none.

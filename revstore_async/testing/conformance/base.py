@@ -80,7 +80,7 @@ def agree(driver: Driver, told: FileInfo, found: FileInfo) -> bool:
 
 
 async def content_of(driver: Driver, key: str) -> bytes | None:
-    """Return what is stored; None where nothing is."""
+    """Return the stored content; None if nothing is stored."""
     try:
         return (await driver.get(key)).content
     except KeyNotFound:

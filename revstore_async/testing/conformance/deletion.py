@@ -124,7 +124,7 @@ class Deletion(Hooks):
         await driver.put("a", b"the name is free")
 
     async def test_an_object_is_not_below_itself(self, driver: Driver) -> None:
-        """The object whose key the prefix is stays."""
+        """The object with the prefix as its key stays."""
         await driver.put("a", b"object")
         await driver.delete_prefix("a")
         await driver.delete_prefix("a/b")

@@ -1,7 +1,7 @@
 """Servers' answers to requests of the signed way, in the shape that botocore gives them.
 
-So whoever asks need not know which way a request went, and an answer that is an error goes through the one place
-that knows them (`errors`).
+The caller therefore need not know which way a request went, and an answer that is an error goes through the one
+place that knows them (`errors`).
 """
 
 from collections.abc import Mapping

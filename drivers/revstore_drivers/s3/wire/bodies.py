@@ -1,10 +1,10 @@
 """Bodies of requests on their way: whole, and without holding up the loop.
 
-What keeps a body whole is TLS; without TLS the SHA-256 that is signed with the request, which any S3 server holds
-against what came. It is made in a thread: botocore would make it on the loop, 4 ms for each 8 MiB, and as many at
-once as there are parts under way. So on botocore's way, which only a client's first requests go, the signature
-leaves the body out, as S3 offers, and without TLS its MD5 is a header. MD5 takes more than twice the time of a
-SHA-256 for which the processor has instructions.
+TLS keeps a body whole; without TLS the SHA-256 that is signed with the request does: any S3 server compares it
+with the received bytes. It is made in a thread: botocore would make it on the loop, 4 ms for each 8 MiB, and as
+many at once as there are parts under way. On botocore's way, which only a client's first requests go, the
+signature leaves the body out, as S3 offers, and without TLS its MD5 is a header. MD5 takes more than twice the
+time of a SHA-256 for which the processor has instructions.
 """
 
 import asyncio

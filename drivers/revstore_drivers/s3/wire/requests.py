@@ -1,9 +1,9 @@
 """The signed way: frequent requests are built, signed and sent without botocore, which takes most of their time.
 
-Where they go is learnt from what botocore sends: its first request goes botocore's way, and tells the address,
-the bucket's place in it and the region that was signed for; so does each later one. What is not known to be plain
-S3 (a session of S3 Express, a signature for several regions, a proxy) stays on botocore's way, as does a server
-that sends requests elsewhere: botocore finds the bucket, and what it finds is learnt anew.
+A client learns their address from botocore's requests: its first request goes botocore's way. It tells the
+address, the bucket's place in it and the signed region; so does each later one. Anything but plain S3 (a
+session of S3 Express, a signature for several regions, a proxy) stays on botocore's way. So does a server that
+sends requests elsewhere: botocore finds the bucket, and the client learns the new address.
 """
 
 import re
@@ -151,7 +151,7 @@ class SignedWay:
             self._place = _Place(origin, host, path, Signer(region))
 
     def _parted(self, url: str) -> tuple[str, str | None]:
-        """Return a URL's origin, and the bucket's path; None where that is not sure."""
+        """Return a URL's origin, and the bucket's path; None if that is not sure."""
         parts = urlsplit(url)
         origin = str(URL(url, encoded=True).origin())  # without a port that need not be named
         bucket, endpoint = self._options.bucket, self._options.endpoint_url
