@@ -42,7 +42,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An object whose content `Driver.compose` takes.
+    """An object; `Driver.compose` takes its content.
 
     Attributes:
         key: Its key.

@@ -80,7 +80,7 @@ class Level:
 
 
 def levels(begin: str, place: str, *, folders: bool) -> Iterator[Level]:
-    """Yield what comes after a place folder by folder, from the innermost on.
+    """Yield the parts after a place folder by folder, from the innermost on.
 
     After `a/b/c` come the keys after it in `a/b/`, then those in `a/` after all of `a/b/...`, then those after
     all of `a/...`. The latter is said as "after `a0`", with `a0` itself besides: so no name that begins with

@@ -37,7 +37,7 @@ class Stream(Protocol):
 
 
 class VersionGone(Exception):
-    """What is read is not there any more. It never leaves the driver.
+    """The object is not there any more. It never leaves the driver.
 
     Attributes:
         reason: What is there instead, such as `DELETED` or `REPLACED`.

@@ -42,7 +42,7 @@ class FileReader(Reader):
     ) -> int:
         """Copy some bytes; return how many.
 
-        What is compared is read from the copy: the system copies by itself, without the bytes coming here.
+        The compared bytes are read from the copy: the system copies by itself, without the bytes coming here.
         """
         copied = target.copy(self._file, offset, count, to)
         if comparing.needed:

@@ -1,8 +1,8 @@
 """When a write was made, by the store's clock: the answer to a write says so, but obstore keeps it for itself.
 
-So the difference between the store's clock and this process's is learnt from an object that was just written
-and is looked at, now and then, and every other write's time is told from it. It is off by less than a second,
-the resolution of the store's times.
+The driver now and then looks at an object that it just wrote, and learns the difference between the store's
+clock and this process's. It tells every other write's time from that. It is off by less than a second, the
+resolution of the store's times.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ class StoreClock:
         self._learnt = answered
 
     def time_of(self, sent: float, answered: float) -> datetime | None:
-        """Return the time of a write; None until the difference is known to within a second."""
+        """Return the time of a write; It is None until the difference is known to within a second."""
         if self._ahead is None or answered - sent > _SHARP or answered - self._learnt > _GOOD:
             return None
         told = datetime.fromtimestamp(0, UTC) + timedelta(seconds=self._ahead + (sent + answered) / 2)

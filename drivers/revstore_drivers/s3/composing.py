@@ -1,8 +1,8 @@
 """Objects joined to one: by the server where they are large, through here where they are too small for its parts.
 
 S3 copies a range of an object as a part of an upload. Each part but the last has at least 5 MiB, and a range is
-copied of an object that is larger than that; so what is smaller is read, with as much of what follows as it takes
-to fill a part.
+copied of an object that is larger than that; a smaller source is read, with as much of the next ones as it
+takes to fill a part.
 """
 
 from collections.abc import Iterator, Sequence

@@ -31,7 +31,7 @@ from ..tables import Table, bare_prefix, is_bucket, shown_as
 
 @dataclass(frozen=True, slots=True)
 class S3Options:
-    """The table. Each field but the first two is an option; its metadata say what it is."""
+    """The table. Each field but the first two is an option; its metadata describe it."""
 
     bucket: str
     prefix: str = ""

@@ -61,7 +61,7 @@ class S3Writer(Writer):
         self._done = False
 
     async def go_on(self, state: WriterState) -> None:
-        """Go on from what a writer left."""
+        """Go on from the state of an earlier writer."""
         if not self._client.options.honours("resumable_writes"):
             raise Unsupported(DRIVER, "resumed writers on this server")
         held = await hold(self._client, self._key, state.writer, state.offset)

@@ -34,8 +34,8 @@ class _Connection(ResponseHandler):
 class Sessions:
     """The sessions of one client: aiobotocore's, and that of the signed way on the same connections.
 
-    So there is one pool, and TLS is set up once, as botocore does it. It is called like the class that it stands
-    for, aiobotocore's.
+    There is therefore one pool, and TLS is set up once, as botocore does it. It is called like the class that
+    it stands for, aiobotocore's.
     """
 
     def __init__(self, options: S3Options) -> None:
