@@ -27,7 +27,7 @@ class StoreClock:
         self._learnt = answered
 
     def time_of(self, sent: float, answered: float) -> datetime | None:
-        """Return the time of a write; It is None until the difference is known to within a second."""
+        """Return the time of a write; None until the difference is known to within a second."""
         if self._ahead is None or answered - sent > _SHARP or answered - self._learnt > _GOOD:
             return None
         told = datetime.fromtimestamp(0, UTC) + timedelta(seconds=self._ahead + (sent + answered) / 2)
