@@ -2,7 +2,6 @@
 
 They come in by the same door as a stranger's: entry points of the group `revstore_async.drivers`.
 
-The drivers share these modules: `arguments` and `state` for all; for those of a bucket `bucket` (the methods),
-`tables` and `options` (what a URL may say), `turns` (requests and their tries), `refusals`, `resuming`
-(readers), `ending` (writers) and `places` (listings).
+All drivers share `arguments`, `state` and `tables` (the options of a URL). The drivers of buckets share the package
+`buckets`: the methods, options, requests and their tries, refusals, readers, and the order of keys.
 """

@@ -1,8 +1,8 @@
 """The S3 driver, on aioboto3: AWS, MinIO and what else speaks S3. Docker Distribution reads the same bucket.
 
-`config` is the table of options, `client` the one way to the server (its turns, its tries), `signed` how frequent
-requests go there (`signing`, `answers`) on the session of `http`, `errors` the one place that knows the errors of
-botocore and aiohttp. Above them stand the verbs: `reading`, `putting` (one
+`config` is the table of options, and `client` the one way to the server (its turns, its tries). Frequent requests
+go by the package `wire`: requests, signatures, sessions, bodies, answers. `errors` is the one place that knows the
+errors of botocore and aiohttp. Above them stand the verbs: `reading`, `putting` (one
 object, one request, its condition), `writing` (multipart uploads), `unfinished` (what a suspended write
 leaves for the next process), `listing`, `copying`, `deleting`; `driver` is what the engine holds in its hands.
 
