@@ -1,12 +1,11 @@
 """The one way to the server: one session and client a driver, its turns, its tries, its errors.
 
-Frequent requests go the signed way (`wire.requests`), all others that of aioboto3's client; the caller can't tell.
-botocore is told not to retry, and aiohttp too (see `wire.sessions`): they can't say afterwards whether an earlier try
-may have had its effect, which decides what a failed condition means. Tuned, each measured: no validation of
-parameters (they are all ours), checksums only where S3 demands them, bodies left out of signatures (see
-`bodies`), our parser of times, a fixed user agent, and no `Expect: 100-continue`, which costs each PUT a round
-trip, and waits for ever where the server is silent.
-"""
+Frequent requests go the signed way (`wire.requests`), all others that of aioboto3's client; the caller can't
+tell. botocore is told not to retry, and aiohttp too (see `wire.sessions`): they can't say afterwards whether an
+earlier try may have had its effect, which decides what a failed condition means. Tuned, each measured: no
+validation of parameters (they are all ours), checksums only where S3 demands them, bodies left out of
+signatures (see `bodies`), our parser of times, a fixed user agent, and no `Expect: 100-continue`, which costs
+each PUT a round trip, and waits for ever where the server is silent. """
 
 import asyncio
 import hashlib
