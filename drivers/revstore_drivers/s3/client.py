@@ -5,7 +5,8 @@ tell. botocore is told not to retry, and aiohttp too (see `wire.sessions`): they
 earlier try may have had its effect, which decides what a failed condition means. Tuned, each measured: no
 validation of parameters (they are all ours), checksums only where S3 demands them, bodies left out of
 signatures (see `bodies`), our parser of times, a fixed user agent, and no `Expect: 100-continue`, which costs
-each PUT a round trip, and waits for ever where the server is silent. """
+each PUT a round trip, and waits for ever where the server is silent.
+"""
 
 import asyncio
 import hashlib
