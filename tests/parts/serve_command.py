@@ -51,7 +51,8 @@ class Serving:
 COMMAND = ("-m", "revstore_async.cli")
 PURGES_AT_ONCE = """
 from datetime import timedelta
-from revstore_async.cli import main, purging
+from revstore_async.cli import main
+from revstore_async.server.running import purging
 purging.FIRST = timedelta(0)
 main()
 """
