@@ -57,7 +57,7 @@ async def gather(*coroutines: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
     try:
         return tuple(await asyncio.gather(*tasks))
     except BaseException:
-        await ended(tasks)
+        await cancel_and_wait(tasks)
         raise
     finally:
         tasks.clear()
@@ -130,7 +130,7 @@ class Beside(Generic[A]):
         """Cancel the work, and wait until it is over."""
         tasks = [self.task]
         self._task = None
-        await ended(tasks)
+        await cancel_and_wait(tasks)
 
 
 class until:  # noqa: N801 (it is used as a function is)
@@ -209,7 +209,7 @@ async def settled(work: Coroutine[Any, Any, A], *, grace: float) -> A:
     try:
         if interrupted is None:
             return task.result()
-        await ended([task])
+        await cancel_and_wait([task])
         raise interrupted
     finally:
         del task, interrupted
@@ -224,7 +224,7 @@ def look_at(task: "asyncio.Future[Any]") -> None:
         task.exception()
 
 
-async def ended(tasks: Sequence["asyncio.Task[Any]"]) -> None:
+async def cancel_and_wait(tasks: Sequence["asyncio.Task[Any]"]) -> None:
     """Cancel tasks and wait until each is over, with any result. Cancellation: raised after that."""
     for each in tasks:
         each.cancel()

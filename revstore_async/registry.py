@@ -25,7 +25,7 @@ from .shared_reads import SharedReadsDriver
 from .tags.store import TagStore
 from .uploads.store import UploadStore
 
-_MADE: Final = 256  # `Repository` objects to keep: a server asks for one at each request
+_REPOSITORIES_KEPT: Final = 256  # `Repository` objects to keep: a server asks for one at each request
 
 
 class Repository:
@@ -119,7 +119,7 @@ class Registry:
         )
         self._policy: Final = policy or Policy()
         made = partial(Repository, blobs=self.blobs, driver=self._reads, layout=layout, policy=self._policy)
-        self._repository: Final = lru_cache(_MADE)(lambda name: made(RepositoryName(name)))
+        self._repository: Final = lru_cache(_REPOSITORIES_KEPT)(lambda name: made(RepositoryName(name)))
 
     @classmethod
     def open(

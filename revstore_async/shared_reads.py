@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
-from .concurrency import ended, look_at, until
+from .concurrency import cancel_and_wait, look_at, until
 from .driver import Driver, DriverWrapper, File, FileInfo
 from .driver.deadline import due, forget_deadline, metadata_operation
 from .errors import RevstoreError, Unavailable
@@ -118,7 +118,7 @@ class SharedReads(Generic[Answer]):
                 look_at(reader)
             if not turn.readers:
                 if turn.task is not None:
-                    await ended([turn.task])
+                    await cancel_and_wait([turn.task])
                 elif line.following is turn:
                     self._take(line)
             raise

@@ -30,7 +30,7 @@ from ..formats.names import RepositoryName
 from ..formats.resumable_digest import ResumableDigest
 from ..threads import digest_of, update
 from .segments import GRACE, Staging, digest_so_far, largest, with_segments
-from .state import Seen, State, UploadStates
+from .state import State, StateVersion, UploadStates
 
 
 class UploadFinisher:
@@ -94,7 +94,7 @@ class UploadFinisher:
         unhashed = self._driver.capabilities.conditional_copy
         return await self._blobs.present(digest) if unhashed else None
 
-    async def _read(self, id: str, digest: Digest, offset: int | None) -> Seen | None:  # noqa: A002
+    async def _read(self, id: str, digest: Digest, offset: int | None) -> StateVersion | None:  # noqa: A002
         try:
             seen = await self._states.read(id)
         except UploadUnknown:
@@ -108,7 +108,7 @@ class UploadFinisher:
 
     # ---- all the content at once
 
-    async def _whole(self, seen: Seen, digest: Digest, head: bytes | None, body: Body) -> Descriptor:
+    async def _whole(self, seen: StateVersion, digest: Digest, head: bytes | None, body: Body) -> Descriptor:
         if head is None:
             descriptor = await self._blobs.write(body.whole(), digest)
         else:
@@ -117,7 +117,7 @@ class UploadFinisher:
         await gather(self._layers.link_stored(digest), self._forgotten(seen, digest))
         return descriptor
 
-    async def _forgotten(self, seen: Seen, digest: Digest) -> None:
+    async def _forgotten(self, seen: StateVersion, digest: Digest) -> None:
         with suppress(RevstoreError):  # content and link are stored; a purge deletes the rest
             await self._states.forget(seen, digest)
 
@@ -125,7 +125,7 @@ class UploadFinisher:
 
     async def _joined(
         self,
-        seen: Seen,
+        seen: StateVersion,
         digest: Digest,
         head: bytes | None,
         body: Body,
@@ -146,7 +146,7 @@ class UploadFinisher:
                 _, there = await gather(commit(), self._there(digest))
         state = replace(with_segments(seen.state, staging.segments, None), digest=digest)
 
-        async def claim() -> Seen | None:
+        async def claim() -> StateVersion | None:
             staging.named = True
             # A cancellation half-way would leave open whether the state names the staged segments.
             return await settled(self._states.swap(seen, state), grace=GRACE)
@@ -159,7 +159,7 @@ class UploadFinisher:
             return await self._overtaken(seen.id, digest, staging)
         return await self._linked(seen.id, state, descriptor)
 
-    async def _caught_up(self, seen: Seen, algorithm: str) -> ResumableDigest:
+    async def _caught_up(self, seen: StateVersion, algorithm: str) -> ResumableDigest:
         """Return a hasher of the earlier bytes: from the state if possible, otherwise by reading them back."""
         state = seen.state
         if algorithm == state.algorithm:

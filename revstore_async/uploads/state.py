@@ -140,14 +140,14 @@ def _segments(said: list[tuple[str, int]], etags: list[str | None] | None) -> tu
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A state as it was found.
+class StateVersion:
+    """A state of an upload, and the version under which the store has it.
 
     Attributes:
         id: The upload's name.
         state: The state.
-        etag: Its version, for a swap.
-        modified: When it was written, by the store's clock.
+        etag: The version, for a swap.
+        modified: When the store took this version, by the store's clock.
     """
 
     id: str
@@ -186,7 +186,7 @@ class UploadStates:
         """Return the folder of all that belongs to an upload."""
         return self._layout.upload(self._name, id)
 
-    async def create(self, state: State) -> Seen:
+    async def create(self, state: State) -> StateVersion:
         """Store the state of a new upload. One request.
 
         Raises:
@@ -198,9 +198,9 @@ class UploadStates:
             )
         upload = str(uuid4())
         info = await self._driver.put(self.key(upload), await _encoded(state), condition=IfAbsent())
-        return Seen(upload, state, info.etag, info.modified)
+        return StateVersion(upload, state, info.etag, info.modified)
 
-    async def read(self, id: str) -> Seen:  # noqa: A002
+    async def read(self, id: str) -> StateVersion:  # noqa: A002
         """Read a state. One request.
 
         Raises:
@@ -213,7 +213,7 @@ class UploadStates:
             raise UploadUnknown(self._name, id)
         return seen
 
-    async def look(self, id: str) -> Seen:  # noqa: A002
+    async def look(self, id: str) -> StateVersion:  # noqa: A002
         """Read a state, even if the upload is over. Otherwise as `read`."""
         self.judge(id)
         try:
@@ -228,7 +228,7 @@ class UploadStates:
             raise RecordOfNewerEngine(self.key(id), f"version {error}") from error
         except (ValueError, InvalidDigest) as error:
             raise RecordDamaged(self.key(id), str(error)) from error
-        return Seen(id, state, file.info.etag, file.info.modified)
+        return StateVersion(id, state, file.info.etag, file.info.modified)
 
     def judge(self, id: str) -> None:  # noqa: A002
         """Check the form of an upload's id.
@@ -239,14 +239,14 @@ class UploadStates:
         if not _ID.fullmatch(id):
             raise UploadUnknown(self._name, id)
 
-    async def find(self, id: str) -> Seen | None:  # noqa: A002
+    async def find(self, id: str) -> StateVersion | None:  # noqa: A002
         """Read a state; return None if there is none. One request."""
         try:
             return await self.read(id)
         except UploadUnknown:
             return None
 
-    async def swap(self, seen: Seen, state: State) -> Seen | None:
+    async def swap(self, seen: StateVersion, state: State) -> StateVersion | None:
         """Put a state in place of the seen one; return None if that is no longer stored. One request."""
         content = await _encoded(state)
         try:
@@ -255,7 +255,7 @@ class UploadStates:
             return None
         return replace(seen, state=state, etag=info.etag, modified=info.modified)
 
-    async def forget(self, seen: Seen, digest: Digest) -> None:
+    async def forget(self, seen: StateVersion, digest: Digest) -> None:
         """End an upload that has no segments, as its content was stored as a blob at once. One request.
 
         If another call added bytes meanwhile, the upload stays. A store without conditional deletes can't tell

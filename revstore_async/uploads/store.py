@@ -29,7 +29,7 @@ from ..layout import Layout
 from ..threads import update
 from .finishing import UploadFinisher
 from .segments import GRACE, Staging, digest_so_far, joinable, with_segments
-from .state import Seen, State, UploadStates
+from .state import State, StateVersion, UploadStates
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class UploadStore:
         with Body.of(content, length, self._memory) as body:
             return _upload(await self._appended(id, body, offset))
 
-    async def _appended(self, id: str, body: Body, offset: int | None) -> Seen:  # noqa: A002
+    async def _appended(self, id: str, body: Body, offset: int | None) -> StateVersion:  # noqa: A002
         async with (
             alongside(self._open_for_more(id, offset)) as reading,
             Staging.open(self._driver, self._states, id) as staging,
@@ -142,7 +142,7 @@ class UploadStore:
             head = await body.small(self._part_size, beside=reading)
             if head is not None:
 
-                async def small() -> Seen:
+                async def small() -> StateVersion:
                     if head:
                         await staging.put(head)
                     seen = await reading
@@ -154,7 +154,7 @@ class UploadStore:
                 hasher = digest_so_far(seen.state)
                 async with staging.written(body, hasher) as commit:
 
-                    async def large() -> Seen:
+                    async def large() -> StateVersion:
                         await commit()
                         state = with_segments(seen.state, staging.segments, hasher)
                         return await self._swapped(seen, state, staging, offset)
@@ -268,7 +268,7 @@ class UploadStore:
     def _part_size(self) -> int:
         return self._driver.capabilities.part_size
 
-    async def _open_for_more(self, id: str, offset: int | None) -> Seen:  # noqa: A002
+    async def _open_for_more(self, id: str, offset: int | None) -> StateVersion:  # noqa: A002
         seen = await self._states.read(id)
         if seen.state.digest is not None:
             raise UploadClaimed(id, seen.state.digest)
@@ -276,7 +276,9 @@ class UploadStore:
             raise UploadOffsetMismatch(id, offset or 0, seen.state.offset)
         return seen
 
-    async def _named(self, seen: Seen, staging: Staging, head: bytes, offset: int | None) -> Seen:
+    async def _named(
+        self, seen: StateVersion, staging: Staging, head: bytes, offset: int | None
+    ) -> StateVersion:
         """Make the state name a small segment, and join the small ones once they are many."""
         hasher = digest_so_far(seen.state)
         if hasher is not None:
@@ -298,7 +300,9 @@ class UploadStore:
             await self._driver.delete_many([self._states.segment_key(seen.id, each) for each in small])
         return after
 
-    async def _swapped(self, seen: Seen, state: State, staging: Staging, offset: int | None) -> Seen:
+    async def _swapped(
+        self, seen: StateVersion, state: State, staging: Staging, offset: int | None
+    ) -> StateVersion:
         staging.named = True
         after = await self._states.swap(seen, state)
         if after is not None:
@@ -314,5 +318,5 @@ class UploadStore:
         raise UploadBusy(seen.id)
 
 
-def _upload(seen: Seen) -> Upload:
+def _upload(seen: StateVersion) -> Upload:
     return Upload(seen.id, seen.state.offset, seen.state.started, seen.state.algorithm)

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ...concurrency import ended, in_thread
+from ...concurrency import cancel_and_wait, in_thread
 from ...errors import InvalidArgument
 from .connections import Connections, Limits, Seldom
 from .http_protocol import BoundedProtocol
@@ -114,7 +114,7 @@ class TlsServer:
 
     async def wait_closed(self) -> None:
         """Wait for the end of all handshakes."""
-        await ended([*self._handshakes])
+        await cancel_and_wait([*self._handshakes])
 
     def _listen(self) -> None:
         self._loop.add_reader(self._listener, self._accept)
