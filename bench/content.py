@@ -10,7 +10,7 @@ from typing import Any
 
 from revstore_async import CURRENT, Digest
 from revstore_async.concurrency import gather_map
-from revstore_async.formats.manifests import OCI_MANIFEST
+from revstore_async.formats.descriptors import OCI_MANIFEST
 from revstore_async.formats.names import RepositoryName, Tag
 from revstore_async.layout import BlobData, LayerLink, RevisionLink, TagCurrent, TagIndex
 

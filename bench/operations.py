@@ -4,8 +4,8 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from revstore_async.formats.descriptors import OCI_MANIFEST
 from revstore_async.formats.digest import Digest
-from revstore_async.formats.manifests import OCI_MANIFEST
 
 from .content import Images
 from .http import Body, Client

@@ -12,8 +12,8 @@
 from .blobs.layers import LayerInfo
 from .driver import Driver, open_driver
 from .errors import RevstoreError
+from .formats.descriptors import Descriptor
 from .formats.digest import Digest
-from .formats.manifests import Descriptor
 from .formats.names import Reference, RepositoryName, Tag
 from .layout import CURRENT, SEED, Layout
 from .manifests.served import Manifest

@@ -19,8 +19,8 @@ from ..errors import (
     LinkDangling,
     Unsupported,
 )
+from ..formats.descriptors import Descriptor
 from ..formats.digest import Digest
-from ..formats.manifests import Descriptor
 from ..formats.names import RepositoryName
 from ..layout import LayerLink, Layout
 from ..policy import Policy

@@ -18,8 +18,8 @@ from ..errors import (
     RevstoreError,
     SizeMismatch,
 )
+from ..formats.descriptors import OCTET_STREAM, Descriptor
 from ..formats.digest import Digest, new_hasher
-from ..formats.manifests import OCTET_STREAM, Descriptor
 from ..layout import BlobData, Layout
 from ..threads import StreamHasher, digest_of
 from .cache import Caches

@@ -7,8 +7,9 @@ import click
 
 from .. import signatures as signing
 from ..errors import InvalidJSON, InvalidManifest, InvalidSignature, RevstoreError
+from ..formats.descriptors import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED
 from ..formats.digest import Digest
-from ..formats.manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, read_manifest
+from ..formats.manifests import read_manifest
 from ..formats.names import Reference, Tag
 from ..policy import Policy
 from ..registry import Registry

@@ -10,16 +10,9 @@ from dataclasses import dataclass, field
 
 from ..errors import InvalidDigest, InvalidManifest
 from . import strictjson
+from .descriptors import DOCKER_SCHEMA1, IMAGES, canonical, check_media_type, is_schema1_type
 from .digest import Digest
-from .manifests import (
-    DOCKER_SCHEMA1,
-    IMAGES,
-    canonical,
-    check_media_type,
-    is_schema1,
-    is_schema1_type,
-    type_by_form,
-)
+from .manifests import is_schema1, type_by_form
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,30 @@
-"""Manifests as documents: media types, descriptors and references. Bytes in, values out.
+"""Manifests as documents: their media types and references. Bytes in, values out.
 
 Sources: OCI image spec v1.1 (`manifest.md`, `image-index.md`, `descriptor.md`), Docker image manifest version 2,
 schema 1 and schema 2.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ..errors import InvalidDigest, InvalidManifest, ManifestTooLarge, TooManyReferences
 from . import strictjson
+from .descriptors import (
+    DOCKER_SCHEMA1,
+    IMAGES,
+    INDEXES,
+    MANIFEST_LIMIT,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    SCHEMA1_LAYER,
+    SCHEMA1_TYPES,
+    Descriptor,
+    canonical,
+    check_media_type,
+    is_schema1_type,
+)
 from .digest import Digest
-
-MANIFEST_LIMIT: Final = 4 << 20
-"""The most bytes of a manifest; the OCI distribution spec demands that registries take at least this."""
 
 REFERENCE_LIMIT: Final = 4096
 """Entries that a manifest's list of layers or manifests may have.
@@ -23,21 +33,7 @@ Images have fewer than 128 layers, the limit of overlay file systems. Artifacts 
 and the indexes of referrers that clients keep, have hundreds, some thousands. Each entry costs 2 requests.
 """
 
-DOCKER_SCHEMA1: Final = "application/vnd.docker.distribution.manifest.v1+json"
-DOCKER_SCHEMA1_SIGNED: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
-DOCKER_SCHEMA2: Final = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
-OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
-OCTET_STREAM: Final = "application/octet-stream"
-SCHEMA1_LAYER: Final = "application/vnd.docker.container.image.rootfs.diff+x-gtar"
-
-IMAGES: Final = frozenset({DOCKER_SCHEMA2, OCI_MANIFEST})
-"""The types of manifests that have a config and layers."""
-
-_SCHEMA1 = {DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED}
-_INDEXES = {DOCKER_LIST, OCI_INDEX}
-_MANIFESTS = IMAGES | _SCHEMA1 | _INDEXES
+_MANIFESTS = IMAGES | SCHEMA1_TYPES | INDEXES
 _BLOBS = (  # prefixes of the types of layers and configs; no manifest has such a type
     "application/vnd.oci.image.layer.",
     "application/vnd.oci.image.config.",
@@ -45,53 +41,29 @@ _BLOBS = (  # prefixes of the types of layers and configs; no manifest has such 
     "application/vnd.docker.image.rootfs.",
     "application/vnd.docker.container.image.",
 )
-_UNSTORED = {  # layers that are fetched from elsewhere: a registry need not have them
+_NON_DISTRIBUTABLE = {  # layers that are fetched from elsewhere: a registry need not have them
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
     "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
     "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
 }
-_MEDIA_TYPE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}")
 _SIZE_LIMIT = (1 << 63) - 1
-_STRANGERS = {  # members that would let another reader take a manifest for one of another kind (CVE-2021-41190)
+_FOREIGN_MEMBERS = {  # by these, another reader would take the manifest for one of another kind (CVE-2021-41190)
     **dict.fromkeys(IMAGES, ("manifests", "fsLayers")),
-    **dict.fromkeys(_INDEXES, ("config", "layers", "fsLayers")),
+    **dict.fromkeys(INDEXES, ("config", "layers", "fsLayers")),
 }
-_NAMES = {
-    name.casefold(): name
-    for name in (
-        *("schemaVersion", "mediaType", "artifactType", "subject", "config", "layers", "manifests"),
-        *(
-            "name",
-            "tag",
-            "fsLayers",
-            "history",
-            "signatures",
-            "blobSum",
-            "digest",
-            "size",
-            "urls",
-            "annotations",
-        ),
-    )
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Descriptor:
-    """The digest, media type and size of content; a client needs them before it asks for the content.
-
-    Attributes:
-        media_type: Its type, such as `application/octet-stream`.
-        digest: Its digest.
-        size: Its size in bytes; -1 if a schema 1 manifest does not tell it.
-        artifact_type: The type of the described artifact, if any.
-    """
-
-    media_type: str
-    digest: Digest
-    size: int
-    artifact_type: str | None = None
+_MEMBERS = (
+    "schemaVersion",
+    "mediaType",
+    "artifactType",
+    "subject",
+    "config",
+    "layers",
+    "manifests",
+    "annotations",
+)
+_SCHEMA1_MEMBERS = ("name", "tag", "fsLayers", "history", "signatures", "blobSum")
+_NAMES = {name.casefold(): name for name in (*_MEMBERS, *_SCHEMA1_MEMBERS, "digest", "size", "urls")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,21 +126,21 @@ def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocu
         members, None if media_type is None else media_type.partition(";")[0].strip()
     )
     form = canonical(kind)
-    if form in _SCHEMA1:
+    if form in SCHEMA1_TYPES:
         return _schema1(members, form)
     config: tuple[Descriptor, ...] = ()
     entries: tuple[Descriptor, ...] = ()
-    if form in _STRANGERS:
+    if form in _FOREIGN_MEMBERS:
         if _version(members) != 2:
             raise InvalidManifest("schemaVersion", "it is not 2")
         _check_names(members, "")
-        for name in _STRANGERS[form]:
+        for name in _FOREIGN_MEMBERS[form]:
             if members.get(name) is not None:  # null is no member to any reader
                 raise InvalidManifest(name, f"it is no member of {kind}")
     if form in IMAGES:
         config = (_descriptor(members.get("config"), "config"),)
         entries = _descriptors(members.get("layers"), "layers")
-    elif form in _INDEXES:
+    elif form in INDEXES:
         entries = _descriptors(members.get("manifests"), "manifests")
     blobs, manifests, others = _sorted(config, entries, image=form in IMAGES)
     subject = members.get("subject")
@@ -184,11 +156,6 @@ def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocu
     )
 
 
-def canonical(media_type: str) -> str:
-    """Return a media type in lower case, to compare it: case makes no difference (RFC 6838, section 4.2)."""
-    return media_type.lower() if media_type.isascii() else media_type
-
-
 def _version(members: Mapping[str, object]) -> int | None:
     """Return the schema version, or None; `true` and `1.0` are no versions."""
     version = members.get("schemaVersion")
@@ -201,13 +168,8 @@ def is_schema1(members: Mapping[str, object]) -> bool:
     return (
         _version(members) == 1
         and "fsLayers" in members
-        and (own is None or (isinstance(own, str) and canonical(own) in _SCHEMA1))
+        and (own is None or (isinstance(own, str) and canonical(own) in SCHEMA1_TYPES))
     )
-
-
-def is_schema1_type(media_type: str | None) -> bool:
-    """Say whether a media type is one of Docker schema 1."""
-    return media_type is not None and canonical(media_type) in _SCHEMA1
 
 
 def _check_names(members: Mapping[str, object], member: str) -> None:
@@ -228,23 +190,12 @@ def type_by_form(members: Mapping[str, object]) -> str | None:
     return OCI_INDEX if "manifests" in members else None
 
 
-def check_media_type(media_type: str, member: str = "mediaType") -> str:
-    """Return the media type, if it is one by RFC 6838, section 4.2, without parameters.
-
-    Raises:
-        InvalidManifest: It is not.
-    """
-    if not _MEDIA_TYPE.fullmatch(media_type):
-        raise InvalidManifest(member, f"{media_type[:100]!r} is not a media type")
-    return media_type
-
-
 def _media_type(members: Mapping[str, object], given: str | None) -> tuple[str, bool]:
     if given is not None:
         check_media_type(given, "")
     if given is None and is_schema1(members):
         return DOCKER_SCHEMA1, True
-    if given is not None and canonical(given) in _SCHEMA1:
+    if given is not None and canonical(given) in SCHEMA1_TYPES:
         return given, True
     if is_schema1(members):
         raise InvalidManifest("schemaVersion", f"it is 1, the manifest came as {given!r}")
@@ -267,7 +218,7 @@ def _schema1(members: Mapping[str, object], kind: str) -> ManifestDocument:
     if _version(members) != 1:
         raise InvalidManifest("schemaVersion", "it is not 1")
     own = members.get("mediaType")
-    if own is not None and not (isinstance(own, str) and canonical(own) in _SCHEMA1):
+    if own is not None and not (isinstance(own, str) and canonical(own) in SCHEMA1_TYPES):
         # A reader that goes by that type reads other members than are judged here.
         raise InvalidManifest("mediaType", f"it is {str(own)[:100]!r}, which is not Docker schema 1")
     _check_names(members, "")
@@ -312,7 +263,7 @@ def _sorted(
     blobs, manifests, others = [*config], list[Descriptor](), list[Descriptor]()
     for entry in entries:
         kind = canonical(entry.media_type)
-        if kind in _UNSTORED:
+        if kind in _NON_DISTRIBUTABLE:
             continue
         if image or kind.startswith(_BLOBS):
             blobs.append(entry)

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..errors import ManifestNameMismatch, ManifestTagMismatch, NotTrusted, RevstoreError
-from ..formats.manifests import DOCKER_SCHEMA1_SIGNED, ManifestDocument, read_manifest
+from ..formats.descriptors import DOCKER_SCHEMA1_SIGNED
+from ..formats.manifests import ManifestDocument, read_manifest
 from ..formats.names import RepositoryName, Tag
 from ..signatures import Signature, check, is_signed, parse
 from ..trust import TrustPolicy

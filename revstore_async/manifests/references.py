@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from ..blobs.layers import LayerStore
 from ..concurrency import gather, gather_map
 from ..errors import BlobUnknown, ManifestUnknown, RevstoreError
-from ..formats.manifests import Descriptor, ManifestDocument, is_schema1_type
+from ..formats.descriptors import Descriptor, is_schema1_type
+from ..formats.manifests import ManifestDocument
 from ..formats.names import RepositoryName
 from ..revisions.store import RevisionStore
 

@@ -27,9 +27,9 @@ from ..errors import (
     Unavailable,
     VerificationFailed,
 )
+from ..formats.descriptors import OCTET_STREAM, Descriptor, is_schema1_type
 from ..formats.digest import Digest
 from ..formats.lenient_manifests import StoredKind
-from ..formats.manifests import OCTET_STREAM, Descriptor, is_schema1_type
 from ..formats.names import RepositoryName, Tag, tag_or_digest
 from ..policy import Policy
 from ..revisions.kept_types import KeptType

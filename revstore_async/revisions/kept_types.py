@@ -16,8 +16,8 @@ from ..errors import (
     ObjectTooLarge,
     RecordDamaged,
 )
+from ..formats.descriptors import canonical, check_media_type
 from ..formats.digest import Digest
-from ..formats.manifests import canonical, check_media_type
 from ..formats.names import RepositoryName
 from ..layout import Layout, RevisionMediaType
 

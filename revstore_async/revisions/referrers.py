@@ -16,9 +16,9 @@ from ..blobs.links import LinkStore
 from ..concurrency import gather, gather_map
 from ..driver import LIST_LIMIT, Driver, entries
 from ..errors import Damaged, InvalidArgument, LinkDamaged, ManifestUnknown, ObjectTooLarge
+from ..formats.descriptors import MANIFEST_LIMIT, OCTET_STREAM, Descriptor, canonical
 from ..formats.digest import Digest
 from ..formats.lenient_manifests import StoredDocument, listed_manifests, read_stored
-from ..formats.manifests import MANIFEST_LIMIT, OCTET_STREAM, Descriptor, canonical
 from ..formats.names import RepositoryName, Tag
 from ..layout import Layout, ReferrerLink, TagCurrent
 from ..threads import in_thread_if_large

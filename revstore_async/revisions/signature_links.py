@@ -17,8 +17,8 @@ from ..errors import (
     SignaturesTooLarge,
     TooManySignatures,
 )
+from ..formats.descriptors import MANIFEST_LIMIT
 from ..formats.digest import Digest
-from ..formats.manifests import MANIFEST_LIMIT
 from ..formats.names import RepositoryName
 from ..layout import Layout, SignatureLink
 from ..signatures import SIGNATURE_BYTES, SIGNATURE_LIMIT, Signature, entry_overhead

@@ -23,9 +23,9 @@ from ..errors import (
     ManifestUnknown,
     ObjectTooLarge,
 )
+from ..formats.descriptors import MANIFEST_LIMIT, canonical, check_media_type
 from ..formats.digest import Digest
 from ..formats.lenient_manifests import StoredDocument, StoredKind, kind_of, read_stored
-from ..formats.manifests import MANIFEST_LIMIT, canonical, check_media_type
 from ..formats.names import RepositoryName
 from ..layout import Layout, ReferrerLink, RevisionLink, RevisionMediaType, SignatureLink
 from ..signatures import Signature, verify

@@ -24,8 +24,8 @@ from ..errors import (
     UploadOffsetMismatch,
     UploadUnknown,
 )
+from ..formats.descriptors import Descriptor
 from ..formats.digest import Digest, new_hasher
-from ..formats.manifests import Descriptor
 from ..formats.names import RepositoryName
 from ..formats.resumable_digest import ResumableDigest
 from ..threads import digest_of, update

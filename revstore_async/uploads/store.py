@@ -22,8 +22,8 @@ from ..errors import (
     UploadOffsetMismatch,
     UploadUnknown,
 )
+from ..formats.descriptors import Descriptor
 from ..formats.digest import Digest, new_hasher
-from ..formats.manifests import Descriptor
 from ..formats.names import RepositoryName
 from ..layout import Layout
 from ..threads import update

@@ -19,7 +19,7 @@ from revstore_async.errors import (
     TagUnknown,
     VerificationFailed,
 )
-from revstore_async.formats.manifests import DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST
+from revstore_async.formats.descriptors import DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST
 from revstore_async.formats.names import RepositoryName, Tag
 from revstore_async.layout import RevisionLink, RevisionMediaType, TagCurrent
 from revstore_async.testing import run_on_virtual_clock

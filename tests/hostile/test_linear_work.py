@@ -18,13 +18,9 @@ from starlette.requests import HTTPConnection
 from revstore_async import Digest, RepositoryName, Tag
 from revstore_async.driver import check_key
 from revstore_async.errors import InvalidArgument
+from revstore_async.formats.descriptors import DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST, check_media_type
 from revstore_async.formats.lenient_manifests import listed_manifests, read_stored
-from revstore_async.formats.manifests import (
-    DOCKER_SCHEMA1_SIGNED,
-    OCI_MANIFEST,
-    check_media_type,
-    read_manifest,
-)
+from revstore_async.formats.manifests import read_manifest
 from revstore_async.formats.names import Reference
 from revstore_async.formats.strictjson import VALUE_LIMIT, JSONObject, loads, members
 from revstore_async.layout import CURRENT

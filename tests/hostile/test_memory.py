@@ -13,8 +13,9 @@ from starlette.types import Message
 from revstore_async import Registry
 from revstore_async.concurrency import gather_map
 from revstore_async.errors import InvalidJSON, TooManyValues
+from revstore_async.formats.descriptors import MANIFEST_LIMIT, OCI_MANIFEST
 from revstore_async.formats.lenient_manifests import read_stored
-from revstore_async.formats.manifests import MANIFEST_LIMIT, OCI_MANIFEST, REFERENCE_LIMIT, read_manifest
+from revstore_async.formats.manifests import REFERENCE_LIMIT, read_manifest
 from revstore_async.formats.strictjson import VALUE_LIMIT
 from revstore_async.server import RegistryApp, ServerOptions
 from revstore_async.server.access.policy import ANONYMOUS, Everybody

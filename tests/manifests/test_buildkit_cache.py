@@ -6,7 +6,7 @@ import pytest
 
 from revstore_async import Digest, Repository
 from revstore_async.errors import BlobUnknown, ManifestUnknown, VerificationFailed
-from revstore_async.formats.manifests import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST
+from revstore_async.formats.descriptors import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST
 from tests.parts.documents import descriptor, image, index
 
 CONFIG = b'{"layers": [{"blob": "..."}], "records": []}'

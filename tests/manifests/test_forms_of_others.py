@@ -7,7 +7,7 @@ import pytest
 
 from revstore_async import Registry, Repository
 from revstore_async.errors import InvalidManifest, MediaTypeConflict, VerificationFailed
-from revstore_async.formats.manifests import (
+from revstore_async.formats.descriptors import (
     DOCKER_LIST,
     DOCKER_SCHEMA1_SIGNED,
     DOCKER_SCHEMA2,

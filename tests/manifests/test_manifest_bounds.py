@@ -8,14 +8,8 @@ from jwcrypto.jws import JWS
 
 from revstore_async import Digest, Registry, Signature, sign
 from revstore_async.errors import InvalidManifest, SignaturesTooLarge, SignatureTooLarge, TooManyReferences
-from revstore_async.formats.manifests import (
-    DOCKER_SCHEMA1,
-    MANIFEST_LIMIT,
-    OCI_INDEX,
-    OCI_MANIFEST,
-    REFERENCE_LIMIT,
-    read_manifest,
-)
+from revstore_async.formats.descriptors import DOCKER_SCHEMA1, MANIFEST_LIMIT, OCI_INDEX, OCI_MANIFEST
+from revstore_async.formats.manifests import REFERENCE_LIMIT, read_manifest
 from revstore_async.signatures import SIGNATURE_BYTES, entry_overhead, serialise_signatures, verify
 from revstore_async.signatures.encoding import from_base64url, to_base64url
 from revstore_drivers.memory import MemoryDriver

@@ -41,7 +41,7 @@ from revstore_async.errors import (
     TagUnknown,
     VerificationFailed,
 )
-from revstore_async.formats.manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, MANIFEST_LIMIT
+from revstore_async.formats.descriptors import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, MANIFEST_LIMIT
 from revstore_async.layout import CURRENT, LayerLink, RevisionLink, RevisionMediaType, SignatureLink
 from tests.parts.documents import (
     DOCKER_LIST,

@@ -30,7 +30,7 @@ from revstore_async.errors import (
     Unsupported,
     VerificationFailed,
 )
-from revstore_async.formats.manifests import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCTET_STREAM
+from revstore_async.formats.descriptors import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCTET_STREAM
 from revstore_async.formats.names import Tag
 from revstore_async.layout import CURRENT, Layout, RevisionLink, RevisionMediaType, TagCurrent
 from revstore_drivers.memory import MemoryDriver

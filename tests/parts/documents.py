@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from revstore_async import Descriptor, Digest, Signature, SigningKey, serialise, sign
-from revstore_async.formats.manifests import (
+from revstore_async.formats.descriptors import (
     DOCKER_LIST,
     DOCKER_SCHEMA2,
     OCI_INDEX,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from revstore_async import Digest, Policy, Registry, Repository
 from revstore_async.driver import Capabilities, File, FileInfo, Page
 from revstore_async.errors import InvalidArgument, InvalidDigest
+from revstore_async.formats.descriptors import MANIFEST_LIMIT
 from revstore_async.formats.lenient_manifests import read_stored
-from revstore_async.formats.manifests import MANIFEST_LIMIT
 from revstore_async.revisions.referrers import PAGE_BYTES, READ_BYTES, fallback_tag, written
 from revstore_async.testing import run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver

@@ -16,7 +16,7 @@ from revstore_async.errors import (
     SignatureMismatch,
     TooManySignatures,
 )
-from revstore_async.formats.manifests import MANIFEST_LIMIT
+from revstore_async.formats.descriptors import MANIFEST_LIMIT
 from revstore_async.layout import CURRENT, RevisionLink, SignatureLink
 from revstore_async.signatures import SIGNATURE_LIMIT, Signature
 from revstore_drivers.wrappers.tracing import TracingDriver

@@ -4,7 +4,7 @@ import pytest
 
 from revstore_async import Digest, Policy, Registry, Repository, tags_matching
 from revstore_async.errors import TagContended
-from revstore_async.formats.manifests import OCI_INDEX, OCI_MANIFEST
+from revstore_async.formats.descriptors import OCI_INDEX, OCI_MANIFEST
 from revstore_async.formats.names import Tag
 from revstore_async.layout import LayerLink, RevisionLink, TagCurrent
 from revstore_async.server import Action, Everybody, Need, Principal, RegistryApp, ServerOptions

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from ...driver import Reader
 from ...errors import InvalidOffset, InvalidRange
+from ...formats.descriptors import OCTET_STREAM, Descriptor
 from ...formats.digest import Digest
-from ...formats.manifests import OCTET_STREAM, Descriptor
 from ..access.policy import Action
 from ..context import Call
 from ..events import BlobDeleted, BlobPulled

@@ -12,9 +12,9 @@ from starlette.responses import Response
 
 from ...concurrency import gather_map
 from ...errors import InvalidQuery, ObjectTooLarge, TagUnknown
+from ...formats.descriptors import MANIFEST_LIMIT, OCI_INDEX, OCTET_STREAM
 from ...formats.digest import Digest
 from ...formats.lenient_manifests import guess_media_type
-from ...formats.manifests import MANIFEST_LIMIT, OCI_INDEX, OCTET_STREAM
 from ...formats.names import Tag
 from ...revisions.referrers import READ_BYTES
 from ...tags.history import TagEvent

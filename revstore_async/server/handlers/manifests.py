@@ -22,14 +22,14 @@ from ...errors import (
     TagUnknown,
     TooManyTags,
 )
-from ...formats.digest import Digest
-from ...formats.manifests import (
+from ...formats.descriptors import (
     DOCKER_SCHEMA1,
     DOCKER_SCHEMA1_SIGNED,
     MANIFEST_LIMIT,
     Descriptor,
     canonical,
 )
+from ...formats.digest import Digest
 from ...formats.names import Tag, tag_or_digest
 from ...manifests.service import StoredManifest
 from ...tags.changes import ABSENT, Expected

@@ -5,8 +5,8 @@ import logging
 from starlette.responses import Response
 
 from ...concurrency import in_thread
+from ...formats.descriptors import OCI_INDEX
 from ...formats.digest import Digest
-from ...formats.manifests import OCI_INDEX
 from ...revisions.referrers import ReferrerPage, written
 from ..context import Call
 from . import paging

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from revstore_async import Digest, Repository
-from revstore_async.formats.manifests import OCI_INDEX, OCI_MANIFEST
+from revstore_async.formats.descriptors import OCI_INDEX, OCI_MANIFEST
 from tests.conftest import Tick
 from tests.parts.documents import NAME, image, schema1, signed
 from tests.parts.manifests_over_http import all_pages, at, codes, image_in, pushed

@@ -9,7 +9,7 @@ from starlette.routing import Mount
 from starlette.types import Message
 
 from revstore_async import Digest, Policy, Registry, Repository, Tag, merge
-from revstore_async.formats.manifests import (
+from revstore_async.formats.descriptors import (
     DOCKER_SCHEMA1_SIGNED,
     DOCKER_SCHEMA2,
     MANIFEST_LIMIT,

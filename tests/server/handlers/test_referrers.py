@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from revstore_async import Digest, Policy, Registry, Repository
-from revstore_async.formats.manifests import OCI_INDEX, OCI_MANIFEST
+from revstore_async.formats.descriptors import OCI_INDEX, OCI_MANIFEST
 from revstore_async.server import RegistryApp, ServerOptions
 from tests.parts.documents import NAME, descriptor, image
 from tests.parts.manifests_over_http import CONFIG, all_pages, at, codes, image_in, pushed
