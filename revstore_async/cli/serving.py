@@ -29,7 +29,7 @@ from ..server import (
 from ..server.observing.access_log import LOGGER
 from ..server.observing.log_stream import output_that_never_waits
 from ..server.running.purging import purging
-from ..server.running.uvicorn_server import CutOff, Place, run
+from ..server.running.uvicorn_server import AnswersCancelled, Place, run
 from .serve import Serving, is_loopback
 from .session import Session
 from .starting import check_store
@@ -81,7 +81,7 @@ def _serve_until_told(serving: Serving, session: Session) -> None:
     )
     options = _options(serving)
     server = RegistryApp(registry, access=access, options=options)
-    in_flight = InFlight(CutOff(server), serving.limit)
+    in_flight = InFlight(AnswersCancelled(server), serving.limit)
     app: ASGIApp = in_flight
     if tracing:
         app = tracing.around_app(app)

@@ -19,10 +19,10 @@ from ..errors import (
 )
 from ..formats.names import RepositoryName
 from ..registry import Registry
-from . import answers, routes
+from . import error_answers, routes
 from .access.origins import answering_pages, check_page
 from .access.policy import AccessPolicy, Everybody, Need
-from .context import Call
+from .context import RequestContext
 from .events import Listener
 from .observing.observed import request_id
 from .options import ServerOptions
@@ -89,7 +89,7 @@ class RegistryApp:
             except AnswerTimeout:
                 raise
             except RevstoreError as error:  # amid the answer: the server logs it, and closes the connection
-                scope["revstore.error"] = answers.answer_of(error).code
+                scope["revstore.error"] = error_answers.answer_of(error).code
                 error.add_note(f"in the answer to request {request_id(scope)}")
                 raise
 
@@ -97,9 +97,9 @@ class RegistryApp:
         try:
             response = await self._call(scope, receive)
         except RevstoreError as error:
-            response = answers.respond(error, self.options, scope, self.registry.driver)
+            response = error_answers.respond(error, self.options, scope, self.registry.driver)
         except Exception as error:  # noqa: BLE001 (the log tells it; the client does not get its text)
-            response = answers.unexpected(error, scope)
+            response = error_answers.unexpected(error, scope)
         response.raw_headers.extend(_ON_EACH_ANSWER)
         return response
 
@@ -123,7 +123,7 @@ class RegistryApp:
             raise self.access.rejection(error, needs) from error
         scope["revstore.principal"] = principal.name
         await self.access.check(principal, needs)
-        call = Call(
+        context = RequestContext(
             request,
             self.registry,
             self.options,
@@ -134,7 +134,7 @@ class RegistryApp:
             name,
             self.listener,
         )
-        return await found.endpoint.handler(call)
+        return await found.endpoint.handler(context)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

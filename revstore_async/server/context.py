@@ -20,7 +20,7 @@ _DIGITS = 18  # of a length at most: more than any store holds, and quick to rea
 
 
 @dataclass
-class Call:
+class RequestContext:
     """A request with a known route and a known caller.
 
     Attributes:

@@ -13,10 +13,10 @@ from starlette.responses import Response
 
 from ..errors import MethodNotAllowed, RouteUnknown
 from .access.policy import Action
-from .context import Call
+from .context import RequestContext
 from .handlers import blobs, catalog, history, manifests, referrers, signatures, tags, uploads
 
-Handler = Callable[[Call], Awaitable[Response]]
+Handler = Callable[[RequestContext], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)

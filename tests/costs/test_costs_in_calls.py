@@ -14,7 +14,7 @@ import pytest
 
 from revstore_async import Digest, Registry
 from revstore_async.server import AccessLog, Health, InFlight, RegistryApp
-from revstore_async.server.running.uvicorn_server import CutOff, GivenUp
+from revstore_async.server.running.uvicorn_server import AnswersCancelled, DropsStalled
 from revstore_drivers.s3 import S3Driver
 from tests.parts import moto
 from tests.parts.calls import counted
@@ -73,8 +73,8 @@ async def client(server: Moto) -> AsyncIterator[httpx.AsyncClient]:
         for content in (CONFIG, LAYER):
             await repository.blobs.put(content)
         await repository.manifests.put(image(0), tag="latest")
-        app = Health(AccessLog(InFlight(CutOff(RegistryApp(registry)), 100)), driver)
-        async with client_of(GivenUp(app)) as opened:
+        app = Health(AccessLog(InFlight(AnswersCancelled(RegistryApp(registry)), 100)), driver)
+        async with client_of(DropsStalled(app)) as opened:
             yield opened
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from revstore_async import Digest, Registry, errors
-from revstore_async.server import RegistryApp, answers
+from revstore_async.server import RegistryApp, error_answers
 from revstore_async.server.routes import ROUTES
 from revstore_drivers.wrappers import FaultsDriver
 from tests.parts.documents import NAME, image
@@ -74,7 +74,7 @@ def error_classes() -> list[type[errors.RevstoreError]]:
 
 @pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
 def test_each_error_has_an_answer_of_its_branch(kind: type[errors.RevstoreError]):
-    answer = answers.answer_of(kind.__new__(kind))
+    answer = error_answers.answer_of(kind.__new__(kind))
     assert answer.code in CODES
     if issubclass(kind, errors.InvalidInput | errors.NotFound) and not issubclass(
         kind, errors.KeyNotFound | errors.WriterNotFound | errors.InvalidStoreURL
@@ -91,10 +91,10 @@ def test_each_error_has_an_answer_of_its_branch(kind: type[errors.RevstoreError]
         assert not answer.told
 
 
-@pytest.mark.parametrize("kind", answers.TABLE, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", error_answers.TABLE, ids=lambda kind: kind.__name__)
 def test_each_row_of_the_table_is_documented(kind: type[errors.RevstoreError]):
     document = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
-    answer = answers.TABLE[kind]
+    answer = error_answers.TABLE[kind]
     assert f"| `{kind.__name__}` | `{answer.code}` | {answer.status} |" in document
 
 

@@ -8,7 +8,7 @@ from revstore_async.formats.descriptors import OCI_INDEX, OCI_MANIFEST
 from revstore_async.formats.names import Tag
 from revstore_async.layout import LayerLink, RevisionLink, TagCurrent
 from revstore_async.server import Action, Everybody, Need, Principal, RegistryApp, ServerOptions
-from revstore_async.server.answers import TOLD_LIMIT, respond
+from revstore_async.server.error_answers import TOLD_LIMIT, respond
 from revstore_drivers.memory import MemoryDriver
 from revstore_drivers.wrappers import TracingDriver
 from tests.parts.documents import NAME, image, index, schema1, signed

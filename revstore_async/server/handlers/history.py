@@ -19,7 +19,7 @@ from ...formats.names import Tag
 from ...revisions.referrers import READ_BYTES
 from ...tags.history import TagEvent
 from ...threads import in_thread_if_large
-from ..context import Call
+from ..context import RequestContext
 from . import paging
 
 _PREFIX: Final = "org.opencontainers.distribution.tag"
@@ -70,36 +70,36 @@ class _Wanted:
         )
 
 
-async def of_tag(call: Call) -> Response:
+async def of_tag(context: RequestContext) -> Response:
     """Answer with one page of a tag's history, the newest entry first; empty for an unknown tag."""
-    tag, limit = Tag(call.arguments["tag"]), paging.limit(call)
-    digest = paging.parameter(call, "digest")
+    tag, limit = Tag(context.arguments["tag"]), paging.limit(context)
+    digest = paging.parameter(context, "digest")
     wanted = _Wanted(
-        _time(call, "before"),
-        _time(call, "since"),
+        _time(context, "before"),
+        _time(context, "since"),
         None if digest is None else Digest(digest),
-        paging.number(call, "place"),
+        paging.number(context, "place"),
     )
-    found = [entry for entry in _entries(await _events(call, tag)) if entry in wanted]
+    found = [entry for entry in _entries(await _events(context, tag)) if entry in wanted]
     page = found[::-1][:limit]
-    described = await _describe(call, [entry.digest for entry in page])
+    described = await _describe(context, [entry.digest for entry in page])
     page = list(takewhile(lambda entry: entry.digest in described, page))
     headers = {"Content-Type": OCI_INDEX}
     if 0 < len(page) < len(found):
         headers |= paging.next_page(
-            call,
+            context,
             n=limit,
             place=page[-1].place,
-            **{name: paging.parameter(call, name) for name in ("before", "since", "digest")},
+            **{name: paging.parameter(context, name) for name in ("before", "since", "digest")},
         )
     manifests = [entry.members(*described[entry.digest]) for entry in page]
     content = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})
     return Response(content, headers=headers)
 
 
-async def _events(call: Call, tag: Tag) -> Sequence[TagEvent]:
+async def _events(context: RequestContext, tag: Tag) -> Sequence[TagEvent]:
     try:
-        return await call.repository.tags.history(tag)
+        return await context.repository.tags.history(tag)
     except TagUnknown:
         return ()
 
@@ -114,7 +114,7 @@ def _entries(events: Sequence[TagEvent]) -> Iterator[_Entry]:
         previous = event.digest
 
 
-async def _describe(call: Call, digests: Iterable[Digest]) -> Mapping[Digest, tuple[str, int]]:
+async def _describe(context: RequestContext, digests: Iterable[Digest]) -> Mapping[Digest, tuple[str, int]]:
     """Return media type and size of manifests, by their content: a deleted manifest stays in the history.
 
     The server reads them in their order, the first one in any case, until it has read `READ_BYTES`. It leaves
@@ -126,28 +126,28 @@ async def _describe(call: Call, digests: Iterable[Digest]) -> Mapping[Digest, tu
     async def describe(digest: Digest) -> None:
         nonlocal seen
         if seen <= READ_BYTES:
-            found[digest] = await _describe_one(call, digest)
+            found[digest] = await _describe_one(context, digest)
             seen += found[digest][1]
 
-    await gather_map(describe, dict.fromkeys(digests), limit=call.registry.driver.capabilities.connections)
+    await gather_map(describe, dict.fromkeys(digests), limit=context.registry.driver.capabilities.connections)
     return found
 
 
-async def _describe_one(call: Call, digest: Digest) -> tuple[str, int]:
+async def _describe_one(context: RequestContext, digest: Digest) -> tuple[str, int]:
     try:
-        content = await call.registry.blobs.fetch(digest, limit=MANIFEST_LIMIT)
+        content = await context.registry.blobs.fetch(digest, limit=MANIFEST_LIMIT)
     except ObjectTooLarge as error:
         return OCTET_STREAM, error.size
     if content is None:
         return OCTET_STREAM, 0  # collected since; the proposal has no word for it
     media_type, declared = await in_thread_if_large(len(content), guess_media_type, content)
     if not declared:
-        media_type = await call.repository.revisions.media_type(digest) or media_type
+        media_type = await context.repository.revisions.media_type(digest) or media_type
     return media_type or OCTET_STREAM, len(content)
 
 
-def _time(call: Call, name: str) -> datetime | None:
-    text = paging.parameter(call, name)
+def _time(context: RequestContext, name: str) -> datetime | None:
+    text = paging.parameter(context, name)
     if text is None:
         return None
     try:

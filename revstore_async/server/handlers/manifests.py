@@ -34,9 +34,9 @@ from ...formats.names import Tag, tag_or_digest
 from ...manifests.service import StoredManifest
 from ...tags.changes import ABSENT, Expected
 from ...threads import digest_of
-from .. import answers
+from .. import error_answers
 from ..access.policy import Action
-from ..context import Call
+from ..context import RequestContext
 from ..events import ManifestDeleted, ManifestPulled, ManifestPushed, TagDeleted
 from .conditions import Conditions
 
@@ -50,35 +50,35 @@ _TRIES: Final = 100  # tries of a condition, each after another client has chang
 R = TypeVar("R")
 
 
-async def get(call: Call) -> Response:
+async def get(context: RequestContext) -> Response:
     """Answer with a manifest as it is stored; the client's `Accept` does not change it."""
-    conditions = Conditions.of(call.request.headers, reading=True)
-    reference = call.arguments["reference"]
-    found, etag, content = await _find(call, reference)
+    conditions = Conditions.of(context.request.headers, reading=True)
+    reference = context.arguments["reference"]
+    found, etag, content = await _find(context, reference)
     headers = {"Docker-Content-Digest": found.digest, "ETag": f'"{etag}"'}
     conditions.check_match(etag)
     if conditions.unchanged(etag):
         return Response(status_code=304, headers=headers)
     headers["Content-Type"] = found.media_type
-    if call.request.method == "HEAD":
+    if context.request.method == "HEAD":
         return Response(headers=headers | {"Content-Length": str(found.size)})
-    about = (call.repository.name, call.principal.name)
-    await call.tell(ManifestPulled(*about, found.digest, found.media_type, reference))
+    about = (context.repository.name, context.principal.name)
+    await context.tell(ManifestPulled(*about, found.digest, found.media_type, reference))
     return Response(content, headers=headers)
 
 
-Handler = Callable[[Call], Awaitable[Response]]
+Handler = Callable[[RequestContext], Awaitable[Response]]
 
 
 def _discreet(handler: Handler) -> Handler:
     """Leave the stored digest out of refusals, if the caller may not pull."""
 
     @wraps(handler)
-    async def told(call: Call) -> Response:
+    async def told(context: RequestContext) -> Response:
         try:
-            return await handler(call)
+            return await handler(context)
         except (PreconditionFailed, TagImmutable) as error:
-            if await call.may(Action.PULL, call.repository.name):
+            if await context.may(Action.PULL, context.repository.name):
                 raise
             if isinstance(error, PreconditionFailed):
                 raise PreconditionFailed(error.condition) from error
@@ -88,17 +88,17 @@ def _discreet(handler: Handler) -> Handler:
 
 
 @_discreet
-async def put(call: Call) -> Response:
+async def put(context: RequestContext) -> Response:
     """Store a manifest, and set its tag, or tags."""
-    target = tag_or_digest(call.arguments["reference"])
-    conditions = _conditions(call)
-    tags = _tags(call, target)
-    document = await call.body(MANIFEST_LIMIT)
-    media_type = call.request.headers.get("content-type") or None
-    manifests = call.repository.manifests
+    target = tag_or_digest(context.arguments["reference"])
+    conditions = _conditions(context)
+    tags = _tags(context, target)
+    document = await context.body(MANIFEST_LIMIT)
+    media_type = context.request.headers.get("content-type") or None
+    manifests = context.repository.manifests
     if isinstance(target, Tag):
         stored = await _swap(
-            call,
+            context,
             conditions,
             target,
             lambda expected: manifests.put(document, tag=target, media_type=media_type, expected=expected),
@@ -106,36 +106,36 @@ async def put(call: Call) -> Response:
         )
     else:
         if conditions:
-            conditions.check(target if await _relied_on(call, target) else None)
+            conditions.check(target if await _relied_on(context, target) else None)
         stored = await manifests.put(document, tags=tags, media_type=media_type, digest=target)
-    about = (call.repository.name, call.principal.name)
-    await call.tell(ManifestPushed(*about, stored.digest, stored.media_type, stored.tags))
-    return Response(status_code=201, headers=_stored(call, stored))
+    about = (context.repository.name, context.principal.name)
+    await context.tell(ManifestPushed(*about, stored.digest, stored.media_type, stored.tags))
+    return Response(status_code=201, headers=_stored(context, stored))
 
 
 @_discreet
-async def delete(call: Call) -> Response:
+async def delete(context: RequestContext) -> Response:
     """Delete a tag by its name, or a manifest, and the tags that point at it, by its digest."""
-    target = tag_or_digest(call.arguments["reference"])
-    conditions = _conditions(call)
-    manifests = call.repository.manifests
-    about = (call.repository.name, call.principal.name)
+    target = tag_or_digest(context.arguments["reference"])
+    conditions = _conditions(context)
+    manifests = context.repository.manifests
+    about = (context.repository.name, context.principal.name)
     if isinstance(target, Tag):
         await _swap(
-            call,
+            context,
             conditions,
             target,
             lambda expected: manifests.delete(target, expected=expected),
             creates=False,
         )
-        await call.tell(TagDeleted(*about, target))
+        await context.tell(TagDeleted(*about, target))
     else:
-        if conditions and await call.repository.revisions.linked(
+        if conditions and await context.repository.revisions.linked(
             target
         ):  # the deletion reports a missing manifest itself
             conditions.check(target)
         await manifests.delete(target)
-        await call.tell(ManifestDeleted(*about, target))
+        await context.tell(ManifestDeleted(*about, target))
         return Response(status_code=202, headers={"Docker-Content-Digest": target})
     return Response(status_code=202)
 
@@ -143,23 +143,23 @@ async def delete(call: Call) -> Response:
 # ---- reading
 
 
-async def _find(call: Call, reference: str) -> tuple[Descriptor, str, bytes]:
+async def _find(context: RequestContext, reference: str) -> tuple[Descriptor, str, bytes]:
     """Return a manifest's descriptor, entity tag and bytes; empty bytes for a HEAD that needs no content.
 
     The entity tag is the digest; for a signed document it names the document's bytes too. A further signature
     changes these bytes, and the digest stays: it is that of the payload.
     """
-    manifests = call.repository.manifests
-    if call.request.method == "HEAD":
-        relies = await call.may(Action.PUSH, call.repository.name)
+    manifests = context.repository.manifests
+    if context.request.method == "HEAD":
+        relies = await context.may(Action.PUSH, context.repository.name)
         looked_at = await (manifests.rely_on(reference) if relies else manifests.head(reference))
         if isinstance(looked_at, Descriptor):
             return looked_at, looked_at.digest, b""
         manifest = looked_at
     else:
-        manifest = await manifests.get(reference, signatures=False, likely_signed=_likely_signed(call))
+        manifest = await manifests.get(reference, signatures=False, likely_signed=_likely_signed(context))
     for error in manifest.unreadable:
-        _LOG.error("left out of the signatures of %s in %s: %s", manifest.digest, call.name, error)
+        _LOG.error("left out of the signatures of %s in %s: %s", manifest.digest, context.name, error)
     found = manifest.descriptor
     etag = str(found.digest)
     if found.media_type == DOCKER_SCHEMA1_SIGNED:
@@ -167,13 +167,13 @@ async def _find(call: Call, reference: str) -> tuple[Descriptor, str, bytes]:
     return found, etag, manifest.content
 
 
-def _likely_signed(call: Call) -> bool:
+def _likely_signed(context: RequestContext) -> bool:
     """Say whether the client may want schema 1: it names that type, or no other type of a manifest.
 
     This is a guess about the stored type only; the answer is the stored manifest in any case. Most clients name
     the types that they know, and `*/*` too.
     """
-    accepted = canonical(",".join(call.request.headers.getlist("accept")))
+    accepted = canonical(",".join(context.request.headers.getlist("accept")))
     return DOCKER_SCHEMA1.removesuffix("json") in accepted or not (
         ".manifest." in accepted or ".index." in accepted
     )
@@ -182,22 +182,22 @@ def _likely_signed(call: Call) -> bool:
 # ---- writing
 
 
-async def _relied_on(call: Call, digest: Digest) -> bool:
+async def _relied_on(context: RequestContext, digest: Digest) -> bool:
     try:
-        await call.repository.revisions.rely_on(digest)
+        await context.repository.revisions.rely_on(digest)
     except ManifestUnknown as error:
-        answers.log_damage(error)
+        error_answers.log_damage(error)
         return False
     return True
 
 
-def _conditions(call: Call) -> Conditions:
+def _conditions(context: RequestContext) -> Conditions:
     """Return the conditions of a change. They are on the revision; further signatures don't break them."""
-    return Conditions.of(call.request.headers).cut(lambda etag: etag.partition(";")[0])
+    return Conditions.of(context.request.headers).cut(lambda etag: etag.partition(";")[0])
 
 
-def _tags(call: Call, target: Tag | Digest) -> tuple[Tag, ...]:
-    given = call.request.query_params.getlist("tag")
+def _tags(context: RequestContext, target: Tag | Digest) -> tuple[Tag, ...]:
+    given = context.request.query_params.getlist("tag")
     if given and isinstance(target, Tag):
         raise InvalidQuery("tag", given[0], "tags come with a push by digest")
     if len(given) > TAGS_LIMIT:
@@ -205,9 +205,9 @@ def _tags(call: Call, target: Tag | Digest) -> tuple[Tag, ...]:
     return tuple(Tag(tag) for tag in dict.fromkeys(given))
 
 
-def _stored(call: Call, stored: StoredManifest) -> dict[str, str]:
+def _stored(context: RequestContext, stored: StoredManifest) -> dict[str, str]:
     headers = {
-        "Location": call.url(f"manifests/{stored.digest}"),
+        "Location": context.url(f"manifests/{stored.digest}"),
         "Docker-Content-Digest": stored.digest,
     }
     if stored.media_type not in {
@@ -217,13 +217,13 @@ def _stored(call: Call, stored: StoredManifest) -> dict[str, str]:
         headers["ETag"] = f'"{stored.digest}"'
     if stored.subject is not None:
         headers["OCI-Subject"] = stored.subject.digest
-    if "tag" in call.request.query_params:
+    if "tag" in context.request.query_params:
         headers["OCI-Tag"] = ", ".join(stored.tags)
     return headers
 
 
 async def _swap(
-    call: Call,
+    context: RequestContext,
     conditions: Conditions,
     tag: Tag,
     change: Callable[[Expected], Awaitable[R]],
@@ -233,7 +233,7 @@ async def _swap(
     """Change a tag under the request's conditions. If they allow one value only, the tag is not read before.
 
     Args:
-        call: The request.
+        context: The request.
         conditions: Its conditions.
         tag: The tag.
         change: Changes the tag, if it is as expected.
@@ -247,10 +247,10 @@ async def _swap(
     """
     if not conditions:
         return await change(None)
-    current = _sole(conditions, creates=creates) or await _look(call, tag)
+    current = _sole(conditions, creates=creates) or await _look(context, tag)
     for _ in range(_TRIES):
         if current is ABSENT and not creates:
-            raise TagUnknown(call.repository.name, tag)
+            raise TagUnknown(context.repository.name, tag)
         conditions.check(None if current is ABSENT else str(current))
         try:
             return await change(current)
@@ -260,7 +260,7 @@ async def _swap(
             ):  # the tag is there, and damaged: its value can't be read
                 raise PreconditionFailed(str(conditions)) from error
             current = error.actual or ABSENT
-    raise TagContended(call.repository.name, tag)
+    raise TagContended(context.repository.name, tag)
 
 
 def _sole(conditions: Conditions, *, creates: bool) -> Expected:
@@ -276,8 +276,8 @@ def _sole(conditions: Conditions, *, creates: bool) -> Expected:
         return None
 
 
-async def _look(call: Call, tag: Tag) -> Expected:
+async def _look(context: RequestContext, tag: Tag) -> Expected:
     try:
-        return await call.repository.tags.resolve(tag)
+        return await context.repository.tags.resolve(tag)
     except TagUnknown:
         return ABSENT

@@ -8,30 +8,30 @@ from ...concurrency import in_thread
 from ...formats.descriptors import OCI_INDEX
 from ...formats.digest import Digest
 from ...revisions.referrers import ReferrerPage, written
-from ..context import Call
+from ..context import RequestContext
 from . import paging
 
 _LOG = logging.getLogger("revstore_async.server")
 
 
-async def index(call: Call) -> Response:
+async def index(context: RequestContext) -> Response:
     """Answer with an index of the manifests that name this subject; empty for an unknown subject."""
-    limit = paging.limit(call)
-    artifact_type = paging.parameter(call, "artifactType")
-    last = paging.parameter(call, "last")
+    limit = paging.limit(context)
+    artifact_type = paging.parameter(context, "artifactType")
+    last = paging.parameter(context, "last")
     headers = {"Content-Type": OCI_INDEX}
     if artifact_type is not None:
         headers["OCI-Filters-Applied"] = "artifactType"
-    subject = call.digest
+    subject = context.digest
     page = ReferrerPage((), None)
     if limit:
-        page = await call.repository.referrers.list(
+        page = await context.repository.referrers.list(
             subject, artifact_type=artifact_type, limit=limit, last=None if last is None else Digest(last)
         )
     if page.next is not None:
-        headers |= paging.next_page(call, n=limit, last=page.next, artifactType=artifact_type)
+        headers |= paging.next_page(context, n=limit, last=page.next, artifactType=artifact_type)
     for error in page.unreadable:
-        _LOG.warning("left out of the referrers of %s in %s: %s", subject, call.name, error)
+        _LOG.warning("left out of the referrers of %s in %s: %s", subject, context.name, error)
     # Annotations may come to megabytes.
     return Response(await in_thread(_serialise, page), headers=headers)
 

@@ -8,29 +8,32 @@ from starlette.responses import Response
 
 from ...signatures import LIST_BYTES, parse_signatures, serialise_signatures
 from ...threads import in_thread_if_large
-from ..context import Call
+from ..context import RequestContext
 from ..events import SignaturesAdded
 
 
-async def of_revision(call: Call) -> Response:
+async def of_revision(context: RequestContext) -> Response:
     """Answer with all signatures of a revision, in the order of a merged document."""
-    signatures = await call.repository.revisions.signatures(call.digest)
+    signatures = await context.repository.revisions.signatures(context.digest)
     size = sum(len(each.blob) for each in signatures)
     content = await in_thread_if_large(size, serialise_signatures, signatures)
-    return Response(content, headers=_headers(call), media_type="application/json")
+    return Response(content, headers=_headers(context), media_type="application/json")
 
 
-async def add(call: Call) -> Response:
+async def add(context: RequestContext) -> Response:
     """Add signatures to a stored revision, if each of them verifies."""
-    digest = call.digest
-    document = await call.body(LIST_BYTES)
+    digest = context.digest
+    document = await context.body(LIST_BYTES)
     signatures = await in_thread_if_large(len(document), parse_signatures, document)
-    await call.repository.revisions.add_signatures(digest, signatures)
-    await call.tell(SignaturesAdded(call.repository.name, call.principal.name, digest, len(signatures)))
+    await context.repository.revisions.add_signatures(digest, signatures)
+    await context.tell(
+        SignaturesAdded(context.repository.name, context.principal.name, digest, len(signatures))
+    )
     return Response(
-        status_code=201, headers={"Location": call.url(f"_revstore/signatures/{digest}")} | _headers(call)
+        status_code=201,
+        headers={"Location": context.url(f"_revstore/signatures/{digest}")} | _headers(context),
     )
 
 
-def _headers(call: Call) -> dict[str, str]:
-    return {"Docker-Content-Digest": call.digest}
+def _headers(context: RequestContext) -> dict[str, str]:
+    return {"Docker-Content-Digest": context.digest}

@@ -3,15 +3,15 @@
 from starlette.responses import JSONResponse, Response
 
 from ...errors import RepositoryUnknown
-from ..context import Call
+from ..context import RequestContext
 from . import paging
 
 
-async def page(call: Call) -> Response:
+async def page(context: RequestContext) -> Response:
     """Answer with one page of the tags, in lexical order."""
-    limit = paging.limit(call)
-    found = await call.repository.tags.list(limit=limit, last=paging.parameter(call, "last"))
-    if not found.tags and not await call.repository.exists():
-        raise RepositoryUnknown(call.repository.name)
-    headers = None if found.next is None else paging.next_page(call, n=limit, last=found.next)
-    return JSONResponse({"name": call.name, "tags": [info.tag for info in found.tags]}, headers=headers)
+    limit = paging.limit(context)
+    found = await context.repository.tags.list(limit=limit, last=paging.parameter(context, "last"))
+    if not found.tags and not await context.repository.exists():
+        raise RepositoryUnknown(context.repository.name)
+    headers = None if found.next is None else paging.next_page(context, n=limit, last=found.next)
+    return JSONResponse({"name": context.name, "tags": [info.tag for info in found.tags]}, headers=headers)

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from .. import answers
+from .. import error_answers
 from .connections import Connections, Limits, Seldom, State
 
 _LOG = logging.getLogger("revstore_async.server")
@@ -47,7 +47,7 @@ class Refusal:
 
     def __bytes__(self) -> bytes:
         headers = {"Connection": "close"} | ({"Retry-After": "1"} if self.status == 503 else {})
-        response = answers.refuse(self.status, [{"code": self.code, "message": self.message}], headers)
+        response = error_answers.refuse(self.status, [{"code": self.code, "message": self.message}], headers)
         fields = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
         return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (
             self.status,

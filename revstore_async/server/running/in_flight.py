@@ -11,7 +11,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import InvalidArgument, ServerBusy
-from .. import answers
+from .. import error_answers
 
 _LOG = logging.getLogger("revstore_async.server")
 
@@ -73,7 +73,7 @@ class InFlight:
             return
         if scope["type"] == "http" and self.count >= self._limit:
             said: list[dict[str, object]] = [{"code": "UNAVAILABLE", "message": str(ServerBusy())}]
-            response = answers.refuse(503, said, {"Retry-After": self._retry_after})
+            response = error_answers.refuse(503, said, {"Retry-After": self._retry_after})
             await response(scope, receive, send)
             return
         scope[_OF_SCOPE] = self

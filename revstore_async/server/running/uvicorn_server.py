@@ -17,7 +17,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import AnswerTimeout, MissingExtra
-from .. import answers
+from .. import error_answers
 from ..observing.observed import request_id
 from .in_flight import InFlight
 
@@ -105,7 +105,7 @@ def run(
     limits = Limits(
         head_timeout=place.head_timeout, idle_timeout=place.idle_timeout, rest_timeout=place.patience
     )
-    config = _config(GivenUp(app), place, bounded(connections, limits))
+    config = _config(DropsStalled(app), place, bounded(connections, limits))
     config.load()
     with _listen(place) as listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         host, port = listener.getsockname()[:2]
@@ -196,7 +196,7 @@ def _listen(place: Place) -> socket.socket:
     return listener
 
 
-class GivenUp:
+class DropsStalled:
     """An ASGI application around all others, right inside of uvicorn: it disconnects a given-up client at once.
 
     By itself uvicorn logs a traceback, and closes the connection only when the client has taken all sent bytes,
@@ -234,7 +234,7 @@ def _drop(transport: asyncio.WriteTransport) -> None:
     transport.abort()
 
 
-class CutOff:
+class AnswersCancelled:
     """An ASGI application around another, for use in `run`: it answers a cancelled request with 503.
 
     Without it, uvicorn would log each request that it cancels at its shutdown as a failure, with a traceback.
@@ -266,7 +266,7 @@ class CutOff:
                     {"code": "UNAVAILABLE", "message": "the server ends, try again later"}
                 ]
                 headers = {"Retry-After": "1", "Connection": "close"}
-                await answers.refuse(503, said, headers)(scope, receive, send)
+                await error_answers.refuse(503, said, headers)(scope, receive, send)
 
 
 class _Server(uvicorn.Server):

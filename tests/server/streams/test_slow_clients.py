@@ -21,7 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 from revstore_async import Digest, Registry
 from revstore_async.errors import AnswerTimeout
 from revstore_async.server import AccessLog, InFlight, RegistryApp, ServerOptions
-from revstore_async.server.running.uvicorn_server import CutOff, GivenUp, Place, _listen
+from revstore_async.server.running.uvicorn_server import AnswersCancelled, DropsStalled, Place, _listen
 from revstore_async.server.streams.streaming import LARGE, PIECE, patient
 from revstore_async.testing import run_on_virtual_clock
 from tests.parts.bare import Bare
@@ -76,7 +76,9 @@ async def stored(lenient_app: RegistryApp) -> Registry:
 
 
 def limited(registry: Registry, body_timeout: timedelta, limit: int = 1000) -> InFlight:
-    return InFlight(CutOff(RegistryApp(registry, options=ServerOptions(body_timeout=body_timeout))), limit)
+    return InFlight(
+        AnswersCancelled(RegistryApp(registry, options=ServerOptions(body_timeout=body_timeout))), limit
+    )
 
 
 # ---- they count
@@ -125,7 +127,7 @@ async def test_a_client_that_takes_nothing_is_given_up_and_loses_the_connection_
         "many small ones": [f"{MANIFESTS}/small"] * 400,
     }[what]
     with caplog.at_level(logging.INFO):
-        async with serving(GivenUp(AccessLog(app)), http=http) as server:
+        async with serving(DropsStalled(AccessLog(app)), http=http) as server:
             connection = await clients.ask(server, *paths)
             loop = asyncio.get_running_loop()
             async with asyncio.timeout(60):
@@ -150,7 +152,7 @@ async def test_a_server_that_is_not_uvicorn_hears_of_it():
         raise AnswerTimeout(1, 1.0)
 
     with pytest.raises(AnswerTimeout):
-        await GivenUp(app)({"type": "http", "method": "GET"}, asyncio.Queue[Message]().get, never)
+        await DropsStalled(app)({"type": "http", "method": "GET"}, asyncio.Queue[Message]().get, never)
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has no such option")
@@ -171,12 +173,12 @@ import logging, sys
 from datetime import timedelta
 from revstore_async import Digest, Registry
 from revstore_async.server import InFlight, RegistryApp, ServerOptions
-from revstore_async.server.running.uvicorn_server import CutOff, Place, run
+from revstore_async.server.running.uvicorn_server import AnswersCancelled, Place, run
 
 logging.basicConfig(stream=sys.stderr)
 registry = Registry.open("memory:")
 options = ServerOptions(body_timeout=timedelta(seconds=1))
-in_flight = InFlight(CutOff(RegistryApp(registry, options=options)))
+in_flight = InFlight(AnswersCancelled(RegistryApp(registry, options=options)))
 place = Place(port=0, patience=options.body_timeout)
 run(in_flight, registry, in_flight, place, lambda url: print(url, flush=True))
 """

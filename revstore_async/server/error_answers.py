@@ -23,7 +23,7 @@ _LOG = logging.getLogger("revstore_async.server")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ErrorAnswer:
     """The answer to an exception.
 
     Attributes:
@@ -37,79 +37,79 @@ class Answer:
     told: bool = True
 
 
-TABLE: Final[Mapping[type[RevstoreError], Answer]] = {
+TABLE: Final[Mapping[type[RevstoreError], ErrorAnswer]] = {
     # faults of the request
-    errors.InvalidName: Answer("NAME_INVALID", 400),
-    errors.InvalidTag: Answer("TAG_INVALID", 400),
-    errors.InvalidDigest: Answer("DIGEST_INVALID", 400),
-    errors.DigestMismatch: Answer("DIGEST_INVALID", 400),
-    errors.SizeMismatch: Answer("SIZE_INVALID", 400),
-    errors.InvalidManifest: Answer("MANIFEST_INVALID", 400),
-    errors.InvalidJSON: Answer("MANIFEST_INVALID", 400),
-    errors.ManifestNameMismatch: Answer("NAME_INVALID", 400),
-    errors.ManifestTagMismatch: Answer("TAG_INVALID", 400),
-    errors.ManifestTooLarge: Answer("MANIFEST_INVALID", 413),
-    errors.InvalidSignature: Answer("MANIFEST_UNVERIFIED", 400),
-    errors.NotTrusted: Answer("MANIFEST_UNVERIFIED", 400),
-    errors.VerificationFailed: Answer("MANIFEST_INVALID", 400),
-    errors.UploadOffsetMismatch: Answer("BLOB_UPLOAD_INVALID", 416),
-    errors.InvalidRange: Answer("RANGE_INVALID", 416),
-    errors.InvalidOffset: Answer("RANGE_INVALID", 416, told=False),
-    errors.InvalidKey: Answer("NAME_INVALID", 400, told=False),
-    errors.InvalidHeader: Answer("UNSUPPORTED", 400),
-    errors.InvalidQuery: Answer("UNSUPPORTED", 400),
-    errors.TooManyTags: Answer("TAG_INVALID", 414),
-    errors.BodyTooLarge: Answer("SIZE_INVALID", 413),
-    errors.MethodNotAllowed: Answer("UNSUPPORTED", 405),
-    errors.InvalidInput: Answer("UNSUPPORTED", 400),
-    errors.BodyTimeout: Answer("BLOB_UPLOAD_INVALID", 408),
-    errors.ClientGone: Answer("BLOB_UPLOAD_INVALID", 400),
+    errors.InvalidName: ErrorAnswer("NAME_INVALID", 400),
+    errors.InvalidTag: ErrorAnswer("TAG_INVALID", 400),
+    errors.InvalidDigest: ErrorAnswer("DIGEST_INVALID", 400),
+    errors.DigestMismatch: ErrorAnswer("DIGEST_INVALID", 400),
+    errors.SizeMismatch: ErrorAnswer("SIZE_INVALID", 400),
+    errors.InvalidManifest: ErrorAnswer("MANIFEST_INVALID", 400),
+    errors.InvalidJSON: ErrorAnswer("MANIFEST_INVALID", 400),
+    errors.ManifestNameMismatch: ErrorAnswer("NAME_INVALID", 400),
+    errors.ManifestTagMismatch: ErrorAnswer("TAG_INVALID", 400),
+    errors.ManifestTooLarge: ErrorAnswer("MANIFEST_INVALID", 413),
+    errors.InvalidSignature: ErrorAnswer("MANIFEST_UNVERIFIED", 400),
+    errors.NotTrusted: ErrorAnswer("MANIFEST_UNVERIFIED", 400),
+    errors.VerificationFailed: ErrorAnswer("MANIFEST_INVALID", 400),
+    errors.UploadOffsetMismatch: ErrorAnswer("BLOB_UPLOAD_INVALID", 416),
+    errors.InvalidRange: ErrorAnswer("RANGE_INVALID", 416),
+    errors.InvalidOffset: ErrorAnswer("RANGE_INVALID", 416, told=False),
+    errors.InvalidKey: ErrorAnswer("NAME_INVALID", 400, told=False),
+    errors.InvalidHeader: ErrorAnswer("UNSUPPORTED", 400),
+    errors.InvalidQuery: ErrorAnswer("UNSUPPORTED", 400),
+    errors.TooManyTags: ErrorAnswer("TAG_INVALID", 414),
+    errors.BodyTooLarge: ErrorAnswer("SIZE_INVALID", 413),
+    errors.MethodNotAllowed: ErrorAnswer("UNSUPPORTED", 405),
+    errors.InvalidInput: ErrorAnswer("UNSUPPORTED", 400),
+    errors.BodyTimeout: ErrorAnswer("BLOB_UPLOAD_INVALID", 408),
+    errors.ClientGone: ErrorAnswer("BLOB_UPLOAD_INVALID", 400),
     # absent content
-    errors.RepositoryUnknown: Answer("NAME_UNKNOWN", 404),
-    errors.ManifestUnknown: Answer("MANIFEST_UNKNOWN", 404),
-    errors.TagUnknown: Answer("MANIFEST_UNKNOWN", 404),
-    errors.BlobUnknown: Answer("BLOB_UNKNOWN", 404),
-    errors.LinkDangling: Answer("BLOB_UNKNOWN", 404, told=False),
-    errors.UploadUnknown: Answer("BLOB_UPLOAD_UNKNOWN", 404),
-    errors.NotFound: Answer("UNSUPPORTED", 404),
+    errors.RepositoryUnknown: ErrorAnswer("NAME_UNKNOWN", 404),
+    errors.ManifestUnknown: ErrorAnswer("MANIFEST_UNKNOWN", 404),
+    errors.TagUnknown: ErrorAnswer("MANIFEST_UNKNOWN", 404),
+    errors.BlobUnknown: ErrorAnswer("BLOB_UNKNOWN", 404),
+    errors.LinkDangling: ErrorAnswer("BLOB_UNKNOWN", 404, told=False),
+    errors.UploadUnknown: ErrorAnswer("BLOB_UPLOAD_UNKNOWN", 404),
+    errors.NotFound: ErrorAnswer("UNSUPPORTED", 404),
     # access
-    errors.Unauthenticated: Answer("UNAUTHORIZED", 401),
-    errors.Forbidden: Answer("DENIED", 403),
-    errors.TooManyAttempts: Answer("TOOMANYREQUESTS", 429),
-    errors.CrossOrigin: Answer("DENIED", 403),
-    errors.KeySetUnavailable: Answer("UNAVAILABLE", 503, told=False),
+    errors.Unauthenticated: ErrorAnswer("UNAUTHORIZED", 401),
+    errors.Forbidden: ErrorAnswer("DENIED", 403),
+    errors.TooManyAttempts: ErrorAnswer("TOOMANYREQUESTS", 429),
+    errors.CrossOrigin: ErrorAnswer("DENIED", 403),
+    errors.KeySetUnavailable: ErrorAnswer("UNAVAILABLE", 503, told=False),
     # conflicts with the store's state
-    errors.PreconditionFailed: Answer("PRECONDITION_FAILED", 412),
-    errors.TagChanged: Answer("PRECONDITION_FAILED", 412),
-    errors.TagContended: Answer("UNAVAILABLE", 503),
-    errors.TagImmutable: Answer("DENIED", 409),
-    errors.MediaTypeConflict: Answer("MANIFEST_INVALID", 409),
-    errors.UploadBusy: Answer("BLOB_UPLOAD_INVALID", 409),
-    errors.UploadClaimed: Answer("BLOB_UPLOAD_INVALID", 409),
-    errors.UploadDamaged: Answer("BLOB_UPLOAD_INVALID", 500),  # its message names nothing that is stored
-    errors.Conflict: Answer("UNSUPPORTED", 409),
+    errors.PreconditionFailed: ErrorAnswer("PRECONDITION_FAILED", 412),
+    errors.TagChanged: ErrorAnswer("PRECONDITION_FAILED", 412),
+    errors.TagContended: ErrorAnswer("UNAVAILABLE", 503),
+    errors.TagImmutable: ErrorAnswer("DENIED", 409),
+    errors.MediaTypeConflict: ErrorAnswer("MANIFEST_INVALID", 409),
+    errors.UploadBusy: ErrorAnswer("BLOB_UPLOAD_INVALID", 409),
+    errors.UploadClaimed: ErrorAnswer("BLOB_UPLOAD_INVALID", 409),
+    errors.UploadDamaged: ErrorAnswer("BLOB_UPLOAD_INVALID", 500),  # its message names nothing that is stored
+    errors.Conflict: ErrorAnswer("UNSUPPORTED", 409),
     # failures of the storage; its errors name keys, which clients must not see
-    errors.KeyNotFound: Answer("UNKNOWN", 500, told=False),
-    errors.WriterNotFound: Answer("UNKNOWN", 500, told=False),
-    errors.WriterBusy: Answer("UNAVAILABLE", 503, told=False),
-    errors.ConditionFailed: Answer("UNAVAILABLE", 503, told=False),
+    errors.KeyNotFound: ErrorAnswer("UNKNOWN", 500, told=False),
+    errors.WriterNotFound: ErrorAnswer("UNKNOWN", 500, told=False),
+    errors.WriterBusy: ErrorAnswer("UNAVAILABLE", 503, told=False),
+    errors.ConditionFailed: ErrorAnswer("UNAVAILABLE", 503, told=False),
     # no room in this process
-    errors.Overloaded: Answer("UNAVAILABLE", 503),
-    errors.Unsupported: Answer("UNSUPPORTED", 501, told=False),
+    errors.Overloaded: ErrorAnswer("UNAVAILABLE", 503),
+    errors.Unsupported: ErrorAnswer("UNSUPPORTED", 501, told=False),
     # faults for the operator of the storage to mend: never a client's fault
-    errors.InvalidStoreURL: Answer("UNAVAILABLE", 503, told=False),
-    errors.MissingExtra: Answer("UNAVAILABLE", 503, told=False),
-    errors.AccessDenied: Answer("UNAVAILABLE", 503, told=False),
-    errors.StorageFull: Answer("UNAVAILABLE", 507, told=False),
-    errors.Throttled: Answer("TOOMANYREQUESTS", 429, told=False),
-    errors.Unavailable: Answer("UNAVAILABLE", 503, told=False),
-    RevstoreError: Answer("UNKNOWN", 500, told=False),
+    errors.InvalidStoreURL: ErrorAnswer("UNAVAILABLE", 503, told=False),
+    errors.MissingExtra: ErrorAnswer("UNAVAILABLE", 503, told=False),
+    errors.AccessDenied: ErrorAnswer("UNAVAILABLE", 503, told=False),
+    errors.StorageFull: ErrorAnswer("UNAVAILABLE", 507, told=False),
+    errors.Throttled: ErrorAnswer("TOOMANYREQUESTS", 429, told=False),
+    errors.Unavailable: ErrorAnswer("UNAVAILABLE", 503, told=False),
+    RevstoreError: ErrorAnswer("UNKNOWN", 500, told=False),
 }
 """The answer to each error."""
 
-_INSIDE: Final[Mapping[type[RevstoreError], Answer]] = {
-    errors.BlobUnknown: Answer("MANIFEST_BLOB_UNKNOWN", 404),
-    errors.ManifestUnknown: Answer("MANIFEST_BLOB_UNKNOWN", 404),
+_INSIDE: Final[Mapping[type[RevstoreError], ErrorAnswer]] = {
+    errors.BlobUnknown: ErrorAnswer("MANIFEST_BLOB_UNKNOWN", 404),
+    errors.ManifestUnknown: ErrorAnswer("MANIFEST_BLOB_UNKNOWN", 404),
 }
 """The answers to errors inside of a manifest."""
 
@@ -135,7 +135,7 @@ _UNTOLD: Final = {
 }
 
 
-def answer_of(error: RevstoreError, *, inside: bool = False) -> Answer:
+def answer_of(error: RevstoreError, *, inside: bool = False) -> ErrorAnswer:
     """Return the answer to an error."""
     for kind in type(error).__mro__:
         if inside and kind in _INSIDE:
@@ -206,7 +206,7 @@ class _Refusal(Response):
         await super().__call__(scope, receive, send)
 
 
-def _entry(error: RevstoreError, answer: Answer, scope: Scope, store: object) -> dict[str, object]:
+def _entry(error: RevstoreError, answer: ErrorAnswer, scope: Scope, store: object) -> dict[str, object]:
     if answer.told:
         if isinstance(error, NotFound):
             log_damage(error)
@@ -231,7 +231,7 @@ def _log(error: Exception, scope: Scope, store: object = None) -> str:
     return known
 
 
-def _headers(error: RevstoreError, answer: Answer, options: ServerOptions) -> dict[str, str]:
+def _headers(error: RevstoreError, answer: ErrorAnswer, options: ServerOptions) -> dict[str, str]:
     headers: dict[str, str] = {}
     if isinstance(error, errors.Unauthenticated):
         headers["WWW-Authenticate"] = error.challenge
