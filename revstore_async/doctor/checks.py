@@ -51,7 +51,6 @@ class Probe:
             ("completion if unchanged", "conditional_commit", lambda: self._if_match(self._commit, at_once)),
             ("deletion if unchanged", "conditional_delete", self._delete_if_match),
             ("copy if unchanged", "conditional_copy", self._copy_if_match),
-            ("writes that are resumed", "resumable_writes", self._resumed),
             ("signed URLs", "signed_urls", self._signed_urls),
         )
 
@@ -193,19 +192,6 @@ class Probe:
                 continue
             raise Broken("another version was copied")
         return "of one object, and of one as a part"
-
-    async def _resumed(self) -> str:
-        key, size = f"{self.root}/resumed", self.driver.capabilities.part_size + 1
-        async with self.driver.open_writer(key) as writer:
-            await writer.write(b"a" * size)
-            state = await writer.suspend()
-        async with self.driver.open_writer(key, resume=state) as writer:
-            must(writer.offset == size, f"it goes on at {writer.offset}, where {size} bytes were accepted")
-            await writer.write(b"b" * 10)
-            await writer.commit()
-        content = (await self.driver.get(key)).content
-        must(content == b"a" * size + b"b" * 10, "it holds something else than was written")
-        return f"a state of {len(state)} bytes"
 
     async def _signed_urls(self) -> str:
         key = f"{self.root}/signed"

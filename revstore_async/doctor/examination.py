@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from ..driver import Capabilities, Driver, entries
+from ..driver import Driver, entries
 from ..errors import Unsupported
 from .checks import Probe
 from .findings import Finding, Report, Verdict
@@ -37,7 +37,8 @@ async def examine(driver: Driver, *, on_finding: Callable[[Finding], None] = lam
         findings.append(left)
         on_finding(left)
     report = Report(tuple(findings), driver.capabilities)
-    return replace(report, capabilities=_honoured(driver.capabilities, report.options))
+    honoured: dict[str, Any] = {**report.options}
+    return replace(report, capabilities=replace(driver.capabilities, **honoured))
 
 
 async def _made(
@@ -64,11 +65,3 @@ async def _cleaned_up(driver: Driver, root: str) -> Finding | None:
     if verdict is Verdict.HONOURED:
         return None
     return Finding("clean-up", verdict, f"what is left lies below {root}: {detail}")
-
-
-def _honoured(offered: Capabilities, options: dict[str, bool]) -> Capabilities:
-    lacking: dict[str, Any] = {**options}
-    if "conditional_put" in options:
-        # Who goes on with a write takes it over by compare-and-swap; a driver opened with the options says so.
-        lacking["resumable_writes"] = False
-    return replace(offered, **lacking)

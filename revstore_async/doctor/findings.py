@@ -45,8 +45,7 @@ class Report:
 
     Attributes:
         findings: In the order in which they were made. A clean-up is among them only if it failed.
-        capabilities: What the driver says, less what was found broken, and less `resumable_writes` where
-            `conditional_put` was: what is undecided is as the driver says.
+        capabilities: What the driver says, less what was found broken; what is undecided is as the driver says.
     """
 
     findings: tuple[Finding, ...]

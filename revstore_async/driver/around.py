@@ -3,18 +3,19 @@
 It defines a request for all of them alike. One call of a driver's method is one request, though a store may
 need several for `delete_prefix` or for more keys than it deletes at once. `open_reader` is one: bytes that flow
 afterwards are its answer. A writer gathers `Capabilities.part_size` bytes and sends them all, so a `write` that
-fills a part is a request and any other none; `suspend` and `commit` are one each, `cancel` is one where
-something was sent, and to go on from a state is one. `url_for` asks the store nothing.
+fills a part is one request, and any other `write` makes no request. `commit` is one request, and so is `cancel`
+after a part was sent. `url_for` asks the store nothing.
 """
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from ..errors import ConditionFailed, RevstoreError
 from .contract import LIST_LIMIT, Reader, Writer
+from .ending import cancelled_at_the_end
 from .values import Condition, File, FileInfo, Folder, IfMatch, Page, Source
 from .wrapper import DriverWrapper
 
@@ -24,7 +25,7 @@ class Call:
     """One call on its way to the driver within.
 
     Attributes:
-        method: The method's name in the contract; to open a writer from a state is `resume`.
+        method: The method's name in the contract.
         key: The key or prefix; of several, the first; empty where there is none.
         sent: Bytes of content that go in with it.
         received: Bytes of content that came out, once it has returned.
@@ -47,8 +48,8 @@ class AroundDriver(DriverWrapper):
     def around(self, call: Call) -> AbstractAsyncContextManager[None]:
         """Return a block that is entered before the call is passed on and left after its answer."""
 
-    async def let_go(self, writer: "AroundWriter") -> None:
-        """Do what is to be done between a writer's last step and the end of the block of the one within."""
+    async def end_writer(self, writer: "AroundWriter", block: AsyncExitStack) -> None:
+        """Take the block of the inner writer over, if a wrapper keeps it open; here the block ends at once."""
 
     async def get(self, key: str, *, limit: int | None = None) -> File:
         call = Call("get", key)
@@ -76,28 +77,15 @@ class AroundDriver(DriverWrapper):
             yield reader
 
     @asynccontextmanager
-    async def open_writer(self, key: str, *, resume: bytes | None = None) -> AsyncIterator[Writer]:
+    async def open_writer(self, key: str) -> AsyncIterator[Writer]:
         async with AsyncExitStack() as block:
-            if resume is None:
-                writer = await self._enter(block, key, None)
-            else:
-                async with self.around(Call("resume", key)):
-                    writer = await self._enter(block, key, resume)
-                writer.unreached = False
+            inner = await block.enter_async_context(self.inner.open_writer(key))
+            writer = AroundWriter(self, key, inner)
             try:
-                yield writer
-            except BaseException:
-                with suppress(RevstoreError):  # the caller's own error says more than that of the clean-up
-                    await writer.cancel()
-                raise
-            await writer.cancel()
-
-    async def _enter(self, block: AsyncExitStack, key: str, resume: bytes | None) -> "AroundWriter":
-        inner = await block.enter_async_context(self.inner.open_writer(key, resume=resume))
-        writer = AroundWriter(self, key, inner, resumed=resume is not None)
-        writer.unreached = resume is not None
-        block.push_async_callback(self.let_go, writer)
-        return writer
+                async with cancelled_at_the_end(writer):
+                    yield writer
+            finally:
+                await self.end_writer(writer, block)
 
     async def copy(self, source: str, target: str) -> FileInfo:
         async with self.around(Call("copy", target)):
@@ -142,13 +130,11 @@ class AroundWriter(Writer):
 
     Attributes:
         inner: The writer within.
-        ended: Whether the one within is done.
-        unreached: Whether a wrapper kept the call that began it, or its `cancel`, from the store or its
-        answer
-            from the caller.
+        ended: Whether the inner writer is done.
+        unreached: Whether a wrapper kept the `cancel` from the store, or its answer from the caller.
     """
 
-    def __init__(self, driver: AroundDriver, key: str, inner: Writer, *, resumed: bool) -> None:
+    def __init__(self, driver: AroundDriver, key: str, inner: Writer) -> None:
         self.inner = inner
         self.ended = False
         self.unreached = False
@@ -157,7 +143,7 @@ class AroundWriter(Writer):
         self._key = key
         self._part = driver.capabilities.part_size
         self._gathered = 0
-        self._sent = resumed  # whether the store holds something of it
+        self._sent = False  # whether the store holds a part
         self._cancelled = False
 
     async def write(self, data: bytes | memoryview, /) -> None:
@@ -168,12 +154,6 @@ class AroundWriter(Writer):
             await self.inner.write(data)
             self.offset = self.inner.offset
             self._gathered = 0 if fills else gathered
-
-    async def suspend(self) -> bytes:
-        async with self._driver.around(self._call("suspend", sent=self._gathered)):
-            state = await self.inner.suspend()
-            self.ended = True
-        return state
 
     async def commit(self, *, condition: Condition | None = None) -> FileInfo:
         async with self._driver.around(self._call("commit", sent=self._gathered)):

@@ -59,12 +59,12 @@ class Reader(ABC):
 class Writer(ABC):
     """Content on its way in. It is handed out by `Driver.open_writer`.
 
-    Nothing is visible under the key before `commit`. Leaving the block of `open_writer` without `commit` or
-    `suspend`, by an error or not, is a `cancel`. After `commit`, `suspend` or `cancel` the writer is done: a
-    further call but `cancel` raises `WriterNotFound`. One task uses it at a time.
+    Nothing is visible under the key before `commit`. Leaving the block of `open_writer` without `commit`, by an
+    error or not, is a `cancel`. After `commit` or `cancel` the writer is done: a further call but `cancel`
+    raises `WriterNotFound`. One task uses it at a time.
 
     Attributes:
-        offset: Bytes accepted so far, those before a resumption included.
+        offset: Bytes accepted so far.
     """
 
     offset: int
@@ -75,17 +75,6 @@ class Writer(ABC):
 
         When it fails or is cancelled, `offset` tells whether they were accepted. Memory is bounded by a small
         multiple of `Capabilities.part_size`, for objects of any size.
-        """
-
-    @abstractmethod
-    async def suspend(self) -> bytes:
-        """Make the accepted bytes durable, end this writer, and return the state to go on from.
-
-        The state is an opaque token for `open_writer(resume=...)`, by this process or a later one on the same
-        store. It stays good until a writer resumed from it writes.
-
-        Raises:
-            Unsupported: The driver lacks `resumable_writes`.
         """
 
     @abstractmethod
@@ -101,7 +90,7 @@ class Writer(ABC):
 
     @abstractmethod
     async def cancel(self) -> None:
-        """Remove all written bytes. Idempotent; after `commit` or `suspend` it does nothing."""
+        """Remove all written bytes. Idempotent; after `commit` it does nothing."""
 
 
 class Driver(ABC):
@@ -197,18 +186,11 @@ class Driver(ABC):
         """
 
     @abstractmethod
-    def open_writer(self, key: str, *, resume: bytes | None = None) -> AbstractAsyncContextManager[Writer]:
+    def open_writer(self, key: str) -> AbstractAsyncContextManager[Writer]:
         """Open a writer for a key; errors are raised on entering the block.
 
         Args:
-            key: Where `commit` will make the content visible.
-            resume: A state that `Writer.suspend` returned for this key; None to begin a new object.
-
-        Raises:
-            WriterNotFound: The state is that of a writer which is gone: committed, cancelled or purged.
-            WriterBusy: Another writer has resumed from the state and is at work.
-            InvalidArgument: The state was not made by this driver for this key.
-            Unsupported: `resume` was given and the driver lacks `resumable_writes`.
+            key: The key under which `commit` makes the content visible.
         """
 
     @abstractmethod
@@ -339,7 +321,7 @@ class Driver(ABC):
 
     @abstractmethod
     async def purge_writers(self, older_than: timedelta) -> int:
-        """Remove what abandoned and suspended writers left, where nothing was written for that long.
+        """Remove what writers of killed processes left, where nothing was written for that long.
 
         Writers at work are left alone. A server that does not list unfinished writes leaves those to its own
         rules, which the driver documents.

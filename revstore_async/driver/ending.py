@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
-from revstore_async.driver import Writer
-from revstore_async.errors import RevstoreError
+from ..errors import RevstoreError
+from .contract import Writer
 
 SomeWriter = TypeVar("SomeWriter", bound=Writer)
 

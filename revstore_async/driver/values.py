@@ -114,7 +114,6 @@ class Capabilities:
         conditional_delete: `delete` takes `IfMatch`.
         conditional_copy: In `compose`, the store copies a source by itself, on the condition that it is the version
             of `Source.etag`. The driver doesn't see these bytes, and doesn't hash them.
-        resumable_writes: `Writer.suspend` and `open_writer(resume=...)` work.
         signed_urls: `url_for` works.
         ordered_listing: `list` and `list_all` give the byte order of keys. Without it they are in an order of
             the server's own, in which `start_after` takes only what `Page.next` gave.
@@ -130,7 +129,6 @@ class Capabilities:
     conditional_commit: bool = True
     conditional_delete: bool = False
     conditional_copy: bool = False
-    resumable_writes: bool = True
     signed_urls: bool = False
     ordered_listing: bool = True
     bulk_delete: bool = True

@@ -50,8 +50,8 @@ class DriverWrapper(Driver):
     ) -> AbstractAsyncContextManager[Reader]:
         return self.inner.open_reader(key, offset=offset, length=length)
 
-    def open_writer(self, key: str, *, resume: bytes | None = None) -> AbstractAsyncContextManager[Writer]:
-        return self.inner.open_writer(key, resume=resume)
+    def open_writer(self, key: str) -> AbstractAsyncContextManager[Writer]:
+        return self.inner.open_writer(key)
 
     async def copy(self, source: str, target: str) -> FileInfo:
         return await self.inner.copy(source, target)

@@ -65,20 +65,11 @@ class KeyNotFound(NotFound):
 
 @dataclass(eq=False)
 class WriterNotFound(NotFound):
-    """The write to resume is no longer unfinished: it was committed, cancelled or purged since."""
+    """A writer was used after its commit or cancel, or the store has dropped its unfinished write."""
 
     key: str
     says: ClassVar[str] = "the unfinished write of {key!r} is gone"
     advice: ClassVar[str] = "start it again from the first byte"
-
-
-@dataclass(eq=False)
-class WriterBusy(Conflict):
-    """Another writer holds the unfinished write that this call was to resume."""
-
-    key: str
-    retryable: ClassVar[bool] = True
-    says: ClassVar[str] = "another writer is at work on {key!r}"
 
 
 @dataclass(eq=False)

@@ -91,7 +91,6 @@ TABLE: Final[Mapping[type[RevstoreError], ErrorAnswer]] = {
     # failures of the storage; its errors name keys, which clients must not see
     errors.KeyNotFound: ErrorAnswer("UNKNOWN", 500, told=False),
     errors.WriterNotFound: ErrorAnswer("UNKNOWN", 500, told=False),
-    errors.WriterBusy: ErrorAnswer("UNAVAILABLE", 503, told=False),
     errors.ConditionFailed: ErrorAnswer("UNAVAILABLE", 503, told=False),
     # no room in this process
     errors.Overloaded: ErrorAnswer("UNAVAILABLE", 503),

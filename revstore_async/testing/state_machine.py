@@ -9,7 +9,6 @@ TestMyDriver = Machine.TestCase
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from revstore_async.driver import Condition, Driver, FileInfo, IfAbsent, IfMatch
-from revstore_async.errors import ConditionFailed, InvalidKey, InvalidOffset, KeyNotFound, WriterNotFound
+from revstore_async.errors import ConditionFailed, InvalidKey, InvalidOffset, KeyNotFound
 
 from .conformance.base import agree, children, content_of, place, read_all, walk
 from .strategies import contents, keys, places, prefixes
@@ -48,13 +47,6 @@ _PREFIXES = st.one_of(st.sampled_from(["", "a", "a/b", "ab", "ab/c", "b", "a-b"]
 _PLACES = st.one_of(_FEW, _FEW.map(lambda key: key + "/"), places())
 
 
-@dataclass(slots=True)
-class _Suspended:
-    key: str
-    state: bytes
-    content: bytes
-
-
 class DriverStateMachine(RuleBasedStateMachine):
     """The state machine. A subclass gives the driver, and cleans up in `teardown`, after this class's own."""
 
@@ -67,7 +59,6 @@ class DriverStateMachine(RuleBasedStateMachine):
         self.infos: dict[str, FileInfo] = {}
         self.unseen: set[str] = set()  # keys of which only their writes have told so far
         self.etags: dict[str, dict[str, bytes]] = {}  # and of which content each was
-        self.suspended: list[_Suspended] = []
 
     def make_driver(self) -> Driver:
         """Return a driver, not yet open, on an empty store."""
@@ -102,8 +93,7 @@ class DriverStateMachine(RuleBasedStateMachine):
         self.unseen.add(key)
 
     def _folder_conflict(self, key: str) -> bool:
-        others = [*self.model, *(suspended.key for suspended in self.suspended)]
-        return any(other.startswith(key + "/") or key.startswith(other + "/") for other in others)
+        return any(other.startswith(key + "/") or key.startswith(other + "/") for other in self.model)
 
     def _condition(self, key: str, kind: str) -> tuple[Condition | None, bool]:
         """Return a condition, and whether it must hold."""
@@ -171,63 +161,6 @@ class DriverStateMachine(RuleBasedStateMachine):
             self.run(leave())
         except InvalidKey:
             assert self._folder_conflict(key)
-
-    @precondition(lambda self: self.driver.capabilities.resumable_writes)
-    @rule(key=_KEYS, content=contents())
-    def suspend(self, key: str, content: bytes) -> None:
-        """Write, and suspend."""
-
-        async def suspend() -> bytes:
-            async with self.driver.open_writer(key) as writer:
-                await writer.write(content)
-                return await writer.suspend()
-
-        try:
-            state = self.run(suspend())
-        except InvalidKey:
-            assert self._folder_conflict(key)
-        else:
-            self.suspended.append(_Suspended(key, state, content))
-
-    @precondition(lambda self: bool(self.suspended))
-    @rule(data=st.data(), more=contents(), end=st.sampled_from(["commit", "suspend", "cancel"]))
-    def resume(self, data: st.DataObject, more: bytes, end: str) -> None:
-        """Go on with a suspended write, and end it in one of three ways."""
-        number = data.draw(st.integers(0, len(self.suspended) - 1))
-        suspended = self.suspended.pop(number)
-        key, content = suspended.key, suspended.content + more
-
-        async def go_on() -> FileInfo | bytes | None:
-            async with self.driver.open_writer(key, resume=suspended.state) as writer:
-                assert writer.offset == len(suspended.content)
-                await writer.write(more)
-                if end == "commit":
-                    return await writer.commit()
-                if end == "suspend":
-                    return await writer.suspend()
-                await writer.cancel()
-                return None
-
-        async def committed() -> FileInfo:
-            info = await go_on()
-            assert isinstance(info, FileInfo)
-            return info
-
-        if end == "commit":
-            self._write(key, content, committed())
-        elif isinstance(state := self.run(go_on()), bytes):
-            self.suspended.append(_Suspended(key, state, content))
-
-        async def again() -> None:
-            async with self.driver.open_writer(key, resume=suspended.state):
-                pass
-
-        if end != "suspend":
-            try:
-                self.run(again())
-            except WriterNotFound:
-                return
-            raise AssertionError("a write that is gone was gone on with")
 
     @rule(source=_KEYS, to=_KEYS)
     def copy(self, source: str, to: str) -> None:

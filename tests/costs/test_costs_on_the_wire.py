@@ -32,9 +32,6 @@ WIRE = {
     # The size decides how to copy, and the answer to a copy does not tell it.
     "copy": ["HeadObject", "CopyObject"],
     "compose": ["CopyObject"],  # of one object, whose size is known
-    # What a writer leaves is an object of its own, its bytes another one; to hold it, the first is written again.
-    "suspend": ["PutObject", "PutObject"],
-    "resume": ["GetObject", "PutObject", "GetObject"],
 }
 
 HOLD = 0.02

@@ -105,11 +105,11 @@ class CopiesAnyVersion(DriverWrapper):
 
 
 LIARS: list[tuple[Callable[[Driver], Driver], set[str], set[str]]] = [
-    (IgnoresConditions, {"write if absent", "write if unchanged"}, {"conditional_put", "resumable_writes"}),
+    (IgnoresConditions, {"write if absent", "write if unchanged"}, {"conditional_put"}),
     (
         HasNoAtomicConditions,
         {"write if absent", "write if unchanged"},
-        {"conditional_put", "resumable_writes"},
+        {"conditional_put"},
     ),
     (DeletesAnyVersion, {"deletion if unchanged"}, {"conditional_delete"}),
     (CopiesAnyVersion, {"copy if unchanged"}, {"conditional_copy"}),

@@ -42,7 +42,6 @@ FINE = {Verdict.HONOURED, Verdict.NOT_OFFERED}
         ("put", "/absent/", "write if absent"),
         ("put", "/match/", "write if unchanged"),
         ("delete", "/delete", "deletion if unchanged"),
-        ("suspend", "", "writes that are resumed"),
     ],
 )
 async def test_nothing_is_concluded_from_a_failure_that_may_pass(

@@ -129,8 +129,8 @@ class ParkingDriver(DriverWrapper):
             yield await self._one("open_reader", key, entering, write=False)
 
     @asynccontextmanager
-    async def open_writer(self, key: str, *, resume: bytes | None = None) -> AsyncIterator[Writer]:
-        async with self.inner.open_writer(key, resume=resume) as writer:
+    async def open_writer(self, key: str) -> AsyncIterator[Writer]:
+        async with self.inner.open_writer(key) as writer:
             yield _ParkingWriter(self, key, writer)
 
     async def copy(self, source: str, target: str) -> FileInfo:
@@ -198,9 +198,6 @@ class _ParkingWriter(Writer):
 
     async def write(self, data: bytes | memoryview, /) -> None:
         await self.inner.write(data)
-
-    async def suspend(self) -> bytes:
-        return await self.inner.suspend()
 
     async def commit(self, *, condition: Condition | None = None) -> FileInfo:
         perform = partial(self.inner.commit, condition=condition)

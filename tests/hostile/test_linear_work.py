@@ -44,7 +44,6 @@ from revstore_async.uploads.state import State
 from revstore_drivers.buckets.key_order import place_after
 from revstore_drivers.s3.wire.answers import listing_of
 from revstore_drivers.s3.wire.times import parse_time
-from revstore_drivers.state import WriterState
 from tests.parts.tokens import forged, policy, who
 from tests.parts.work import BEARABLE, Shape, Work, growth
 
@@ -162,7 +161,6 @@ JSON_READERS: dict[str, Work] = {
     "the header of a token": lambda content: asyncio.run(who(forged(content), POLICY)),
     "the keys of an issuer": partial(KeySet.read, "the issuer"),
     "the state of an upload": State.decode,
-    "the state of a writer": lambda content: WriterState.decode(content, driver="s3", key="a"),
 }
 
 

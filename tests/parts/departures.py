@@ -85,8 +85,8 @@ class NoNesting(DriverWrapper):
         return await self.inner.copy(source, target)
 
     @asynccontextmanager
-    async def open_writer(self, key, *, resume=None):
-        async with self.inner.open_writer(key, resume=resume) as writer:
+    async def open_writer(self, key):
+        async with self.inner.open_writer(key) as writer:
             commit = writer.commit
 
             async def judge_and_commit(*, condition=None):

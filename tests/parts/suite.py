@@ -7,7 +7,6 @@ from revstore_async.testing.conformance.base import (
     pattern,
     place,
     read_all,
-    suspended,
     walk,
     write_all,
 )
@@ -19,7 +18,6 @@ __all__ = [
     "pattern",
     "place",
     "read_all",
-    "suspended",
     "walk",
     "write_all",
 ]

@@ -55,7 +55,7 @@ class Verbs(Generic[ClientT]):
         put: Of a key, the content, and a condition.
         stat: Of a key.
         open_reader: Of a key, the offset, and the length.
-        open_writer: Of a key, and the state to go on from.
+        open_writer: Of a key.
         copy: Of the source, and the target.
         list_children: `list`, of a prefix, the place to begin after, and a limit.
         list_below: `list_all`, likewise.
@@ -66,7 +66,7 @@ class Verbs(Generic[ClientT]):
     put: Callable[[ClientT, str, bytes, Condition | None], Awaitable[FileInfo]]
     stat: Callable[[ClientT, str], Awaitable[FileInfo]]
     open_reader: Callable[[ClientT, str, int, int | None], AbstractAsyncContextManager[Reader]]
-    open_writer: Callable[[ClientT, str, bytes | None], AbstractAsyncContextManager[Writer]]
+    open_writer: Callable[[ClientT, str], AbstractAsyncContextManager[Writer]]
     copy: Callable[[ClientT, str, str], Awaitable[FileInfo]]
     list_children: Callable[[ClientT, str, str | None, int], Awaitable[Page[FileInfo | Folder]]]
     list_below: Callable[[ClientT, str, str | None, int], Awaitable[Page[FileInfo]]]
@@ -153,9 +153,9 @@ class BucketDriver(Driver, Generic[OptionsT, ClientT]):
             yield reader
 
     @asynccontextmanager
-    async def open_writer(self, key: str, *, resume: bytes | None = None) -> AsyncIterator[Writer]:
+    async def open_writer(self, key: str) -> AsyncIterator[Writer]:
         check_key(key)
-        async with self._verbs.open_writer(self._open(), key, resume) as writer:
+        async with self._verbs.open_writer(self._open(), key) as writer:
             yield writer
 
     async def copy(self, source: str, target: str) -> FileInfo:

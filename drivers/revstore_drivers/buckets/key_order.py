@@ -13,10 +13,6 @@ from typing import Final
 from revstore_async.driver import KEY_LIMIT, FileInfo, Folder, check_key
 from revstore_async.errors import InvalidKey
 
-SIDE: Final = ",writers/"
-"""What the names of objects beside the keys begin with, after the prefix: `,` is before all of a key."""
-
-_AFTER_SIDE: Final = ",~"
 _LAST: Final = "~"  # after every character of a key
 _FIRST: Final = ","  # before every one
 _AFTER_SLASH: Final = "0"  # the character that follows `/`: all of `a/...` is before `a0`
@@ -52,16 +48,15 @@ def start_of(begin: str, start_after: str | None, *, folders: bool) -> str | Non
     Returns:
         None if nothing that is asked for comes after it.
     """
-    side = "" if begin else _AFTER_SIDE
     if start_after is None or start_after <= begin:
-        return side
+        return ""
     if not start_after.startswith(begin):
-        return side if start_after < begin else None
+        return "" if start_after < begin else None
     place = place_after(start_after)
     name, slash, _ = place[len(begin) :].partition("/")
     if folders and slash:
         return begin + name + slash + _LAST  # a place in a folder is after the folder's own
-    return max(place, side)
+    return place
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,11 @@ from revstore_async.driver import (
     without_secrets,
 )
 from revstore_async.driver.deadline import metadata_operation
+from revstore_async.driver.ending import cancelled_at_the_end
 from revstore_async.errors import DriverClosed, InvalidStoreURL, KeyNotFound, ObjectTooLarge, Unavailable
 
 from ..arguments import check_listing, check_range, take_options
 from ..buckets.options import seconds
-from ..state import WriterState
 from .listing import list_below, list_children, unfinished_files
 from .root import Root, info_of, sync_folder
 from .streams import PART, FileReader, FileWriter
@@ -170,24 +170,11 @@ class FilesystemDriver(Driver):
             await threads.finish(key, reader.close_in_thread)
 
     @asynccontextmanager
-    async def open_writer(self, key: str, *, resume: bytes | None = None) -> AsyncIterator[Writer]:
+    async def open_writer(self, key: str) -> AsyncIterator[Writer]:
         check_key(key)
         root, threads = self._open()
-        unfinished = Unfinished(root, key)
-        offset = 0
-        if resume is not None:
-            state = WriterState.decode(resume, driver=self.name, key=key)
-            offset = state.offset
-            try:
-                await threads.run(key, unfinished.resume, state.writer, offset)
-            except BaseException:
-                await threads.finish(key, unfinished.close)
-                raise
-        writer = FileWriter(threads, self.name, key, unfinished, offset)
-        try:
+        async with cancelled_at_the_end(FileWriter(threads, key, Unfinished(root, key))) as writer:
             yield writer
-        finally:
-            await writer.cancel()
 
     async def copy(self, source: str, target: str) -> FileInfo:
         check_key(source)
@@ -344,8 +331,6 @@ def _purge_one(root: Root, prefix: str, path: str, latest: int) -> bool:
         if os.fstat(file).st_mtime_ns > latest:
             return False
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(file).st_mtime_ns > latest:  # somebody went on with it and suspended it again just now
-            return False
         os.unlink(path)
     except (BlockingIOError, FileNotFoundError):  # a writer is at work on it, or has ended just now
         return False

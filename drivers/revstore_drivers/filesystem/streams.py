@@ -6,7 +6,6 @@ from revstore_async.driver import Comparing, Condition, FileInfo, Reader, Writer
 from revstore_async.errors import Unavailable, WriterNotFound
 
 from ..arguments import check_read
-from ..state import WriterState
 from .root import Root
 from .threads import Threads
 from .unfinished import Unfinished
@@ -74,10 +73,9 @@ class FileWriter(Writer):
     end, so that it is right even if the task that waits for them is cancelled.
     """
 
-    def __init__(self, threads: Threads, name: str, key: str, unfinished: Unfinished, offset: int) -> None:
-        self.offset = offset
+    def __init__(self, threads: Threads, key: str, unfinished: Unfinished) -> None:
+        self.offset = 0
         self._threads = threads
-        self._driver = name
         self._key = key
         self._unfinished = unfinished
         self._gathered = bytearray()
@@ -96,21 +94,6 @@ class FileWriter(Writer):
         self._unfinished.write(self.offset - len(self._gathered), self._gathered, data)
         self._gathered = bytearray()
         self.offset += len(data)
-
-    async def suspend(self) -> bytes:
-        self._check_not_done()
-        try:
-            await self._threads.run(self._key, self._suspend_in_thread)
-        except BaseException:
-            self._done = False  # nobody gets the state, so the end of the block has to remove what it is of
-            raise
-        return WriterState(self._driver, self._key, self._unfinished.name, self.offset).encode()
-
-    def _suspend_in_thread(self) -> None:
-        if self._gathered:
-            self._write_in_thread(memoryview(b""))
-        self._unfinished.keep()
-        self._done = True
 
     async def commit(self, *, condition: Condition | None = None) -> FileInfo:
         self._check_not_done()

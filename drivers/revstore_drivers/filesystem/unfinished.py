@@ -1,7 +1,7 @@
 """Files on their way in: written under a name that is no key, put in place at once. It blocks: for threads.
 
 The steps, and what each is for: a temporary file in the same folder (a rename is atomic inside of one file
-system); `flock` on it (no other process goes on with it or purges it); all bytes, and a look at the size; fsync
+system); `flock` on it (no other process purges it); all bytes, and a look at the size; fsync
 (else a rename may survive a power failure, and the bytes not); the key's lock, the condition, the time, the
 rename; fsync of the folder (else the rename may not survive).
 """
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from revstore_async.driver import Condition, FileInfo
-from revstore_async.errors import ConditionFailed, InvalidKey, Unavailable, WriterBusy, WriterNotFound
+from revstore_async.errors import ConditionFailed, InvalidKey, Unavailable
 
 from ..arguments import check_condition
 from .listing import keys_below
@@ -46,7 +46,6 @@ class Unfinished:
         self._folder = root.folder_of(key)
         self._file = -1
         self._way = False  # whether its folder was made, of folders only
-        self._tail = False  # whether there are bytes past those that its state counted
         self._durable = False  # whether all its bytes are written and synced
 
     def create(self) -> None:
@@ -71,38 +70,10 @@ class Unfinished:
         self.close()
         return False
 
-    def resume(self, name: str, offset: int) -> None:
-        """Open one that was kept.
-
-        Raises:
-            WriterNotFound: It is gone, or doesn't have the bytes any more.
-            WriterBusy: Another writer is at work on it.
-        """
-        self._root.check_way(self._key)
-        self._way = True
-        try:
-            self._file = os.open(self._path(name), os.O_RDWR | os.O_NOFOLLOW)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise WriterNotFound(self._key) from error
-        if not self._held():
-            raise WriterBusy(self._key)
-        status = os.fstat(self._file)
-        # It may have been committed, purged, or gone on under another name while its lock was waited for.
-        try:
-            current = os.lstat(self._path(name)).st_ino == status.st_ino
-        except FileNotFoundError:
-            current = False
-        if not current or status.st_size < offset:
-            raise WriterNotFound(self._key)
-        self.name = name
-        self._tail = status.st_size > offset
-
     def write(self, offset: int, *pieces: bytes | bytearray | memoryview) -> None:
         """Write pieces one after another, from an offset on."""
         if not self.name:
             self.create()
-        if self._tail:
-            self._drop_tail(offset)
         for piece in pieces:
             rest = memoryview(piece).cast("B")
             while rest:
@@ -160,8 +131,6 @@ class Unfinished:
     def _make_durable(self, size: int) -> None:
         if not self.name:
             self.create()
-        if self._tail:
-            self._drop_tail(size)
         if (actual := os.fstat(self._file).st_size) != size:
             raise Unavailable(self._key, f"the temporary file has {actual} bytes instead of {size}")
         os.fsync(self._file)
@@ -193,14 +162,6 @@ class Unfinished:
         if os.path.lexists(self._root.path_of(self._key)):
             raise InvalidKey(self._key, "it is a folder of other keys, or of unfinished writes")
 
-    def keep(self) -> None:
-        """Make the written bytes durable, and let go of the file."""
-        if not self.name:
-            self.create()
-        os.fsync(self._file)
-        sync_folder(self._folder)
-        self.close()
-
     def remove(self) -> None:
         """Leave nothing of it, where it was not put in place. It doesn't fail: a purge takes what it leaves."""
         if self.name and not self.placed:
@@ -217,15 +178,6 @@ class Unfinished:
             with suppress(OSError):
                 os.close(self._file)
             self._file = -1
-
-    def _drop_tail(self, offset: int) -> None:
-        # Another state may count on the bytes that are thrown away here: under a new name it finds them gone,
-        # where under the old one it would go on from bytes that are not its own.
-        name = secrets.token_hex(8)
-        os.rename(self._path(self.name), self._path(name))
-        self.name = name
-        os.ftruncate(self._file, offset)
-        self._tail = False
 
     def _held(self) -> bool:
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar
@@ -23,19 +23,12 @@ from revstore_async.driver import (
     check_key,
     without_secrets,
 )
-from revstore_async.errors import (
-    DriverClosed,
-    InvalidStoreURL,
-    KeyNotFound,
-    ObjectTooLarge,
-    WriterBusy,
-    WriterNotFound,
-)
+from revstore_async.driver.ending import cancelled_at_the_end
+from revstore_async.errors import DriverClosed, InvalidStoreURL, KeyNotFound, ObjectTooLarge
 
 from ..arguments import check_listing, check_range, take_options
-from ..state import WriterState
-from .store import MemoryStore, Unfinished
-from .streams import DRIVER, MemoryReader, MemoryWriter
+from .store import MemoryStore
+from .streams import MemoryReader, MemoryWriter
 
 Entry = TypeVar("Entry", FileInfo, FileInfo | Folder)
 
@@ -48,14 +41,14 @@ def utc_now() -> datetime:
 class MemoryDriver(Driver):
     """A driver of a `MemoryStore`. URL: `memory:`, which is a new and empty store."""
 
-    name = DRIVER
+    name = "memory"
 
     def __init__(self, store: MemoryStore | None = None, *, clock: Callable[[], datetime] = utc_now) -> None:
         """Make a driver.
 
         Args:
             store: What it works on; None for a new and empty one.
-            clock: Where `FileInfo.modified` and the age of unfinished writes come from.
+            clock: Where `FileInfo.modified` comes from.
         """
         self.store = MemoryStore() if store is None else store
         self._clock = clock
@@ -118,31 +111,12 @@ class MemoryDriver(Driver):
         end = check_range(key, offset, length, file.info.size)
         yield MemoryReader(file, offset, end)
 
-    def open_writer(self, key: str, *, resume: bytes | None = None) -> AbstractAsyncContextManager[Writer]:
-        return self._writer(key, resume)
-
     @asynccontextmanager
-    async def _writer(self, key: str, resume: bytes | None) -> AsyncIterator[Writer]:
+    async def open_writer(self, key: str) -> AsyncIterator[Writer]:
         check_key(key)
         await self._asked()
-        if resume is None:
-            unfinished = Unfinished(key, bytearray(), self._clock())
-            writer = MemoryWriter(self.store, self._clock, self.store.add(unfinished), unfinished, 0)
-        else:
-            writer = self._resumed(WriterState.decode(resume, driver=self.name, key=key))
-        try:
+        async with cancelled_at_the_end(MemoryWriter(self.store, self._clock, key)) as writer:
             yield writer
-        finally:
-            await writer.cancel()
-
-    def _resumed(self, state: WriterState) -> "MemoryWriter":
-        unfinished = self.store.unfinished.get(state.writer)
-        if unfinished is None or unfinished.key != state.key or len(unfinished.content) < state.offset:
-            raise WriterNotFound(state.key)
-        if unfinished.busy:
-            raise WriterBusy(state.key)
-        unfinished.busy = True
-        return MemoryWriter(self.store, self._clock, state.writer, unfinished, state.offset)
 
     async def copy(self, source: str, target: str) -> FileInfo:
         check_key(target)
@@ -185,14 +159,10 @@ class MemoryDriver(Driver):
             self.store.remove(key)
         await asyncio.sleep(0)
 
-    async def purge_writers(self, older_than: timedelta) -> int:
+    async def purge_writers(self, older_than: timedelta) -> int:  # noqa: ARG002 (nothing outlives the process)
+        """Remove nothing: the bytes of an unfinished write end with the process."""
         await self._asked()
-        limit = self._clock() - older_than
-        waiting = self.store.unfinished.items()
-        old = [name for name, unfinished in waiting if not unfinished.busy and unfinished.touched <= limit]
-        for name in old:
-            del self.store.unfinished[name]
-        return len(old)
+        return 0
 
     def _file(self, key: str) -> File:
         try:

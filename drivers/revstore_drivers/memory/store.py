@@ -2,7 +2,6 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from revstore_async.driver import Condition, File, FileInfo, Folder, IfMatch
@@ -13,37 +12,19 @@ from ..arguments import check_condition
 _LAST = "\U0010ffff"  # after every character of a key: a folder's end in the order of keys
 
 
-@dataclass(slots=True)
-class Unfinished:
-    """Content on its way in.
+class MemoryStore:
+    """The stored objects. Several drivers may be opened on one store, as several processes on one folder.
 
     Attributes:
-        key: Where it will become visible.
-        content: What was accepted.
-        touched: When something was last written.
-        busy: Whether a writer is at work on it.
+        objects: The objects by key.
+        unfinished: The keys of the writers at work, once for each writer; a test sees here that no writer is left.
     """
-
-    key: str
-    content: bytearray
-    touched: datetime
-    busy: bool = True
-
-
-class MemoryStore:
-    """What is stored. Several drivers may be opened on one store, as several processes on one folder."""
 
     def __init__(self) -> None:
         self.objects: dict[str, File] = {}
-        self.unfinished: dict[str, Unfinished] = {}
+        self.unfinished: list[str] = []
         self._order: list[str] = []
         self._made = 0
-
-    def add(self, unfinished: Unfinished) -> str:
-        """Keep an unfinished write, and return its name."""
-        name = self._number()
-        self.unfinished[name] = unfinished
-        return name
 
     def set(self, key: str, content: bytes, condition: Condition | None, now: datetime) -> FileInfo:
         """Store an object where the condition holds: one step, for nothing here awaits.

@@ -8,11 +8,7 @@ from revstore_async.driver import Condition, File, FileInfo, Reader, Writer
 from revstore_async.errors import WriterNotFound
 
 from ..arguments import check_read
-from ..state import WriterState
-from .store import MemoryStore, Unfinished
-
-DRIVER = "memory"
-"""The driver's name, which its states carry."""
+from .store import MemoryStore
 
 
 class MemoryReader(Reader):
@@ -32,64 +28,42 @@ class MemoryReader(Reader):
 
 
 class MemoryWriter(Writer):
-    """Writes into an unfinished write of the store."""
+    """Gathers content, and stores it at its commit."""
 
-    def __init__(
-        self,
-        store: MemoryStore,
-        clock: Callable[[], datetime],
-        name: str,
-        unfinished: Unfinished,
-        offset: int,
-    ) -> None:
-        self.offset = offset
+    def __init__(self, store: MemoryStore, clock: Callable[[], datetime], key: str) -> None:
+        self.offset = 0
         self._store = store
         self._clock = clock
-        self._name = name
-        self._unfinished = unfinished
+        self._key = key
+        self._content = bytearray()
         self._done = False
+        store.unfinished.append(key)
 
     async def write(self, data: bytes | memoryview, /) -> None:
         self._check_not_done()
         taken = bytes(data)
         await asyncio.sleep(0)
-        if self.offset < len(self._unfinished.content):
-            self._drop_tail()
-        self._unfinished.content += taken
-        self._unfinished.touched = self._clock()
+        self._content += taken
         self.offset += len(taken)
-
-    def _drop_tail(self) -> None:
-        # Another state may count on the bytes that are thrown away here: under a new name it finds them gone,
-        # where under the old one it would go on from bytes that are not its own.
-        del self._store.unfinished[self._name]
-        del self._unfinished.content[self.offset :]
-        self._name = self._store.add(self._unfinished)
-
-    async def suspend(self) -> bytes:
-        self._check_not_done()
-        await asyncio.sleep(0)
-        self._done = True
-        self._unfinished.busy = False
-        return WriterState(DRIVER, self._unfinished.key, self._name, self.offset).encode()
 
     async def commit(self, *, condition: Condition | None = None) -> FileInfo:
         self._check_not_done()
         await asyncio.sleep(0)
-        content = bytes(self._unfinished.content[: self.offset])
-        self._forget()
-        info = self._store.set(self._unfinished.key, content, condition, self._clock())
+        content = bytes(self._content)
+        self._end()
+        info = self._store.set(self._key, content, condition, self._clock())
         await asyncio.sleep(0)
         return info
 
     async def cancel(self) -> None:
         if not self._done:
-            self._forget()
+            self._end()
 
-    def _forget(self) -> None:
+    def _end(self) -> None:
         self._done = True
-        del self._store.unfinished[self._name]
+        self._content = bytearray()
+        self._store.unfinished.remove(self._key)
 
     def _check_not_done(self) -> None:
         if self._done:
-            raise WriterNotFound(self._unfinished.key)
+            raise WriterNotFound(self._key)

@@ -63,7 +63,6 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
             conditional_put=options.conditional_put,
             conditional_commit=False,
             conditional_delete=False,
-            resumable_writes=False,
             signed_urls=options.signed_urls,
             ordered_listing=True,
             bulk_delete=options.scheme == S3 and options.bulk_delete,

@@ -2,7 +2,7 @@
 
 obstore takes the parts from an iterator, and sends several at once. It aborts the upload if the iterator fails;
 if its call were cancelled it would leave the upload behind. A cancelled writer therefore lets the iterator
-fail, and waits. obstore offers neither a condition for the completion nor a way to go on in a later process.
+fail, and waits. obstore offers no condition for the completion.
 """
 
 import asyncio
@@ -76,10 +76,8 @@ class _Parts:
 
 
 @asynccontextmanager
-async def open_writer(client: Client, key: str, resume: bytes | None = None) -> AsyncIterator[Writer]:
+async def open_writer(client: Client, key: str) -> AsyncIterator[Writer]:
     """Open a writer; see the contract."""
-    if resume is not None:
-        raise Unsupported(client.options.scheme, "resumed writers")
     writer = ObjectStoreWriter(client, key)
     async with cancelled_at_the_end(writer):
         yield writer
@@ -167,10 +165,6 @@ class ObjectStoreWriter(Writer):
             del upload  # it holds its error, whose traceback holds this frame
 
     # ---- its end
-
-    async def suspend(self) -> bytes:
-        self._check()
-        raise Unsupported(self._client.options.scheme, "suspended writers")
 
     async def commit(self, *, condition: Condition | None = None) -> FileInfo:
         self._check()

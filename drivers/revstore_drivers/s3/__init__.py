@@ -2,13 +2,11 @@
 
 `config` is the table of options, and `client` the one way to the server (its turns, its tries). Frequent requests
 go by the package `wire`: requests, signatures, sessions, bodies, answers. `errors` is the one place that knows the
-errors of botocore and aiohttp. Above them stand the verbs: `reading`, `putting` (one
-object, one request, its condition), `writing` (multipart uploads), `unfinished` (what a suspended write
-leaves for the next process), `listing`, `copying`, `deleting`; `driver` is what the engine holds in its hands.
+errors of botocore and aiohttp. Above them stand the verbs: `reading`, `putting` (one object, one request, its
+condition), `writing` (multipart uploads), `purging` (uploads of killed writers), `listing`, `copying`,
+`deleting`; `driver` is what the engine holds in its hands.
 
-A key is the object `<prefix>/<key>`. Objects beside the keys, those of suspended writes, stand below
-`<prefix>/,writers/`: no key has a comma, and it comes before every character of a key, so that a listing
-begins after them.
+A key is the object `<prefix>/<key>`.
 """
 
 from revstore_async.errors import MissingExtra

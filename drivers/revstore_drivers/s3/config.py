@@ -58,9 +58,6 @@ class S3Options:
     conditional_delete: bool | None = option(flag, None, "whether it does on a DELETE")
     conditional_copy: bool | None = option(flag, None, "whether it does on the source of a copy")
     ordered_listing: bool | None = option(flag, None, "whether it lists in the byte order of keys")
-    resumable_writes: bool | None = option(
-        flag, None, "whether writes are suspended and resumed; needs conditional_put"
-    )
     signed_urls: bool | None = option(flag, None, "whether it serves URLs that are signed")
     bulk_delete: bool | None = option(
         flag, None, "whether it deletes many objects in one request; else each takes one"
@@ -129,8 +126,6 @@ class S3Options:
 
     def honours(self, capability: str) -> bool:
         """Say whether the server has a capability: as declared, else as its kind is known."""
-        if capability == "resumable_writes" and not self.honours("conditional_put"):
-            return False
         declared: bool | None = getattr(self, capability)
         return capability not in _LACKING[self.server] if declared is None else declared
 

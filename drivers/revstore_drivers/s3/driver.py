@@ -61,7 +61,6 @@ class S3Driver(BucketDriver[S3Options, Client]):
             conditional_commit=options.honours("conditional_commit"),
             conditional_delete=options.honours("conditional_delete"),
             conditional_copy=options.honours("conditional_copy"),
-            resumable_writes=options.honours("resumable_writes"),
             signed_urls=options.honours("signed_urls"),
             ordered_listing=options.honours("ordered_listing"),
             bulk_delete=options.honours("bulk_delete"),

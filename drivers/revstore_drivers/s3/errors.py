@@ -43,7 +43,7 @@ from ..buckets.refusals import CREDENTIALS, FULL, IN_THE_WAY, Refused
 from ..buckets.retries import NoTurn
 
 DRIVER: Final = "s3"
-"""The driver's name, which its states carry."""
+"""The driver's name, as messages call it."""
 
 _THROTTLES: Final = frozenset(
     {

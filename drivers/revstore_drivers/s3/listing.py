@@ -1,16 +1,15 @@
 """Listings: pages in the order of bytes, from any text on."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from revstore_async.driver import FileInfo, Folder, Page
 from revstore_async.errors import Unavailable
 
 from ..arguments import check_listing
-from ..buckets.key_order import SIDE, Level, is_key, levels, place_of, start_of
+from ..buckets.key_order import Level, is_key, levels, place_of, start_of
 from ..buckets.refusals import Refused
-from .client import Client, time_of
+from .client import Client
 from .errors import of_missing
 from .wire.answers import Answer
 
@@ -94,18 +93,6 @@ def _entries(client: Client, answer: Answer) -> Iterator[FileInfo | Folder]:
         key = client.key_of(common["Prefix"]).removesuffix("/")
         if is_key(key):
             yield Folder(key)
-
-
-async def side_names(client: Client) -> AsyncIterator[tuple[Answer, datetime]]:
-    """Yield what stands beside the keys, as the listing tells of each, and when it was asked for."""
-    parameters: dict[str, Any] = {"Prefix": client.name_of(SIDE)}
-    while True:
-        answer = await _asked(client, "", parameters)
-        for content in answer.get("Contents", ()):
-            yield content, time_of(answer)
-        if not answer.get("IsTruncated"):
-            return
-        go_on(SIDE, parameters, answer, _TOKEN)
 
 
 def go_on(key: str, parameters: dict[str, Any], answer: Answer, places: Mapping[str, str]) -> None:

@@ -1,76 +1,37 @@
-"""Abandoned unfinished writes.
+"""Uploads of writers whose process was killed.
 
-Suspended writes are found by their records. A writer that was killed before it was ever suspended has left
-nothing but its upload, which is found where the server lists uploads by prefix, as AWS does; MinIO answers
+Such a writer left an upload, which is found where the server lists uploads by prefix, as AWS does. MinIO answers
 that question for exact keys only, and removes such uploads by itself after a day.
 """
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from revstore_async.errors import Unsupported, WriterBusy, WriterNotFound
+from revstore_async.errors import Unsupported
 
-from ..buckets.key_order import SIDE, is_key
+from ..buckets.key_order import is_key
 from ..buckets.refusals import Refused
-from .client import Client, time_of, whole_second
+from .client import Client, time_of
 from .errors import of_missing
-from .listing import go_on, side_names
-from .unfinished import LEASE, Held, Record, forget, hold, read
+from .listing import go_on
 from .uploads import Upload
 from .wire.answers import Answer
 
+_AT_WORK: Final = timedelta(seconds=60)
+"""How long the driver takes the writer of an upload to be at work after its last part."""
+
 
 async def purge(client: Client, older_than: timedelta) -> int:
-    """Remove unfinished writes where nothing was written for that long; return how many."""
-    ages: dict[str, timedelta] = {}
-    tails: dict[str, list[str]] = {}
-    async for entry, now in side_names(client):
-        name, _, part = client.key_of(entry["Key"]).removeprefix(SIDE).partition("/")
-        age = now - whole_second(entry["LastModified"])
-        ages[name] = min(ages.get(name, age), age)
-        tails.setdefault(name, []).append(part)
-    purged = 0
-    kept: set[str] = set()
-    for name, age in ages.items():
-        purged += await _purge_suspended(client, name, tails[name], age, older_than, kept)
-    return purged + await _purge_uploads(client, older_than, kept)
+    """Abort the uploads to which no part came for that long; return how many.
 
-
-async def _purge_suspended(
-    client: Client, name: str, parts: list[str], age: timedelta, older_than: timedelta, kept: set[str]
-) -> bool:
-    """Remove one suspended write if it is old; else note that its upload is still wanted."""
-    try:
-        record, _, renewed = await read(client, "", name)
-    except WriterNotFound:
-        # A tail without a record: its writer was killed between the two, or is between them now.
-        if age >= max(older_than, LEASE):
-            await forget(client, name, parts)
-        return False
-    try:
-        held = await _held(client, name, record, old=age >= older_than, renewed=renewed)
-    except (WriterBusy, WriterNotFound):
-        kept.add(record.upload)
-        return False
-    await Upload(client, record.key, record.upload).abort()
-    await forget(client, held.id, parts)
-    return True
-
-
-async def _held(client: Client, name: str, record: Record, *, old: bool, renewed: timedelta) -> Held:
-    if not old or (record.holder and renewed <= LEASE):
-        raise WriterBusy(record.key)
-    return await hold(client, record.key, name, record.offset)
-
-
-async def _purge_uploads(client: Client, older_than: timedelta, kept: set[str]) -> int:
-    # Nothing says whether the writer of such an upload is at work, but the parts that it sends.
-    least = max(older_than, LEASE)
+    An upload does not tell whether its writer is at work. So none is aborted within a minute of its last part.
+    """
+    least = max(older_than, _AT_WORK)
     purged = 0
     async for entry, now in _uploads(client):
         key = client.key_of(entry["Key"])
-        if not is_key(key) or entry["UploadId"] in kept or now - entry["Initiated"] < least:
+        if not is_key(key) or now - entry["Initiated"] < least:
             continue
         last = await _last_part(client, key, entry["UploadId"])
         if last is None or now - last >= least:

@@ -2,8 +2,7 @@
 
 Each write that has a condition, and each multipart upload, carries a mark of its own as metadata. When an
 answer was lost, or tells that the condition does not hold, the object is read back: it has the mark, or it does
-not. Neither its content nor its etag could tell: another writer may have written the same bytes. Its size is
-compared too: two writers that hold one upload, since one was slow and the other took it over, share its mark.
+not. Neither its content nor its etag could tell: another writer may have written the same bytes.
 """
 
 import re
@@ -88,7 +87,7 @@ async def put(client: Client, key: str, content: bytes, condition: Condition | N
         )
         return client.written(key, answer, len(content))
 
-    return await write_once(Written(client, key, mark, len(content)), condition, send)
+    return await write_once(Written(client, key, mark), condition, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +98,11 @@ class Written:
         client: The way to the server.
         key: What is written.
         mark: The mark that the object is given.
-        size: Its bytes.
     """
 
     client: Client
     key: str
     mark: str
-    size: int
 
     async def found(self) -> FileInfo | None:
         """Read back: return the stored object if it is this write's.
@@ -122,7 +119,7 @@ class Written:
         except RevstoreError as error:
             raise Unavailable(self.key, f"what became of a write can't be read: {error}") from error
         info = self.client.info_of(self.key, answer)
-        return info if answer.get("Metadata", {}).get(MARK) == self.mark and info.size == self.size else None
+        return info if answer.get("Metadata", {}).get(MARK) == self.mark else None
 
 
 async def write_once(

@@ -1,7 +1,6 @@
 """Reading: one object whole, what is known of it, and streams that outlive their connections."""
 
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,7 @@ from revstore_async.errors import ObjectTooLarge, Unavailable, Unsupported
 from ..buckets.reading import DELETED, REPLACED, NoRange, Source, Stream, VersionGone, resuming
 from ..buckets.refusals import Refused
 from ..buckets.retries import Tries, answer_within
-from .client import Client, time_of
+from .client import Client
 from .errors import DRIVER, of_missing, translated
 from .wire.answers import Answer, Download
 
@@ -47,11 +46,6 @@ async def get(client: Client, key: str, limit: int | None = None) -> File:
         KeyNotFound: There is none.
         ObjectTooLarge: It is over the limit.
     """
-    return (await get_dated(client, key, limit))[0]
-
-
-async def get_dated(client: Client, key: str, limit: int | None = None) -> tuple[File, datetime]:
-    """Return an object, whole, and when the store answered, by its clock."""
     tries = Tries(client.options.retries)
     while True:
         try:
@@ -63,7 +57,7 @@ async def get_dated(client: Client, key: str, limit: int | None = None) -> tuple
             await tries.again(error)
 
 
-async def _get(client: Client, key: str, limit: int | None) -> tuple[File, datetime]:
+async def _get(client: Client, key: str, limit: int | None) -> File:
     answer = await client.once("get_object", key, Key=client.name_of(key))
     body = answer["Body"]
     try:
@@ -75,7 +69,7 @@ async def _get(client: Client, key: str, limit: int | None) -> tuple[File, datet
         body.close()  # of one that was read to its end, the connection is in the pool already
     if len(content) != info.size:
         raise Unavailable(key, f"{len(content)} of {info.size} bytes came")
-    return File(info, content), time_of(answer)
+    return File(info, content)
 
 
 async def _whole(client: Client, key: str, body: StreamingBody | Download, size: int) -> bytes:

@@ -97,7 +97,7 @@ class Upload:
             self.id = ""
             return self.client.written(self.key, answer, size)
 
-        written = Written(self.client, self.key, self.mark, size)
+        written = Written(self.client, self.key, self.mark)
         info = await write_once(written, condition, send)
         self.id = ""
         # The time of the object may be that of the upload's beginning, which no answer has told so far.

@@ -1,11 +1,11 @@
 """Makes operations fail: the world stops at a chosen one, or faults are drawn by chance or by a script.
 
 For tests. It sits right around a store's driver, below the code that is to survive the faults. It counts
-operations: each call on the driver and each step of a writer (`resume`, `write`, `suspend`, `commit`,
-`cancel`), from 0 on; it does not count single reads of a reader, nor `url_for`.
+operations: each call on the driver and each step of a writer (`write`, `commit`, `cancel`), from 0 on; it does
+not count single reads of a reader, nor `url_for`.
 
-A stopped world stands for a process that died: no later operation has an effect, clean-up included. Leftovers
-of an unfinished writer stay in the store, as after a killed process. The error is an `Unavailable` and not a
+A stopped world stands for a process that died: no later operation has an effect, clean-up included. The leftovers
+of an unfinished writer stay in the store until this driver is closed. The error is an `Unavailable` and not a
 `BaseException`, so that the same handlers run as for a store that stopped answering. A handler that reads back
 after a lost answer asks again, and gets `Stopped` again. It isn't `retryable`, else a wrapper that retries
 would try until its deadline.
@@ -19,10 +19,11 @@ would try until its deadline.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 from random import Random
+from types import TracebackType
 from typing import ClassVar, Protocol
 
 from revstore_async.driver import Driver, Reader
@@ -172,6 +173,7 @@ class FaultsDriver(AroundDriver):
         self._when = when
         self._slow = slow
         self._sleep = sleep
+        self._left = AsyncExitStack()  # the blocks of writers whose clean-up did not reach the store
         self.calls: list[tuple[str, str]] = []
         self.stopped = False
 
@@ -234,12 +236,19 @@ class FaultsDriver(AroundDriver):
                 inner = await block.enter_async_context(opened)
             yield _FaultyReader(self, key, inner, breaks=call.broken)
 
-    async def let_go(self, writer: AroundWriter) -> None:
-        # A clean-up that did not reach the store leaves there what a killed process leaves: the writer within
-        # is suspended, since the end of its block would cancel it.
+    async def end_writer(self, writer: AroundWriter, block: AsyncExitStack) -> None:
+        # A clean-up that did not reach the store leaves there what a killed process leaves. The end of the inner
+        # writer's block would remove it, so that block stays open until this driver is closed.
         if not writer.ended and (self.stopped or writer.unreached):
-            with suppress(RevstoreError):
-                await writer.inner.suspend()
+            self._left.push_async_exit(block.pop_all())
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._left.aclose()
+        finally:
+            await super().__aexit__(kind, error, trace)
 
 
 class _FaultyReader(Reader):

@@ -3,7 +3,7 @@
 It sits outside of all layers that it measures; around retries it sees one request where the store sees several.
 `around` defines a request. A reader's bytes are counted to its `open_reader`; its time ends when the first of
 them could be read. Bytes given to a writer are counted to the `write` that they filled a part with, or to the
-`commit` or `suspend` that sends the rest. It does not see calls on the driver within, nor does it hold any
+`commit` that sends the rest. It does not see calls on the driver within, nor does it hold any
 content.
 """
 

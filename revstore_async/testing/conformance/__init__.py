@@ -21,7 +21,6 @@ from .keys import Keys
 from .lifecycle import Lifecycle
 from .listings import Listings
 from .reads import Reads
-from .resumption import Resumption
 from .writers import Writers
 from .writes import Writes
 
@@ -35,7 +34,6 @@ class DriverConformance(
     Writes,
     Conditions,
     Writers,
-    Resumption,
     Listings,
     Deletion,
     Cancellation,

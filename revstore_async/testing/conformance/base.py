@@ -42,9 +42,6 @@ class Hooks:
             for key in keys:
                 tasks.create_task(one(key))
 
-    purges_writers = True
-    """Whether `purge_writers` finds what suspended writers left; some servers can't list that."""
-
     folders_go_at_once = True
     """Whether a folder is listed no more as soon as its last key is gone; some servers take a while."""
 
@@ -99,20 +96,6 @@ async def write_all(driver: Driver, key: str, *pieces: bytes) -> FileInfo:
         for piece in pieces:
             await writer.write(piece)
         return await writer.commit()
-
-
-async def suspended(driver: Driver, key: str, *pieces: bytes) -> bytes:
-    """Write pieces and suspend; return the state."""
-    async with driver.open_writer(key) as writer:
-        for piece in pieces:
-            await writer.write(piece)
-        return await writer.suspend()
-
-
-async def forget(driver: Driver, key: str, state: bytes) -> None:
-    """Cancel a suspended write."""
-    async with driver.open_writer(key, resume=state) as writer:
-        await writer.cancel()
 
 
 def place(entry: FileInfo | Folder) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from revstore_async.driver import Driver, IfAbsent, Source
 
-from .base import Hooks, content_of, keys_of, pattern, read_all, suspended, walk, write_all
+from .base import Hooks, content_of, keys_of, pattern, read_all, walk, write_all
 
 _OLD, _NEW = b"old" * 1000, b"the new one" * 20_000
 
@@ -135,24 +135,3 @@ class Cancellation(Hooks):
                 await writer.write(b"end")
                 await writer.commit()
             assert await read_all(driver, "key") == accepted + b"end"
-
-    async def test_a_suspension(self, driver: Driver) -> None:
-        """A cancelled resumption leaves the suspended write or nothing of it."""
-        if not driver.capabilities.resumable_writes:
-            pytest.skip(f"the {driver.name} driver lacks resumable_writes")
-
-        async def resume(state: bytes) -> None:
-            async with driver.open_writer("key", resume=state) as writer:
-                await writer.write(b" and more")
-                await writer.commit()
-
-        async for moment in _moments():
-            await driver.delete("key")
-            state = await suspended(driver, "key", b"content")
-            if await _cancelled(resume(state), moment):
-                found = await content_of(driver, "key")
-                assert found in {None, b"content and more"}
-                if found is None and [*await self.leftovers(driver)]:
-                    await resume(state)
-                    assert await content_of(driver, "key") == b"content and more"
-            assert not [*await self.leftovers(driver)]

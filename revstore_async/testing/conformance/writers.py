@@ -1,6 +1,7 @@
 """Writers: content that becomes visible at once, or leaves nothing."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -13,8 +14,6 @@ from .base import Hooks, agree, content_of, keys_of, pattern, places_of, read_al
 async def _is_done(writer: Writer) -> None:
     with pytest.raises(WriterNotFound):
         await writer.write(b"more")
-    with pytest.raises(WriterNotFound):
-        await writer.suspend()
     with pytest.raises(WriterNotFound):
         await writer.commit()
     await writer.cancel()
@@ -91,7 +90,7 @@ class Writers(Hooks):
 
     @pytest.mark.parametrize("parts", [0, 1, 2])
     async def test_leaving_the_block_is_a_cancel(self, driver: Driver, parts: int) -> None:
-        """Leaving the block without `commit` or `suspend`, by an error or not, leaves nothing."""
+        """Leaving the block without `commit`, by an error or not, leaves nothing."""
         content = pattern(driver.capabilities.part_size * parts + 10)
         async with driver.open_writer("folder/key") as left:
             await left.write(content)
@@ -122,6 +121,16 @@ class Writers(Hooks):
             await _is_done(writer)
         assert agree(driver, info, await driver.stat("key"))
         assert await content_of(driver, "key") == b"content"
+
+    async def test_a_purge_leaves_writers_at_work(self, driver: Driver) -> None:
+        """`purge_writers` leaves writers at work alone, however short the time."""
+        content = pattern(driver.capabilities.part_size * 2 + 10)
+        async with driver.open_writer("folder/key") as writer:
+            await writer.write(content)
+            assert await driver.purge_writers(timedelta(0)) == 0
+            await writer.commit()
+        assert await driver.purge_writers(timedelta(0)) == 0
+        assert await read_all(driver, "folder/key") == content
 
     async def test_two_writers_of_one_key(self, driver: Driver) -> None:
         """Several writers of one key don't meet: each commit makes its own content visible, whole."""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from revstore_async.errors import WriterBusy
 from revstore_drivers.filesystem import FilesystemDriver
 
 HERE = Path(__file__).parent
@@ -136,39 +135,17 @@ async def test_a_killed_process_leaves_nothing_half_visible(tmp_path, way) -> No
             assert [info.key for info in (await driver.list_all()).entries] == ["folder/key"]
 
 
-async def test_a_killed_writer_is_gone_on_with_by_another_process(tmp_path) -> None:
+async def test_a_writer_of_another_process_is_purged_once_it_is_killed(tmp_path) -> None:
     worker = start("hold", tmp_path)
     try:
         assert await asyncio.to_thread(hear, worker) == "ready\n"
         let_go(worker)
-        state = bytes.fromhex(await asyncio.to_thread(hear, worker))
-        assert await asyncio.to_thread(hear, worker) == "at work\n"
-    finally:
-        worker.kill()
-        end(worker)
-    async with FilesystemDriver(tmp_path) as driver:
-        async with driver.open_writer("folder/key", resume=state) as writer:
-            # What the killed process wrote after its state was taken doesn't count.
-            assert writer.offset == 3_000_000
-            await writer.write(b"end")
-            await writer.commit()
-        assert (await driver.get("folder/key")).content == b"x" * 3_000_000 + b"end"
-
-
-async def test_a_live_writer_of_another_process_is_neither_purged_nor_resumed(tmp_path) -> None:
-    worker = start("hold", tmp_path)
-    try:
-        assert await asyncio.to_thread(hear, worker) == "ready\n"
-        let_go(worker)
-        state = bytes.fromhex(await asyncio.to_thread(hear, worker))
         assert await asyncio.to_thread(hear, worker) == "at work\n"
         async with FilesystemDriver(tmp_path) as driver:
             assert await driver.purge_writers(timedelta(0)) == 0
-            with pytest.raises(WriterBusy):
-                async with driver.open_writer("folder/key", resume=state):
-                    pass
     finally:
         worker.kill()
         end(worker)
     async with FilesystemDriver(tmp_path) as driver:
         assert await driver.purge_writers(timedelta(0)) == 1
+    assert [*tmp_path.iterdir()] == []

@@ -36,12 +36,8 @@ async def test_the_clock_is_the_stores() -> None:
     now = datetime(2020, 1, 1, tzinfo=UTC)
     async with MemoryDriver(clock=lambda: now) as driver:
         assert (await driver.put("key", b"")).modified == now
-        async with driver.open_writer("key") as writer:
-            await writer.suspend()
         now += timedelta(minutes=10)
         assert (await driver.put("key", b"")).modified == now
-        assert await driver.purge_writers(timedelta(minutes=11)) == 0
-        assert await driver.purge_writers(timedelta(minutes=10)) == 1
 
 
 def test_urls() -> None:

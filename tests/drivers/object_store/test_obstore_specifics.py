@@ -97,7 +97,6 @@ def test_what_is_lacking_is_said(scheme: str):
     assert not capabilities.conditional_put
     assert not capabilities.conditional_commit
     assert not capabilities.conditional_delete
-    assert not capabilities.resumable_writes
 
 
 async def test_a_server_that_lacks_conditions_is_not_asked_for_them(minio: MinIO):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from revstore_async.driver import IfAbsent
 from revstore_async.errors import InvalidStoreURL, Unsupported
 from revstore_drivers.s3 import S3Driver, S3Options
 
@@ -140,10 +141,7 @@ def test_kinds_of_servers():
     assert not weed.conditional_commit
     assert not weed.ordered_listing
     assert S3Driver("bucket", server="seaweedfs", conditional_commit=True).capabilities.conditional_commit
-    none = S3Driver("bucket", conditional_put=False).capabilities
-    assert not none.resumable_writes
-    assert not S3Driver("bucket", conditional_put=False, resumable_writes=True).capabilities.resumable_writes
-    for name in ("resumable_writes", "signed_urls"):
+    for name in ("conditional_put", "signed_urls"):
         assert getattr(S3Driver("bucket").capabilities, name)
         assert not getattr(S3Driver.from_url(f"s3://bucket?{name}=no", {}).capabilities, name)
 
@@ -157,12 +155,12 @@ def test_the_documented_table_is_the_table():
 
 
 async def test_what_is_declared_as_lacking_is_refused():
-    async with S3Driver("bucket", region="us-east-1", signed_urls=False, resumable_writes=False) as driver:
+    async with S3Driver("bucket", region="us-east-1", signed_urls=False, conditional_commit=False) as driver:
         with pytest.raises(Unsupported):
             await driver.url_for("key")
         async with driver.open_writer("key") as writer:
             with pytest.raises(Unsupported):
-                await writer.suspend()
+                await writer.commit(condition=IfAbsent())
 
 
 async def test_a_profile_that_is_not_there(tmp_path, monkeypatch):

@@ -26,16 +26,3 @@ async def test_what_a_page_costs(driver: S3Driver, minio: MinIO):
         driver._open().server = "AmazonS3"
         await driver.list("tags", start_after=page.next)
         assert len(wire.operations) == 4
-
-
-async def test_a_root_listing_begins_after_what_stands_beside(driver: S3Driver):
-    async with driver.open_writer("key") as writer:
-        await writer.write(b"content")
-        state = await writer.suspend()
-    await driver.put("another", b"")
-    with Wire(driver) as wire:
-        page = await driver.list_all(limit=1)
-        assert [info.key for info in page.entries] == ["another"]
-    assert len(wire.operations) == 1
-    async with driver.open_writer("key", resume=state) as writer:
-        await writer.cancel()

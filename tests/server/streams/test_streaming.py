@@ -209,8 +209,8 @@ class Stalling(DriverWrapper):
         self.may = asyncio.Event()
 
     @asynccontextmanager
-    async def open_writer(self, key: str, *, resume: bytes | None = None) -> AsyncIterator[Writer]:
-        async with self.inner.open_writer(key, resume=resume) as writer:
+    async def open_writer(self, key: str) -> AsyncIterator[Writer]:
+        async with self.inner.open_writer(key) as writer:
             await self.may.wait()
             yield writer
 
