@@ -2,7 +2,7 @@
 
 import click
 
-from . import doctor, keys, manifests, serve, tags, uploads
+from . import doctor, manifests, purge, serve, signing_keys, tags
 from .session import exit_code, shared_options
 
 
@@ -18,10 +18,10 @@ def revstore() -> None:
     """
 
 
-for part in (manifests, tags, uploads, doctor, serve):
+for part in (manifests, tags, purge, doctor, serve):
     for command in part.COMMANDS:
         revstore.add_command(command)
-revstore.add_command(keys.key)
+revstore.add_command(signing_keys.key)
 
 
 def run(arguments: list[str]) -> int:

@@ -13,8 +13,8 @@ from typing import Final
 import click
 
 from .inputs import DurationType, NetworkType, SizeType
+from .purge import LEAST, MOST
 from .session import Session, shared_options
-from .uploads import LEAST, MOST
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 

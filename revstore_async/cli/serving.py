@@ -29,7 +29,7 @@ from ..server import (
 from ..server.observing.access_log import LOGGER
 from ..server.observing.log_stream import output_that_never_waits
 from ..server.running.purging import purging
-from ..server.running.uvicorn_server import AnswersCancelled, Place, run
+from ..server.running.uvicorn_server import AnswersCancelled, ListenOptions, run
 from .serve import Serving, is_loopback
 from .session import Session
 from .starting import check_store
@@ -89,20 +89,20 @@ def _serve_until_told(serving: Serving, session: Session) -> None:
     if metrics:
         app = metrics.around_app(app)
     app = Health(app, driver, writes=not serving.read_only)
-    place = Place(
+    listen = ListenOptions(
         host=serving.host,
         port=serving.port,
         certificate=serving.tls_cert,
         key=serving.tls_key,
         proxies=serving.trusted_proxy,
         grace=timedelta(seconds=serving.grace),
-        patience=options.body_timeout,
+        body_timeout=options.body_timeout,
         head_timeout=timedelta(seconds=serving.head_timeout),
         idle_timeout=timedelta(seconds=serving.idle_timeout),
         connections=serving.connections,
     )
     opened = purging(registry, serving.purges_after)
-    run(app, opened, in_flight, place, lambda url: _welcome(session, serving, url), access.reload)
+    run(app, opened, in_flight, listen, lambda url: _welcome(session, serving, url), access.reload)
 
 
 def _access(serving: Serving) -> AccessPolicy:

@@ -14,7 +14,7 @@ from ..errors import Conflict, InvalidSignature, NotFound, RevstoreError, Verifi
 from ..policy import Policy
 from ..registry import Registry
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FINE, NO, FAILURE, INTERRUPTED = 0, 1, 2, 130
@@ -37,13 +37,13 @@ class Session:
         # Not click's envvar: the option stands in two places, and the one given must win over both defaults.
         return self.store or os.environ.get("REVSTORE_STORE") or None
 
-    def within(self, work: Callable[[Registry], Awaitable[Answer]], policy: Policy | None = None) -> Answer:
+    def within(self, work: Callable[[Registry], Awaitable[Result]], policy: Policy | None = None) -> Result:
         """Open the store, do the work in it, and close it."""
         url = self.url
         if not url:
             raise click.UsageError("which store? Give --store URL, or set REVSTORE_STORE")
 
-        async def opened() -> Answer:
+        async def opened() -> Result:
             async with Registry.open(url, policy=policy) as registry:
                 return await work(registry)
 

@@ -231,7 +231,7 @@ async def test_the_application_is_closed_only_when_cancelled_requests_have_clean
 
 async def test_requests_that_never_end_do_not_hold_up_the_end_for_ever():
     slow = Slow()
-    limited = InFlight(slow, patience=timedelta(milliseconds=10))
+    limited = InFlight(slow, drain_timeout=timedelta(milliseconds=10))
     task = asyncio.create_task(ask(limited, "/"))
     await slow.begun.acquire()
     assert not await limited.drained()

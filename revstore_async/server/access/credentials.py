@@ -1,4 +1,4 @@
-"""The `Authorization` header, read strictly, and a memory for the answers to credentials.
+"""The `Authorization` header, read strictly, and a memory for the results of checks of credentials.
 
 Sources: RFC 9110, section 11.6.2; RFC 7617 (Basic); RFC 6750, section 2.1 (Bearer).
 """
@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from ...errors import Unauthenticated
 
-Answer = TypeVar("Answer")
+Value = TypeVar("Value")
 
 CREDENTIALS_LIMIT: Final = 1 << 14
 """Characters of credentials at most; a token with hundreds of grants is smaller."""
@@ -69,40 +69,40 @@ def user_and_password(credentials: str, challenge: str) -> tuple[str, str]:
     return user, password
 
 
-class Remembered(Generic[Answer]):
-    """Answers by key, each kept until a time of its own. The oldest goes when there are too many.
+class Remembered(Generic[Value]):
+    """Values by key, each kept until a time of its own. The oldest goes when there are too many.
 
     Args:
-        size: Answers that are kept at most.
-        clock: Tells the time in seconds; answers end by it.
+        size: Values that are kept at most.
+        clock: Tells the time in seconds; values end by it.
     """
 
     def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._size: Final = size
         self._clock: Final = clock
-        self._answers: OrderedDict[bytes, tuple[float, Answer]] = OrderedDict()
+        self._values: OrderedDict[bytes, tuple[float, Value]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._answers)
+        return len(self._values)
 
-    def find(self, key: bytes) -> Answer | None:
-        """Return the answer that is remembered under a key, or None if it is forgotten or was never kept."""
-        found = self._answers.get(key)
+    def find(self, key: bytes) -> Value | None:
+        """Return the value that is remembered under a key, or None if it is forgotten or was never kept."""
+        found = self._values.get(key)
         if found is None:
             return None
-        end, answer = found
+        end, value = found
         if self._clock() < end:
-            return answer
-        del self._answers[key]
+            return value
+        del self._values[key]
         return None
 
-    def keep(self, key: bytes, answer: Answer, end: float) -> None:
-        """Remember an answer until a time."""
-        self._answers[key] = (end, answer)
-        self._answers.move_to_end(key)
-        while len(self._answers) > self._size:
-            self._answers.popitem(last=False)
+    def keep(self, key: bytes, value: Value, end: float) -> None:
+        """Remember a value until a time."""
+        self._values[key] = (end, value)
+        self._values.move_to_end(key)
+        while len(self._values) > self._size:
+            self._values.popitem(last=False)
 
     def clear(self) -> None:
-        """Forget all answers."""
-        self._answers.clear()
+        """Forget all values."""
+        self._values.clear()

@@ -281,8 +281,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if state is State.BEGINNING or state is State.ENDING:
             self._unset_keepalive_if_required()
             limits = self._limits
-            patience = limits.head_timeout if state is State.BEGINNING else limits.rest_timeout
-            self._deadline = self.loop.call_later(patience.total_seconds(), self._late)
+            timeout = limits.head_timeout if state is State.BEGINNING else limits.rest_timeout
+            self._deadline = self.loop.call_later(timeout.total_seconds(), self._late)
 
     def _current_state(self) -> State:
         if self.cycle is not None and not self.cycle.response_complete:

@@ -27,14 +27,14 @@ class InFlight:
     A request is under way until the end of its answer. Slow clients therefore count, until `RegistryApp` gives
     them up. A request does not count while its password waits for its check (`aside`): guesses take no room
     from others. The application within bounds the memory of one request, so this class bounds the whole. At the
-    server's shutdown the application within is told only after the last request under way, or after `patience`.
-    A registry therefore stays open for cancelled requests that clean up.
+    server's shutdown the application within is told only after the last request under way, or after
+    `drain_timeout`. A registry therefore stays open for cancelled requests that clean up.
 
     Args:
         app: The application within.
         limit: Requests under way at once.
         retry_after: The `Retry-After` of a refusal.
-        patience: How long the application waits for requests under way, after the server has cancelled them.
+        drain_timeout: How long the application waits for requests under way, after the server has cancelled them.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class InFlight:
         limit: int = LIMIT,
         *,
         retry_after: timedelta = timedelta(seconds=1),
-        patience: timedelta = timedelta(seconds=10),
+        drain_timeout: timedelta = timedelta(seconds=10),
     ) -> None:
         if limit < 1:
             raise InvalidArgument("limit", limit, "at least one request must get through")
         self._app: Final = app
         self._limit: Final = limit
         self._retry_after: Final = str(max(1, math.ceil(retry_after.total_seconds())))
-        self._patience: Final = patience.total_seconds()
+        self._drain_timeout: Final = drain_timeout.total_seconds()
         self._idle = asyncio.Event()
         self._idle.set()
         self._count = 0
@@ -98,9 +98,9 @@ class InFlight:
             raise ServerBusy
 
     async def drained(self) -> bool:
-        """Wait until no request is under way, for the time `patience` at most; say whether all have ended."""
+        """Wait until no request is under way, for `drain_timeout` at most; say whether all have ended."""
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._drain_timeout):
                 await self._idle.wait()
         except TimeoutError:
             _LOG.error("%d requests are still under way at the end", self._count)

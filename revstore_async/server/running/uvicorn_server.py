@@ -44,7 +44,7 @@ _LONGEST: Final = 2_000_000  # seconds that the kernel can wait: it counts milli
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ListenOptions:
     """The address of a server, and its way of listening.
 
     Attributes:
@@ -55,7 +55,7 @@ class Place:
         proxies: Addresses and networks of trusted proxies; the server believes their `X-Forwarded-For` and
             `X-Forwarded-Proto`.
         grace: How long requests under way may take to end after a signal, before they are cancelled.
-        patience: How long the server waits for clients, as `ServerOptions.body_timeout` says.
+        body_timeout: How long the server waits for clients, as `ServerOptions.body_timeout` says.
         head_timeout: How long a client may take for a request's head, and for the handshake of TLS.
         idle_timeout: How long a connection stays open without a request.
         connections: Connections at once, at most; None for as many as the process's handles allow, up to 4096.
@@ -67,7 +67,7 @@ class Place:
     key: Path | None = None
     proxies: Sequence[str] = ()
     grace: timedelta = timedelta(seconds=30)
-    patience: timedelta = timedelta(minutes=1)
+    body_timeout: timedelta = timedelta(minutes=1)
     head_timeout: timedelta = timedelta(seconds=10)
     idle_timeout: timedelta = timedelta(seconds=75)
     connections: int | None = None
@@ -77,7 +77,7 @@ def run(
     app: ASGIApp,
     resource: AbstractAsyncContextManager[Any],
     in_flight: InFlight,
-    place: Place,
+    options: ListenOptions,
     listening: Callable[[str], None],
     reload: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
@@ -89,7 +89,7 @@ def run(
         app: The application to serve.
         resource: Is open in the meantime: entered before the first request, and left after the last request.
         in_flight: Counts the requests under way; a part of the application.
-        place: The address, and the options of listening.
+        options: The address, and the options of listening.
         listening: Is called with the URL when the server begins to answer clients.
         reload: Reads the application's files anew.
 
@@ -99,15 +99,17 @@ def run(
         InvalidArgument: The files of TLS hold no certificate with its key.
         RevstoreError: The resource can't be opened.
     """
-    certificate = Certificate(place.certificate, place.key) if place.certificate else None
+    certificate = Certificate(options.certificate, options.key) if options.certificate else None
     handles = raise_handle_limit()
-    connections = Connections(place.connections or room_for_connections(handles, in_flight.limit))
+    connections = Connections(options.connections or room_for_connections(handles, in_flight.limit))
     limits = Limits(
-        head_timeout=place.head_timeout, idle_timeout=place.idle_timeout, rest_timeout=place.patience
+        head_timeout=options.head_timeout,
+        idle_timeout=options.idle_timeout,
+        rest_timeout=options.body_timeout,
     )
-    config = _config(DropsStalled(app), place, bounded(connections, limits))
+    config = _config(DropsStalled(app), options, bounded(connections, limits))
     config.load()
-    with _listen(place) as listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+    with _listen(options) as listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         host, port = listener.getsockname()[:2]
         scheme = "https" if certificate else "http"
         url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
@@ -145,7 +147,7 @@ async def _serve(
         await in_flight.drained()  # uvicorn does not wait for cancelled requests that clean up
 
 
-def _config(app: ASGIApp, place: Place, protocol: type[asyncio.Protocol]) -> uvicorn.Config:
+def _config(app: ASGIApp, options: ListenOptions, protocol: type[asyncio.Protocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=protocol,
@@ -154,10 +156,10 @@ def _config(app: ASGIApp, place: Place, protocol: type[asyncio.Protocol]) -> uvi
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(place.proxies),
-        forwarded_allow_ips=list(place.proxies),
-        timeout_keep_alive=max(1, round(place.idle_timeout.total_seconds())),
-        timeout_graceful_shutdown=max(1, round(place.grace.total_seconds())),
+        proxy_headers=bool(options.proxies),
+        forwarded_allow_ips=list(options.proxies),
+        timeout_keep_alive=max(1, round(options.idle_timeout.total_seconds())),
+        timeout_graceful_shutdown=max(1, round(options.grace.total_seconds())),
     )
 
 
@@ -180,9 +182,9 @@ def bounded(connections: Connections, limits: Limits | None = None) -> type[asyn
     return Bounded
 
 
-def _listen(place: Place) -> socket.socket:
+def _listen(options: ListenOptions) -> socket.socket:
     family, *_, address = socket.getaddrinfo(
-        place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     listener = socket.create_server(address[:2], family=family, backlog=2048)
     # Connections inherit the following options; Linux has both.
@@ -191,7 +193,7 @@ def _listen(place: Place) -> socket.socket:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # This bounds bytes without a request that waits for them: a small answer, or the rest of an aborted
         # one. Otherwise a connection closes only when the client has taken all of these bytes.
-        seconds = min(place.patience.total_seconds() + _KERNEL_LATER, _LONGEST)
+        seconds = min(options.body_timeout.total_seconds() + _KERNEL_LATER, _LONGEST)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
     return listener
 

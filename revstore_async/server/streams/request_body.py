@@ -24,22 +24,22 @@ class RequestBody(AsyncIterator[bytes]):
     It is not a generator: a reader that stops early has nothing to close.
 
     A client's time runs only while the server waits for the client, never while its bytes wait here. It begins
-    with `patience`; each piece adds its own time at `LEAST_RATE`, up to `patience` again. A client may stand
+    with `timeout`; each piece adds its own time at `LEAST_RATE`, up to `timeout` again. A client may stand
     still for that long, and a faster client never runs out of time.
 
     Args:
         receive: The source of the pieces.
-        patience: How long the client may leave the body standing still.
+        timeout: How long the client may leave the body standing still.
         limit: Bytes of the body at most; None for any number.
 
     Attributes:
         taken: Bytes that arrived.
     """
 
-    def __init__(self, receive: Receive, patience: timedelta, limit: int | None = None) -> None:
+    def __init__(self, receive: Receive, timeout: timedelta, limit: int | None = None) -> None:
         self.taken = 0
         self._receive = receive
-        self._patience = self._left = patience.total_seconds()
+        self._timeout = self._left = timeout.total_seconds()
         self._limit = limit
         self._ended = False
 
@@ -63,7 +63,7 @@ class RequestBody(AsyncIterator[bytes]):
         if message["type"] == "http.disconnect":
             raise ClientGone(self.taken)
         piece: bytes = message.get("body", b"")
-        self._left = min(self._patience, self._left - (clock() - begun) + len(piece) / LEAST_RATE)
+        self._left = min(self._timeout, self._left - (clock() - begun) + len(piece) / LEAST_RATE)
         self._ended = not message.get("more_body", False)
         self.taken += len(piece)
         if self._limit is not None and self.taken > self._limit:
@@ -71,4 +71,4 @@ class RequestBody(AsyncIterator[bytes]):
         return piece
 
     def _late(self) -> BodyTimeout:
-        return BodyTimeout(self.taken, self._patience)
+        return BodyTimeout(self.taken, self._timeout)

@@ -146,7 +146,7 @@ async def test_guesses_that_wait_are_no_requests_under_way(in_memory: Registry, 
 
 async def ready(limited: InFlight) -> bool:
     """Say whether the server could end now: whoever waits holds up its end."""
-    limited._patience = 0.01  # type: ignore[misc]
+    limited._drain_timeout = 0.01  # type: ignore[misc]
     return await limited.drained()
 
 

@@ -21,7 +21,12 @@ from starlette.types import Message, Receive, Scope, Send
 from revstore_async import Digest, Registry
 from revstore_async.errors import AnswerTimeout
 from revstore_async.server import AccessLog, InFlight, RegistryApp, ServerOptions
-from revstore_async.server.running.uvicorn_server import AnswersCancelled, DropsStalled, Place, _listen
+from revstore_async.server.running.uvicorn_server import (
+    AnswersCancelled,
+    DropsStalled,
+    ListenOptions,
+    _listen,
+)
 from revstore_async.server.streams.streaming import LARGE, PIECE, patient
 from revstore_async.testing import run_on_virtual_clock
 from tests.parts.bare import Bare
@@ -157,10 +162,12 @@ async def test_a_server_that_is_not_uvicorn_hears_of_it():
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has no such option")
 @pytest.mark.parametrize(
-    ("patience", "milliseconds"), [(timedelta(seconds=60), 65_000), (timedelta.max, 2_000_000_000)]
+    ("body_timeout", "milliseconds"), [(timedelta(seconds=60), 65_000), (timedelta.max, 2_000_000_000)]
 )
-def test_the_kernel_gives_up_what_no_request_waits_for_a_little_later(patience: timedelta, milliseconds: int):
-    with _listen(Place(port=0, patience=patience)) as listener, socket.socket() as client:
+def test_the_kernel_gives_up_what_no_request_waits_for_a_little_later(
+    body_timeout: timedelta, milliseconds: int
+):
+    with _listen(ListenOptions(port=0, body_timeout=body_timeout)) as listener, socket.socket() as client:
         client.connect(listener.getsockname())
         connection, _ = listener.accept()
         with connection:
@@ -173,14 +180,14 @@ import logging, sys
 from datetime import timedelta
 from revstore_async import Digest, Registry
 from revstore_async.server import InFlight, RegistryApp, ServerOptions
-from revstore_async.server.running.uvicorn_server import AnswersCancelled, Place, run
+from revstore_async.server.running.uvicorn_server import AnswersCancelled, ListenOptions, run
 
 logging.basicConfig(stream=sys.stderr)
 registry = Registry.open("memory:")
 options = ServerOptions(body_timeout=timedelta(seconds=1))
 in_flight = InFlight(AnswersCancelled(RegistryApp(registry, options=options)))
-place = Place(port=0, patience=options.body_timeout)
-run(in_flight, registry, in_flight, place, lambda url: print(url, flush=True))
+listen = ListenOptions(port=0, body_timeout=options.body_timeout)
+run(in_flight, registry, in_flight, listen, lambda url: print(url, flush=True))
 """
 
 

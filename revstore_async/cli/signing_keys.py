@@ -1,4 +1,4 @@
-"""Commands about keys: key new, key show."""
+"""Commands about signing keys: key new, key show."""
 
 import os
 from typing import get_args

@@ -1,4 +1,4 @@
-"""The command about uploads: purge."""
+"""The command purge: deletes abandoned uploads."""
 
 from datetime import timedelta
 from typing import Final
