@@ -13,11 +13,11 @@ from revstore_async.layout import (
     SEQUENCE_LIMIT,
     BlobData,
     LayerLink,
-    Place,
     ReferrerLink,
     RevisionLink,
     RevisionMediaType,
     SignatureLink,
+    StoredObject,
     TagClaim,
     TagCreated,
     TagCurrent,
@@ -44,7 +44,7 @@ HERE = "docker/registry/v2/repositories/library/hello"
 UPLOADS = "docker/registry/revstore/uploads/library/hello/_uploads"
 HISTORY = "docker/registry/revstore/history/library/hello/_tags/v1.0"
 
-CURRENT_KEYS: list[tuple[Place, str]] = [
+CURRENT_KEYS: list[tuple[StoredObject, str]] = [
     (BlobData(D), f"docker/registry/v2/blobs/sha256/01/{HEX}/data"),
     (BlobData(E), f"docker/registry/v2/blobs/sha512/01/{HEX * 2}/data"),
     (BlobData(TARSUM), f"docker/registry/v2/blobs/tarsum/v1/sha256/01/{HEX}/data"),
@@ -77,7 +77,7 @@ CURRENT_KEYS: list[tuple[Place, str]] = [
         f"{HISTORY}/999999999/987/20261123T010203.000004Z/sha256/{HEX}/deleted",
     ),
 ]
-SEED_KEYS: list[tuple[Place, str]] = [
+SEED_KEYS: list[tuple[StoredObject, str]] = [
     (RevisionLink(NAME, D), f"{HERE}/manifests/revisions/sha256/{HEX}/link"),
     (SignatureLink(NAME, D, D), f"{HERE}/manifests/revisions/sha256/{HEX}/signatures/sha256/{HEX}/link"),
     (TagCurrent(NAME, TAG), f"{HERE}/manifests/tags/v1.0/current/link"),
@@ -91,13 +91,13 @@ SEED_KEYS: list[tuple[Place, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("layout", "place", "key"),
+    ("layout", "item", "key"),
     [(CURRENT, *each) for each in CURRENT_KEYS] + [(SEED, *each) for each in SEED_KEYS],
     ids=lambda value: type(value).__name__ if not isinstance(value, str | Layout) else None,
 )
-def test_every_key_both_ways(layout: Layout, place: Place, key: str) -> None:
-    assert layout.key(place) == key
-    assert layout.parse(key) == place
+def test_every_key_both_ways(layout: Layout, item: StoredObject, key: str) -> None:
+    assert layout.key(item) == key
+    assert layout.parse(key) == item
 
 
 PART = st.from_regex(r"[a-z0-9]{1,8}(?:[._-][a-z0-9]{1,8})?", fullmatch=True)
@@ -114,7 +114,7 @@ TIMES = st.integers(0, 4 * 10**15).map(
 )
 SEQUENCES = st.integers(0, SEQUENCE_LIMIT - 1)
 IDS = st.uuids().map(str)
-PLACES = st.one_of(
+OBJECTS = st.one_of(
     st.builds(BlobData, DIGESTS),
     st.builds(RevisionLink, NAMES, DIGESTS),
     st.builds(RevisionMediaType, NAMES, DIGESTS),
@@ -134,16 +134,16 @@ PLACES = st.one_of(
 )
 
 
-@given(PLACES, st.sampled_from([CURRENT, SEED, Layout(root="/elsewhere")]))
-def test_any_place_in_any_layout(place: Place, layout: Layout) -> None:
+@given(OBJECTS, st.sampled_from([CURRENT, SEED, Layout(root="/elsewhere")]))
+def test_any_object_in_any_layout(item: StoredObject, layout: Layout) -> None:
     """Repositories named like the folders included, which the seed's layout does not keep apart by a mark."""
-    key = layout.key(place)
-    assert layout.parse(check_key(key)) == place
+    key = layout.key(item)
+    assert layout.parse(check_key(key)) == item
     assert key.startswith(layout.root)
 
 
 @given(st.text(max_size=80) | st.text("abmnlinks/_.0123456789", max_size=80))
-def test_other_keys_are_no_places(key: str) -> None:
+def test_other_keys_name_no_object(key: str) -> None:
     assert CURRENT.parse(key) is None
 
 
@@ -161,17 +161,19 @@ def test_other_keys_are_no_places(key: str) -> None:
         f"docker/registry/v2/blobs/tarsum/v1/sha256/{HEX}/data",
         f"{HISTORY}/1/20261123T010203.000004Z/sha256/{HEX}/deleted",
         f"{HISTORY}/999999999998/20261399T010203.000004Z/sha256/{HEX}/deleted",
+        f"{HISTORY}/999999999998/0-claim",
+        f"{HISTORY}/999999999998/pending",
     ],
 )
-def test_what_is_nearly_a_key_is_no_place(key: str) -> None:
+def test_a_text_that_is_nearly_a_key_names_no_object(key: str) -> None:
     assert CURRENT.parse(key) is None
 
 
 def test_the_longest_names_fit() -> None:
     name = RepositoryName("a" * 255)
     tag = Tag("t" * 128)
-    for place in (TagReplaced(name, tag, 0, SINCE, E, E), SignatureLink(name, E, E), TagIndex(name, tag, E)):
-        assert len(check_key(CURRENT.key(place))) < KEY_LIMIT
+    for item in (TagReplaced(name, tag, 0, SINCE, E, E), SignatureLink(name, E, E), TagIndex(name, tag, E)):
+        assert len(check_key(CURRENT.key(item))) < KEY_LIMIT
 
 
 def test_a_root_is_a_key() -> None:

@@ -19,10 +19,10 @@ from revstore_async.formats.names import Tag
 from revstore_async.layout import (
     CURRENT,
     LayerLink,
-    Place,
     ReferrerLink,
     RevisionLink,
     SignatureLink,
+    StoredObject,
     TagCurrent,
     TagIndex,
 )
@@ -54,7 +54,7 @@ GARBAGE: Callable[[bytes], bytes] = lambda _: b"garbage"  # noqa: E731
 DAMAGES = {"cut": CUT, "grown": GROWN, "flipped": FLIPPED, "emptied": EMPTIED, "garbage": GARBAGE}
 
 
-OBJECTS: dict[str, Place] = {
+OBJECTS: dict[str, StoredObject] = {
     "layer": Content(Digest.of(LAYER)),
     "large layer": Content(Digest.of(LARGE)),
     "config": Content(Digest.of(CONFIG)),

@@ -1,0 +1,342 @@
+"""The key of each object, and what each key names, from one table.
+
+The tree is Docker Distribution's (`registry/storage/paths.go`). Distribution never walks the keys with a +,
+which are this engine's:
+
+    <root>/v2/blobs/<alg>/<hh>/<hex>/data                                           BlobData
+    <root>/v2/repositories/<name>/
+        _manifests/revisions/<alg>/<hex>/link                                       RevisionLink
+        _manifests/revisions/<alg>/<hex>/mediatype                                  RevisionMediaType +
+        _manifests/revisions/<alg>/<hex>/signatures/<alg>/<hex>/link                SignatureLink
+        _manifests/revisions/<alg>/<hex>/referrers/<alg>/<hex>/link                 ReferrerLink +
+        _manifests/tags/<tag>/current/link                                          TagCurrent
+        _manifests/tags/<tag>/index/<alg>/<hex>/link                                TagIndex
+        _layers/<alg>/<hex>/link                                                    LayerLink
+        _uploads/<id>/data                                                          UploadData
+        _uploads/<id>/startedat                                                     UploadStartedAt
+        _uploads/<id>/hashstates/<alg>/<offset>                                     UploadHashState
+    <root>/revstore/history/<name>/_tags/<tag>/<n>/<nnn>/
+        absent/replaced-by/<alg>/<hex>                                              TagCreated +
+        <since>/<alg>/<hex>/replaced-by/<alg>/<hex>                                 TagReplaced +
+        <since>/<alg>/<hex>/deleted                                                 TagDeleted +
+        0-claim                                                                     TagClaim +
+        pending                                                                     TagPending +
+    <root>/revstore/uploads/<name>/_uploads/<id>/
+        state                                                                       UploadState +
+        segments/<segment>                                                          UploadSegment +
+
+A legacy tarsum digest takes the folders `tarsum/<version>/<alg>` where another takes `<alg>`.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final
+
+from ..driver import check_key
+from ..formats.digest import Digest
+from ..formats.names import RepositoryName, Tag
+from .objects import (
+    SEQUENCE_LIMIT,
+    BlobData,
+    LayerLink,
+    ReferrerLink,
+    RevisionLink,
+    RevisionMediaType,
+    SignatureLink,
+    StoredObject,
+    TagClaim,
+    TagCreated,
+    TagCurrent,
+    TagDeleted,
+    TagIndex,
+    TagPending,
+    TagReplaced,
+    UploadData,
+    UploadHashState,
+    UploadSegment,
+    UploadStartedAt,
+    UploadState,
+)
+
+_Writers = Sequence[tuple[Callable[[Any], Any], Callable[[Any], str]]]
+"""The functions that get the fields of an object, in the order of its key, and write them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """The form of the keys of one kind of object.
+
+    Attributes:
+        template: The key with `%s` for each field.
+        writers: The functions for the fields.
+        pattern: Matches the keys.
+        end: The last characters of each key, to rule the others out fast; empty if they differ.
+    """
+
+    template: str
+    writers: _Writers
+    pattern: re.Pattern[str]
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A tree of keys: `CURRENT` is that of Docker Distribution today, `SEED` that of its refactor of 2015.
+
+    Attributes:
+        root: The first part of all keys; a `/` at its beginning is dropped, as no key begins with one.
+        manifests: The folder of a repository's manifests.
+        layers: The folder of its layers.
+        uploads: The folder of its uploads.
+    """
+
+    root: str = "docker/registry"
+    manifests: str = "_manifests"
+    layers: str = "_layers"
+    uploads: str = "_uploads"
+    _forms: Mapping[type[StoredObject], _Form] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", check_key(self.root.removeprefix("/")))
+        forms = {kind: _form(template) for kind, template in _templates(self).items()}
+        object.__setattr__(self, "_forms", forms)
+
+    def key(self, item: StoredObject) -> str:
+        """Return the key of an object."""
+        form = self._forms[type(item)]
+        return form.template % tuple([write(get(item)) for get, write in form.writers])
+
+    def parse(self, key: str) -> StoredObject | None:
+        """Return what a key names; None if this layout has no such key.
+
+        An object has one key: for a text that `key` would write differently the result is None.
+        """
+        for kind, form in self._forms.items():
+            if key.endswith(form.end) and (match := form.pattern.fullmatch(key)):
+                build: Callable[..., StoredObject] = kind
+                try:
+                    fields = {name: _read(name, text) for name, text in match.groupdict().items()}
+                except ValueError:  # a name, tag, digest or time outside its grammar
+                    return None
+                if "number" in fields:
+                    fields["sequence"], fields["flat"] = fields.pop("number")
+                return build(**fields)
+        return None
+
+    # ---- folders, to list
+
+    @property
+    def blobs(self) -> str:
+        """The folder of all blobs."""
+        return f"{self.root}/v2/blobs"
+
+    @property
+    def repositories(self) -> str:
+        """The folder of all repositories."""
+        return f"{self.root}/v2/repositories"
+
+    def repository(self, name: RepositoryName) -> str:
+        """The folder of a repository."""
+        return f"{self.repositories}/{name}"
+
+    def revisions_of(self, name: RepositoryName) -> str:
+        """The folder of a repository's revisions."""
+        return f"{self.repository(name)}/{self.manifests}/revisions"
+
+    def signatures_of(self, name: RepositoryName, revision: Digest) -> str:
+        """The folder of a revision's signatures."""
+        return f"{self.revisions_of(name)}/{_write_digest(revision)}/signatures"
+
+    def referrers_of(self, name: RepositoryName, subject: Digest) -> str:
+        """The folder of the links to the manifests that name this one as their subject."""
+        return f"{self.revisions_of(name)}/{_write_digest(subject)}/referrers"
+
+    def tags_of(self, name: RepositoryName) -> str:
+        """The folder of a repository's tags."""
+        return f"{self.repository(name)}/{self.manifests}/tags"
+
+    def index_of(self, name: RepositoryName, tag: Tag) -> str:
+        """The folder of the links to the revisions that a tag was meant to have."""
+        return f"{self.tags_of(name)}/{tag}/index"
+
+    def history_of(self, name: RepositoryName, tag: Tag) -> str:
+        """The folder of the records of a tag's changes, the latest first."""
+        return f"{self.root}/revstore/history/{name}/_tags/{tag}"
+
+    def layers_of(self, name: RepositoryName) -> str:
+        """The folder of a repository's layers."""
+        return f"{self.repository(name)}/{self.layers}"
+
+    @property
+    def uploads_under_way(self) -> str:
+        """The folder of all uploads of this engine, in all repositories."""
+        return f"{self.root}/revstore/uploads"
+
+    def upload(self, name: RepositoryName, upload: str) -> str:
+        """The folder of one upload."""
+        return f"{self.uploads_under_way}/{name}/_uploads/{upload}"
+
+
+def _form(template: str) -> _Form:
+    names: list[str] = re.findall(r"\{(\w+)\}", template)
+    pattern = re.escape(template)
+    for name in names:
+        pattern = pattern.replace(rf"\{{{name}\}}", f"(?P<{name}>{_FIELDS[name].pattern})")
+    return _Form(
+        re.sub(r"\{\w+\}", "%s", template.replace("%", "%%")),
+        tuple((_FIELDS[name].get or attrgetter(name), _FIELDS[name].write) for name in names),
+        re.compile(pattern, re.ASCII),
+        template.rpartition("}")[2],
+    )
+
+
+def _templates(layout: Layout) -> dict[type[StoredObject], str]:
+    repository = f"{layout.repositories}/{{name}}"
+    revisions = f"{repository}/{layout.manifests}/revisions"
+    tag = f"{repository}/{layout.manifests}/tags/{{tag}}"
+    upload = f"{repository}/{layout.uploads}/{{upload}}"
+    history = f"{layout.root}/revstore/history/{{name}}/_tags/{{tag}}"
+    change, number = f"{history}/{{number}}", f"{history}/{{sequence}}"
+    own_upload = f"{layout.root}/revstore/uploads/{{name}}/_uploads/{{upload}}"
+    left = f"{change}/{{since}}/{{digest}}"
+    return {
+        BlobData: f"{layout.blobs}/{{blob}}/data",
+        RevisionLink: f"{revisions}/{{digest}}/link",
+        RevisionMediaType: f"{revisions}/{{digest}}/mediatype",
+        SignatureLink: f"{revisions}/{{revision}}/signatures/{{digest}}/link",
+        ReferrerLink: f"{revisions}/{{subject}}/referrers/{{digest}}/link",
+        TagCurrent: f"{tag}/current/link",
+        TagIndex: f"{tag}/index/{{digest}}/link",
+        TagCreated: f"{change}/absent/replaced-by/{{successor}}",
+        TagReplaced: f"{left}/replaced-by/{{successor}}",
+        TagDeleted: f"{left}/deleted",
+        TagClaim: f"{number}/0-claim",
+        TagPending: f"{number}/pending",
+        LayerLink: f"{repository}/{layout.layers}/{{digest}}/link",
+        UploadState: f"{own_upload}/state",
+        UploadSegment: f"{own_upload}/segments/{{segment}}",
+        UploadData: f"{upload}/data",
+        UploadStartedAt: f"{upload}/startedat",
+        UploadHashState: f"{upload}/hashstates/{{algorithm}}/{{offset}}",
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One field of objects, in keys.
+
+    Attributes:
+        pattern: Matches its texts, and some texts outside its grammar.
+        write: Returns the text of a value.
+        read: Returns the value of a text; raises ValueError outside the grammar.
+        get: Gets the value from an object, if it is not the attribute of the field's name.
+    """
+
+    pattern: str
+    write: Callable[[Any], str]
+    read: Callable[[str], Any]
+    get: Callable[[Any], Any] | None = None
+
+
+@lru_cache(maxsize=1024)
+def _read(name: str, text: str) -> Any:  # noqa: ANN401 (a field's value)
+    """Return the value of a field from its text. The texts of a listing repeat: each is read once.
+
+    Raises:
+        ValueError: It is outside the grammar of the field, or not as the key of this value has it.
+    """
+    form = _FIELDS[name]
+    value = form.read(text)
+    if form.write(value) != text:
+        raise ValueError(text)
+    return value
+
+
+@lru_cache(maxsize=1024)
+def _write_digest(digest: Digest) -> str:
+    """Return the folders of a digest. A push writes it into several keys: its folders are made once."""
+    if legacy := digest.tarsum:
+        return f"tarsum/{legacy[0]}/{legacy[1]}/{digest.hex}"
+    return digest.replace(":", "/", 1)
+
+
+def _read_digest(folders: str) -> Digest:
+    *kind, hexadecimal = folders.split("/")
+    if kind[0] != "tarsum":
+        return Digest(f"{kind[0]}:{hexadecimal}")
+    _, version, algorithm = kind
+    return Digest(f"tarsum{'' if version == 'v0' else '.' + version}+{algorithm}:{hexadecimal}")
+
+
+@lru_cache(maxsize=1024)
+def _write_blob(digest: Digest) -> str:
+    folders, _, hexadecimal = _write_digest(digest).rpartition("/")
+    return f"{folders}/{hexadecimal[:2]}/{hexadecimal}"
+
+
+def _read_blob(folders: str) -> Digest:
+    kind, _, hexadecimal = folders.rpartition("/")
+    return _read_digest(f"{kind.rpartition('/')[0]}/{hexadecimal}")
+
+
+def _write_sequence(sequence: int) -> str:
+    """Return the folders of a change's number, which counts down, so that the latest change is listed first.
+
+    They are two, so that no folder of a file system holds more than 1,000.
+    """
+    digits = f"{SEQUENCE_LIMIT - 1 - sequence:012}"
+    return f"{digits[:9]}/{digits[9:]}"
+
+
+def _read_sequence(folders: str) -> int:
+    return SEQUENCE_LIMIT - 1 - int(folders.replace("/", ""))
+
+
+def _write_number(number: tuple[int, bool]) -> str:
+    """Return the folders of a record's number, or its one folder; see `TagCreated.flat`."""
+    sequence, flat = number
+    return _write_sequence(sequence).replace("/", "" if flat else "/")
+
+
+def _read_number(folders: str) -> tuple[int, bool]:
+    return _read_sequence(folders), "/" not in folders
+
+
+def _write_time(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+
+
+def _read_time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+
+
+_PLAIN: Final = _Field(r"[^/]+", str, str)
+_DIGEST: Final = _Field(r"(?:tarsum/[a-z0-9]+/)?[a-z0-9]+/[0-9a-f]+", _write_digest, _read_digest)
+_FIELDS: Final = {
+    # Greedy: in the seed's layout a name may hold the folders' names, so the last ones count.
+    "name": _Field(r".+", str, RepositoryName),
+    "tag": _Field(r"[^/]+", str, Tag),
+    "blob": _Field(r"(?:tarsum/[a-z0-9]+/)?[a-z0-9]+/[0-9a-f]{2}/[0-9a-f]+", _write_blob, _read_blob),
+    "digest": _DIGEST,
+    "revision": _DIGEST,
+    "subject": _DIGEST,
+    "successor": _DIGEST,
+    "sequence": _Field(r"\d{9}/\d{3}", _write_sequence, _read_sequence),
+    "number": _Field(r"\d{12}|\d{9}/\d{3}", _write_number, _read_number, attrgetter("sequence", "flat")),
+    "since": _Field(r"\d{8}T\d{6}\.\d{6}Z", _write_time, _read_time),
+    "offset": _Field(r"\d+", str, int),
+    "upload": _PLAIN,
+    "segment": _PLAIN,
+    "algorithm": _PLAIN,
+}
+
+
+CURRENT: Final = Layout()
+"""The layout of Docker Distribution 2.x and 3.x."""
+
+SEED: Final = Layout(manifests="manifests", layers="layers", uploads="uploads")
+"""The layout of Docker Distribution's storage refactor of January 2015, before any release."""
