@@ -194,8 +194,8 @@ class Registry:
 
     async def find_layer(
         self,
-        digest: Digest,
-        candidates: AsyncIterable[RepositoryName] | Iterable[RepositoryName],
+        digest: str,
+        candidates: AsyncIterable[str] | Iterable[str],
         *,
         limit: int = 100,
     ) -> RepositoryName | None:
@@ -210,9 +210,11 @@ class Registry:
             limit: The most candidates to look at.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
+            InvalidName: A candidate is outside the grammar.
             InvalidArgument: `limit` is below 1.
         """
-        return await find_layer(digest, candidates, self.blobs, self._reads, self.layout, limit=limit)
+        return await find_layer(Digest(digest), candidates, self.blobs, self._reads, self.layout, limit=limit)
 
     async def purge_uploads(self, older_than: timedelta, *, at_once: int | None = None) -> int:
         """Delete the uploads of all repositories that no call continued for that long; return how many.

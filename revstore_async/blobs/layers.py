@@ -69,7 +69,7 @@ class LayerStore:
         self,
         content: bytes | AsyncIterable[bytes],
         *,
-        digest: Digest | None = None,
+        digest: str | None = None,
         length: int | None = None,
     ) -> Descriptor:
         """Store content and link it here; return its descriptor.
@@ -83,6 +83,7 @@ class LayerStore:
             length: The content's size in bytes, if the sender announced it.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             DigestMismatch: The content has another digest; nothing is stored.
             SizeMismatch: It is longer or shorter than announced; nothing is stored.
             InvalidArgument: A stream came without its digest.
@@ -95,32 +96,37 @@ class LayerStore:
         """Link content that the caller has just stored. One request."""
         await self._links.link(self._key(digest), digest)
 
-    async def link(self, digest: Digest) -> Descriptor:
+    async def link(self, digest: str) -> Descriptor:
         """Link content that is stored already; return its descriptor. Two requests, one after the other.
 
         The caller decides that this repository may have the content: this method reads no other repository's
         link.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             BlobUnknown: It is not stored.
         """
+        digest = Digest(digest)
         found = await self._blobs.present(digest)
         if found is None:
             raise BlobUnknown(digest)
         await self.link_stored(digest)
         return found
 
-    async def mount(self, digest: Digest, source: RepositoryName) -> Descriptor:
+    async def mount(self, digest: str, source: str) -> Descriptor:
         """Link a blob of another repository here; return its descriptor. Two round trips.
 
         It asks for link and content together, then writes the link. It does not check that the caller may read
         the source.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
+            InvalidName: The source is outside the grammar.
             BlobUnknown: The source has no link to the blob, or the content is not stored. If the content is
                 stored, and known without a read to be damaged, the damage is the error's cause.
             LinkDamaged: The source's link holds something else.
         """
+        digest, source = Digest(digest), RepositoryName(source)
         link, found = await gather(
             self._links.find(self._layout.key(LayerLink(source, digest))), self._blobs.rely(digest)
         )
@@ -132,14 +138,16 @@ class LayerStore:
         await self.link_stored(digest)
         return self._blobs.descriptor(digest, found.size)
 
-    async def delete(self, digest: Digest) -> None:
+    async def delete(self, digest: str) -> None:
         """Delete the repository's link to a blob. Two round trips; content stays stored.
 
         Manifests that refer to it stay as well.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             BlobUnknown: The repository has no link to it.
         """
+        digest = Digest(digest)
         key = self._key(digest)
         if not await self._links.linked(key):
             raise BlobUnknown(digest, self._name)
@@ -152,15 +160,17 @@ class LayerStore:
             if isinstance(place, LayerLink):
                 yield LayerInfo(place.digest, info.modified)
 
-    async def get(self, digest: Digest, *, limit: int | None = None) -> bytes:
+    async def get(self, digest: str, *, limit: int | None = None) -> bytes:
         """Return a blob's content, verified. Link and content are asked for together: one round trip.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             BlobUnknown: The repository has no link to it.
             LinkDangling: It has one, but the content is not stored.
             BlobDamaged: The stored bytes have another digest.
             ObjectTooLarge: It holds more than `limit` bytes.
         """
+        digest = Digest(digest)
         key = self._key(digest)
         link, content = await gather(self._links.find(key), self._blobs.fetch(digest, limit=limit))
         self._judge(link, digest)
@@ -168,16 +178,18 @@ class LayerStore:
             raise LinkDangling(key, digest)
         return await self._blobs.verified(digest, content)
 
-    async def stat(self, digest: Digest) -> Descriptor:
+    async def stat(self, digest: str) -> Descriptor:
         """Return a blob's descriptor. Link and content are asked about together: one round trip.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             BlobUnknown: The repository has no link to it.
             LinkDamaged: Its link holds something else.
             LinkDangling: It has one, but the content is not stored.
             BlobDamaged: The content is empty, and must not be.
             BlobSizeDamaged: It has another size than the content of this digest, if that is known.
         """
+        digest = Digest(digest)
         link, found = await gather(self._links.find(self._key(digest)), self._blobs.look(digest))
         link = self._judge(link, digest)
         if found is None:
@@ -186,14 +198,19 @@ class LayerStore:
             raise copy(found)  # no cycle with this frame
         return self._blobs.descriptor(digest, found.size)
 
-    async def exists(self, digest: Digest) -> bool:
-        """Say whether the repository has a blob, link and content, neither known to be damaged. One round trip."""
+    async def exists(self, digest: str) -> bool:
+        """Say whether the repository has a blob, link and content, neither known to be damaged. One round trip.
+
+        Raises:
+            InvalidDigest: The digest is outside the grammar.
+        """
+        digest = Digest(digest)
         link, found = await gather(self._sound(digest), self._blobs.rely(digest))
         return isinstance(link, Link) and isinstance(found, FileInfo) and not self._doubted(digest, found)
 
     @asynccontextmanager
     async def open(
-        self, digest: Digest, *, offset: int = 0, length: int | None = None, verify: bool = True
+        self, digest: str, *, offset: int = 0, length: int | None = None, verify: bool = True
     ) -> AsyncIterator[BlobReader]:
         """Open a blob's content from `offset` on. One round trip to the first byte.
 
@@ -204,12 +221,14 @@ class LayerStore:
             verify: Compare the whole with its digest, as `BlobStore.open` says.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             BlobUnknown: The repository has no link to it.
             LinkDangling: It has one, but the content is not stored.
             BlobDamaged: The content is empty, and must not be.
             BlobSizeDamaged: It has another size than the content of this digest, if that is known.
             InvalidOffset: The offset is outside the content.
         """
+        digest = Digest(digest)
         key = self._key(digest)
         async with AsyncExitStack() as stack:
             async with alongside(self._links.find(key)) as link:
@@ -226,7 +245,7 @@ class LayerStore:
             yield reader
 
     async def url_for(
-        self, digest: Digest, *, method: str = "GET", expires: timedelta = timedelta(minutes=20)
+        self, digest: str, *, method: str = "GET", expires: timedelta = timedelta(minutes=20)
     ) -> str:
         """Return a URL at the store; every holder can read the blob with it until it expires. One round trip.
 
@@ -236,24 +255,30 @@ class LayerStore:
             expires: How long the URL is good.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             BlobUnknown: The repository has no link to it.
             LinkDangling: It has one, but the content is not stored.
             InvalidArgument: The method is another one, or the time not positive.
             Unsupported: The driver lacks `signed_urls`.
         """
+        digest = Digest(digest)
         if not self._driver.capabilities.signed_urls:
             raise Unsupported(self._driver.name, "signed URLs")
         await self.stat(digest)
         return await self._driver.url_for(self._blobs.path(digest), method=method, expires=expires)
 
-    async def confirm(self, digest: Digest) -> Descriptor | None:
-        """Return the descriptor from `rely_on`; None instead of `BlobUnknown`. For callers who may push."""
+    async def confirm(self, digest: str) -> Descriptor | None:
+        """Return the descriptor from `rely_on`; None instead of `BlobUnknown`. For callers who may push.
+
+        Raises:
+            InvalidDigest: The digest is outside the grammar.
+        """
         try:
             return await self.rely_on(digest)
         except BlobUnknown:
             return None
 
-    async def rely_on(self, digest: Digest, size: int | None = None) -> Descriptor:
+    async def rely_on(self, digest: str, size: int | None = None) -> Descriptor:
         """Return the descriptor of a blob that a push can rely on; for callers who may push. One round trip.
 
         A damaged blob counts as missing: the client then uploads it, which writes content and link again. A
@@ -269,9 +294,11 @@ class LayerStore:
                 size, calls without a size report it as missing from then on, until it is written again.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             BlobUnknown: The blob is missing, or damaged; the damage is then the error's cause.
             BlobSizeMismatch: Its size is not the announced one.
         """
+        digest = Digest(digest)
         link, found = await gather(self._sound(digest), self._blobs.rely(digest))
         if not isinstance(link, Link) or not isinstance(found, FileInfo):
             raise BlobUnknown(digest, self._name) from _damage(link, found)
@@ -307,7 +334,7 @@ def _damage(*found: object) -> Damaged | None:
 
 async def find_layer(
     digest: Digest,
-    candidates: AsyncIterable[RepositoryName] | Iterable[RepositoryName],
+    candidates: AsyncIterable[str] | Iterable[str],
     blobs: BlobStore,
     driver: Driver,
     layout: Layout,
@@ -353,15 +380,15 @@ async def find_layer(
 
 
 async def _first(
-    names: AsyncIterable[RepositoryName] | Iterable[RepositoryName], limit: int
+    names: AsyncIterable[str] | Iterable[str], limit: int
 ) -> AsyncGenerator[RepositoryName, None]:
     left = limit
     if isinstance(names, AsyncIterable):
         async for name in names:
-            yield name
+            yield RepositoryName(name)
             left -= 1
             if not left:
                 return
     else:
         for name in islice(names, limit):
-            yield name
+            yield RepositoryName(name)

@@ -94,13 +94,19 @@ class BlobStore:
         self._layout = layout
         self._links = LinkStore(driver)
 
-    def path(self, digest: Digest) -> str:
-        """Return the key of a blob's content."""
+    def path(self, digest: str) -> str:
+        """Return the key of a blob's content.
+
+        Raises:
+            InvalidDigest: The digest is outside the grammar.
+        """
+        if not isinstance(digest, Digest):
+            digest = Digest(digest)
         return self._layout.key(BlobData(digest))
 
     # ---- reading
 
-    async def get(self, digest: Digest, *, limit: int | None = None) -> bytes:
+    async def get(self, digest: str, *, limit: int | None = None) -> bytes:
         """Return a blob's content, verified. 1 request; 0 if the content is in memory.
 
         Args:
@@ -108,10 +114,12 @@ class BlobStore:
             limit: Bytes that the caller is willing to hold; None for any.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             BlobUnknown: It is not stored.
             BlobDamaged: The stored bytes have another digest.
             ObjectTooLarge: It holds more than `limit` bytes.
         """
+        digest = Digest(digest)
         content = await self.fetch(digest, limit=limit)
         if content is None:
             raise BlobUnknown(digest)
@@ -170,7 +178,7 @@ class BlobStore:
 
     @asynccontextmanager
     async def open(
-        self, digest: Digest, *, offset: int = 0, length: int | None = None, verify: bool = True
+        self, digest: str, *, offset: int = 0, length: int | None = None, verify: bool = True
     ) -> AsyncIterator[BlobReader]:
         """Open a blob's content from `offset` on. One request to the first byte.
 
@@ -183,11 +191,13 @@ class BlobStore:
                 does.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             BlobUnknown: It is not stored.
             BlobDamaged: It is empty, and must not be.
             BlobSizeDamaged: It has another size than the content of this digest, if that is known.
             InvalidOffset: The offset is outside the content.
         """
+        digest = Digest(digest)
         async with AsyncExitStack() as stack:
             opening = self._driver.open_reader(self.path(digest), offset=offset, length=length)
             try:
@@ -206,14 +216,16 @@ class BlobStore:
             stack.push_async_callback(blob.stop)
             yield blob
 
-    async def stat(self, digest: Digest) -> Descriptor:
+    async def stat(self, digest: str) -> Descriptor:
         """Return a blob's descriptor. One request.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             BlobUnknown: It is not stored.
             BlobDamaged: It is empty, and must not be.
             BlobSizeDamaged: It has another size than the content of this digest, if that is known.
         """
+        digest = Digest(digest)
         found = await self.look(digest)
         if found is None:
             raise BlobUnknown(digest)
@@ -221,8 +233,12 @@ class BlobStore:
             raise copy(found)  # no cycle with this frame
         return self.descriptor(digest, found.size)
 
-    async def exists(self, digest: Digest) -> bool:
-        """Say whether a blob is stored and not known to be damaged, without reading it. One request."""
+    async def exists(self, digest: str) -> bool:
+        """Say whether a blob is stored and not known to be damaged, without reading it. One request.
+
+        Raises:
+            InvalidDigest: The digest is outside the grammar.
+        """
         return await self.present(digest) is not None
 
     async def look(self, digest: Digest) -> FileInfo | Damaged | None:
@@ -252,8 +268,13 @@ class BlobStore:
         info = await self.look(digest)
         return self.soundness.damage(digest, info) or info if isinstance(info, FileInfo) else info
 
-    async def present(self, digest: Digest) -> Descriptor | None:
-        """Return the descriptor of content that a caller can rely on, or None. One request; see `rely`."""
+    async def present(self, digest: str) -> Descriptor | None:
+        """Return the descriptor of content that a caller can rely on, or None. One request; see `rely`.
+
+        Raises:
+            InvalidDigest: The digest is outside the grammar.
+        """
+        digest = Digest(digest)
         found = await self.rely(digest)
         return self.descriptor(digest, found.size) if isinstance(found, FileInfo) else None
 
@@ -263,7 +284,7 @@ class BlobStore:
         self,
         content: bytes | bytearray | memoryview | AsyncIterable[bytes],
         *,
-        digest: Digest | None = None,
+        digest: str | None = None,
         length: int | None = None,
     ) -> Descriptor:
         """Store content, durably, and return its descriptor.
@@ -284,6 +305,7 @@ class BlobStore:
             InvalidDigest: The digest is one that can't be computed (tarsum).
             UploadMemoryFull: Other calls held the memory for too long; nothing is stored.
         """
+        digest = None if digest is None else Digest(digest)
         if not isinstance(content, bytes | bytearray | memoryview):
             if digest is None:
                 raise InvalidArgument(

@@ -3,7 +3,7 @@
 A coarse branch tells the caller how to react; a leaf carries the facts as attributes:
 
     RevstoreError
-        InvalidInput        change the input; nothing was written (also a ValueError)
+        InvalidInput        change the input; nothing was written (also a ValueError; `WrongType` a TypeError, too)
         NotFound            the requested thing is not there (also a LookupError)
         Conflict            another writer was first, or a policy holds: read again, decide anew
         Damaged             stored bytes are wrong: put the right ones again
@@ -14,6 +14,7 @@ A coarse branch tells the caller how to react; a leaf carries the facts as attri
 """
 
 from .access import *  # noqa: F403
+from .arguments import *  # noqa: F403
 from .base import *  # noqa: F403
 from .content import *  # noqa: F403
 from .requests import *  # noqa: F403

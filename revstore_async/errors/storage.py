@@ -26,16 +26,6 @@ class InvalidOffset(InvalidInput):
 
 
 @dataclass(eq=False)
-class InvalidArgument(InvalidInput):
-    """An invalid argument of a call."""
-
-    argument: str
-    value: object
-    reason: str
-    says: ClassVar[str] = "{argument} = {value!r} is not valid: {reason}"
-
-
-@dataclass(eq=False)
 class InvalidStoreURL(InvalidInput):
     """A store URL, or an option given beside it, that no driver understands."""
 

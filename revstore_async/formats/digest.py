@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final, Self
 
 from ..errors import InvalidDigest
+from .arguments import check_type
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -31,6 +32,7 @@ class Digest(str):
 
     Raises:
         InvalidDigest: The text is not such a digest.
+        WrongType: It is not text.
     """
 
     __slots__ = ()
@@ -39,6 +41,8 @@ class Digest(str):
         """Validate the text; a `Digest` is returned as it is."""
         if isinstance(text, cls):
             return text
+        if type(text) is not str:
+            check_type("digest", text, str)
         if _PLAIN.fullmatch(text):
             return super().__new__(cls, text)
         algorithm, colon, hexadecimal = text.partition(":")
@@ -55,14 +59,17 @@ class Digest(str):
         return super().__new__(cls, text)
 
     @classmethod
-    def of(cls, content: bytes, algorithm: str = "sha256") -> Self:
+    def of(cls, content: bytes | bytearray | memoryview, algorithm: str = "sha256") -> Self:
         """Return the digest of content.
 
         It computes in the calling thread: a coroutine gives large content to another thread.
 
         Raises:
             InvalidDigest: The engine can't compute the algorithm.
+            WrongType: The content is no bytes.
         """
+        if type(content) is not bytes:
+            check_type("content", content, bytes, bytearray, memoryview)
         hasher = new_hasher(algorithm)
         hasher.update(content)
         return cls(f"{algorithm}:{hasher.hexdigest()}")
@@ -92,7 +99,10 @@ def new_hasher(algorithm: str) -> "_Hash":
 
     Raises:
         InvalidDigest: The algorithm is another one (tarsum included: it can't be computed).
+        WrongType: It is not text.
     """
+    if type(algorithm) is not str:
+        check_type("algorithm", algorithm, str)
     if algorithm not in HEX_LENGTHS:
         raise InvalidDigest(algorithm, "content can be verified only by " + ", ".join(HEX_LENGTHS))
     return hashlib.new(algorithm)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from ..errors import InvalidName, InvalidReference, InvalidTag
+from .arguments import check_type
 from .digest import Digest
 
 NAME_LIMIT: Final = 255
@@ -24,6 +25,7 @@ class RepositoryName(str):
 
     Raises:
         InvalidName: The text is outside the grammar, or longer than 255 characters.
+        WrongType: It is not text.
     """
 
     __slots__ = ()
@@ -32,6 +34,8 @@ class RepositoryName(str):
         """Validate the text; a `RepositoryName` is returned as it is."""
         if isinstance(text, cls):
             return text
+        if type(text) is not str:
+            check_type("repository name", text, str)
         if len(text) > NAME_LIMIT:  # before the pattern, so that its work is bounded
             raise InvalidName(text, f"it has {len(text)} characters, over the limit of {NAME_LIMIT}")
         if not _NAME.fullmatch(text):
@@ -48,6 +52,7 @@ class Tag(str):
 
     Raises:
         InvalidTag: The text is outside the grammar, or longer than 128 characters.
+        WrongType: It is not text.
     """
 
     __slots__ = ()
@@ -56,6 +61,8 @@ class Tag(str):
         """Validate the text; a `Tag` is returned as it is."""
         if isinstance(text, cls):
             return text
+        if type(text) is not str:
+            check_type("tag", text, str)
         if not _TAG.fullmatch(text):
             raise InvalidTag(
                 text, "it is 1 to 128 letters, digits, '_', '.' and '-', and begins with none of the last two"
@@ -79,7 +86,10 @@ class Reference:
             InvalidName: The repository is outside the grammar.
             InvalidTag: The tag is outside the grammar.
             InvalidDigest: The digest is outside the grammar.
+            WrongType: The reference is not text.
         """
+        if type(text) is not str:
+            check_type("reference", text, str)
         name, at, digest = text.partition("@")
         name, colon, tag = name.partition(":")
         if at and colon:
@@ -103,5 +113,8 @@ def tag_or_digest(text: str) -> Tag | Digest:
     Raises:
         InvalidTag: It is neither.
         InvalidDigest: It has a colon, but is no digest.
+        WrongType: It is not text.
     """
+    if type(text) is not str:
+        check_type("reference", text, str)
     return Digest(text) if ":" in text else Tag(text)

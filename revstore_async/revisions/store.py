@@ -81,18 +81,20 @@ class RevisionStore:
 
     # ---- reading
 
-    async def exists(self, digest: Digest) -> bool:
+    async def exists(self, digest: str) -> bool:
         """Say whether the repository has a revision, link and content. One round trip, two requests.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             LinkDamaged: Its link holds something else.
         """
+        digest = Digest(digest)
         link, found = await gather(self._links.find(self._key(digest)), self._blobs.present(digest))
         if link is not None:
             expect(link, digest)
         return link is not None and found is not None
 
-    async def rely_on(self, digest: Digest, size: int | None = None) -> None:
+    async def rely_on(self, digest: str, size: int | None = None) -> None:
         """Check that a revision is here to rely on, for one who may push. One round trip, two requests.
 
         To one who may push, a damaged revision is not there; see `LayerStore.rely_on`.
@@ -103,9 +105,11 @@ class RevisionStore:
                 schema 1 can't be told so: it is served with its signatures.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             ManifestUnknown: It is not here. Where it is here and damaged, the damage is the error's cause.
             ManifestSizeMismatch: Its size is not the announced one.
         """
+        digest = Digest(digest)
         try:
             link, found = await gather(self._links.find(self._key(digest)), self._blobs.rely(digest))
             self._judge(link, digest)
@@ -117,11 +121,16 @@ class RevisionStore:
         if size not in {None, found.size} and not (known and known.schema1):
             raise ManifestSizeMismatch(self._name, digest, size or 0, found.size)
 
-    async def linked(self, digest: Digest) -> bool:
-        """Say whether the repository has a link to a revision, whatever the link holds. One request."""
+    async def linked(self, digest: str) -> bool:
+        """Say whether the repository has a link to a revision, whatever the link holds. One request.
+
+        Raises:
+            InvalidDigest: The digest is outside the grammar.
+        """
+        digest = Digest(digest)
         return await self._links.linked(self._key(digest))
 
-    async def get(self, digest: Digest, *, signatures: bool = True, fresh: bool = False) -> Revision:
+    async def get(self, digest: str, *, signatures: bool = True, fresh: bool = False) -> Revision:
         """Return a revision with all its signatures.
 
         The link, the payload and the listing of the signatures are asked for together, then all signatures
@@ -134,6 +143,7 @@ class RevisionStore:
             fresh: Read the payload from the store, whatever is kept in memory: for a caller who relies on it.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             ManifestUnknown: The repository has no such revision.
             LinkDamaged: Its link holds something else.
             LinkDangling: The payload, or a signature, is linked but not stored.
@@ -141,6 +151,7 @@ class RevisionStore:
             ObjectTooLarge: The payload is over the limit of manifests.
             RecordDamaged: What is linked as a signature is none.
         """
+        digest = Digest(digest)
         payload, signed = await self._read(digest, listed=signatures, fresh=fresh)
         return Revision(digest, payload, await self._signatures.read(signed))
 
@@ -235,26 +246,30 @@ class RevisionStore:
             return None  # what is kept in memory is served all the same
         return kind
 
-    async def signatures(self, digest: Digest) -> tuple[Signature, ...]:
+    async def signatures(self, digest: str) -> tuple[Signature, ...]:
         """Return the signatures of a revision, in the order of a merged document. Two round trips, or one.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             ManifestUnknown: The repository has no such revision.
             LinkDamaged: Its link holds something else.
             LinkDangling: A signature is linked but not stored.
             BlobDamaged: A signature is not what its digest says.
             RecordDamaged: What is linked as a signature is none.
         """
+        digest = Digest(digest)
         link, signed = await gather(self._links.find(self._key(digest)), self._signatures.linked(digest))
         self._judge(link, digest)
         return await self._signatures.read(signed)
 
-    async def media_type(self, digest: Digest) -> str | None:
+    async def media_type(self, digest: str) -> str | None:
         """Return the media type that was kept beside a revision's link, if any. One request.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             RecordDamaged: What is kept is no media type.
         """
+        digest = Digest(digest)
         return await self._media_types.find(digest)
 
     async def enumerate(self) -> AsyncIterator[RevisionInfo]:
@@ -455,14 +470,16 @@ class RevisionStore:
         found = await gather(signed(), *(self._links.linked(key) for key in keys))
         return all(found)
 
-    async def add_signatures(self, digest: Digest, signatures: Iterable[Signature]) -> None:
+    async def add_signatures(self, digest: str, signatures: Iterable[Signature]) -> None:
         """Add signatures to a stored revision. Three round trips: its payload, the signatures, their links.
 
         Raises:
+            InvalidDigest: The digest is outside the grammar.
             ManifestUnknown: The repository has no such revision.
             InvalidSignature: A signature does not verify; nothing was written.
             Damaged: The stored revision can't be read.
         """
+        digest = Digest(digest)
         added = tuple(signatures)
         revision = await self.get(digest, signatures=False)
         await _verify_all(revision.payload, added)
@@ -473,7 +490,7 @@ class RevisionStore:
         # Not its own link: a revision that was deleted meanwhile would be back.
         await self._write_links(self._signature_links(digest, signed))
 
-    async def delete(self, digest: Digest) -> None:
+    async def delete(self, digest: str) -> None:
         """Delete a revision, and its signatures, from this repository; content stays stored. Idempotent.
 
         2 round trips; 1 more for a revision with a subject, among whose referrers it is no longer listed; 2 more
@@ -485,7 +502,11 @@ class RevisionStore:
         after: a put that came in between relies on what was deleted then. Only what was beside it before is
         deleted. A put of the same manifest at the same time looks again after it has written its links (see
         `is_whole`), and writes them again.
+
+        Raises:
+            InvalidDigest: The digest is outside the grammar.
         """
+        digest = Digest(digest)
         signed, document = await gather(self._signatures.linked(digest), self._document(digest))
         kept = self._layout.key(RevisionMediaType(self._name, digest))
         etag = None if document is not None and document.declared else await self._links.etag(kept)

@@ -75,8 +75,9 @@ def check_expected(expected: Expected) -> Expected:
 
     Raises:
         InvalidDigest: It is text, but not a digest.
+        WrongType: It is neither text, `ABSENT` nor None.
     """
-    return Digest(expected) if isinstance(expected, str) else expected
+    return expected if expected is None or isinstance(expected, Absent) else Digest(expected)
 
 
 @dataclass(frozen=True, slots=True)

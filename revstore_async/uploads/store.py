@@ -166,7 +166,7 @@ class UploadStore:
     async def finish(
         self,
         id: str,  # noqa: A002
-        digest: Digest,
+        digest: str,
         content: bytes | AsyncIterable[bytes] = b"",
         *,
         offset: int | None = None,
@@ -213,6 +213,7 @@ class UploadStore:
             SizeMismatch: The last bytes are more or fewer than announced.
             UploadMemoryFull: Other calls held the memory for too long.
         """
+        digest = Digest(digest)
         with Body.of(content, length, self._memory) as body:
             return await self._finisher.finish(id, digest, body, offset)
 
