@@ -107,7 +107,7 @@ class Probe:
     async def _copy(self) -> str:
         source, target = f"{self.root}/copy/source", f"{self.root}/copy/target"
         await self.driver.put(source, b"content")
-        await self.driver.copy(source, target)
+        await self.driver.compose([Source(source, len(b"content"))], target)
         must((await self.driver.get(target)).content == b"content", "the copy holds something else")
         return ""
 

@@ -87,10 +87,6 @@ class AroundDriver(DriverWrapper):
             finally:
                 await self.end_writer(writer, block)
 
-    async def copy(self, source: str, target: str) -> FileInfo:
-        async with self.around(Call("copy", target)):
-            return await self.inner.copy(source, target)
-
     async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:
         async with self.around(Call("compose", target)):
             return await self.inner.compose(sources, target, digest=digest)

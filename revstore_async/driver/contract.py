@@ -193,21 +193,11 @@ class Driver(ABC):
             key: The key under which `commit` makes the content visible.
         """
 
-    @abstractmethod
-    async def copy(self, source: str, target: str) -> FileInfo:
-        """Store the source's content under the target too, in place of any earlier content.
-
-        The bytes do not pass through this process where the store can copy by itself.
-
-        Raises:
-            KeyNotFound: Nothing is stored under the source; the target is as it was.
-        """
-
     async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:
-        """Store the content of several objects, one after another, under a target, replacing its content.
+        """Store the content of one or several objects, one after another, under a target, replacing its content.
 
-        The bytes do not pass through this process where the store can join them by itself; here they do. Memory
-        is bounded as a writer's is.
+        One source makes a copy. The bytes do not pass through this process where the store can join objects by
+        itself; this method reads and writes them. Memory is bounded as a writer's is.
 
         A source with an etag is copied from that version only. A digest is compared with the bytes before the
         target is written. A driver with `conditional_copy` may compare the etags instead, where each source has

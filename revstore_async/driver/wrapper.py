@@ -53,9 +53,6 @@ class DriverWrapper(Driver):
     def open_writer(self, key: str) -> AbstractAsyncContextManager[Writer]:
         return self.inner.open_writer(key)
 
-    async def copy(self, source: str, target: str) -> FileInfo:
-        return await self.inner.copy(source, target)
-
     async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:
         return await self.inner.compose(sources, target, digest=digest)
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from revstore_async.driver import Condition, Driver, FileInfo, IfAbsent, IfMatch
+from revstore_async.driver import Condition, Driver, FileInfo, IfAbsent, IfMatch, Source
 from revstore_async.errors import ConditionFailed, InvalidKey, InvalidOffset, KeyNotFound
 
 from .conformance.base import agree, children, content_of, place, read_all, walk
@@ -174,11 +174,14 @@ class DriverStateMachine(RuleBasedStateMachine):
         self._copy(data.draw(st.sampled_from(sorted(self.model))), to)
 
     def _copy(self, source: str, target: str) -> None:
+        if source == target:
+            return
         if source in self.model:
-            self._write(target, self.model[source], self.driver.copy(source, target))
+            content = self.model[source]
+            self._write(target, content, self.driver.compose([Source(source, len(content))], target))
             return
         try:
-            self.run(self.driver.copy(source, target))
+            self.run(self.driver.compose([Source(source, 1)], target))
         except KeyNotFound as error:
             assert error.key == source
         except InvalidKey:

@@ -29,8 +29,6 @@ WIRE = {
     "commit": ["PutObject"],  # of content that fits in one part
     # S3 deletes by names only, so they are listed first.
     "delete_prefix": ["ListObjectsV2", "DeleteObjects"],
-    # The size decides how to copy, and the answer to a copy does not tell it.
-    "copy": ["HeadObject", "CopyObject"],
     "compose": ["CopyObject"],  # of one object, whose size is known
 }
 

@@ -91,7 +91,7 @@ class DeletesOne(DriverWrapper):
 
 
 class HasADefect(DriverWrapper):
-    async def copy(self, source: str, target: str) -> FileInfo:
+    async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:
         raise RuntimeError("the copy was dropped")
 
 

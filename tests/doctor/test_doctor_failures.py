@@ -1,14 +1,14 @@
 """An examination of a storage that fails: what is concluded, and what is left behind."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from revstore_async.doctor import Finding, Report, Verdict, examine
 from revstore_async.doctor.contention import contended
 from revstore_async.doctor.judging import judged
-from revstore_async.driver import Condition, DriverWrapper, FileInfo, IfAbsent, IfMatch
+from revstore_async.driver import Condition, DriverWrapper, FileInfo, IfAbsent, IfMatch, Source
 from revstore_async.errors import AccessDenied, ConditionFailed, Throttled, Unavailable
 from revstore_async.testing import run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver
@@ -37,7 +37,7 @@ FINE = {Verdict.HONOURED, Verdict.NOT_OFFERED}
     ("method", "key", "check"),
     [
         ("get", "/read", "what was written is read"),
-        ("copy", "", "copy"),
+        ("compose", "/copy/", "copy"),
         ("delete_many", "", "deletion of many"),
         ("put", "/absent/", "write if absent"),
         ("put", "/match/", "write if unchanged"),
@@ -137,7 +137,9 @@ async def test_what_follows_from_what_writers_were_told(
 
 async def test_a_check_that_meets_a_defect_tells_of_it_and_the_others_go_on():
     class HasDefects(DriverWrapper):
-        async def copy(self, source: str, target: str) -> FileInfo:
+        async def compose(
+            self, sources: Sequence[Source], target: str, *, digest: str | None = None
+        ) -> FileInfo:
             raise LookupError("no such bucket")
 
         async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
@@ -159,7 +161,9 @@ async def test_a_check_that_meets_a_defect_tells_of_it_and_the_others_go_on():
 
 async def test_a_cancelled_examination_ends_and_leaves_nothing():
     class Waits(DriverWrapper):
-        async def copy(self, source: str, target: str) -> FileInfo:
+        async def compose(
+            self, sources: Sequence[Source], target: str, *, digest: str | None = None
+        ) -> FileInfo:
             waits.set()
             await asyncio.Event().wait()
             raise AssertionError

@@ -133,10 +133,6 @@ class ParkingDriver(DriverWrapper):
         async with self.inner.open_writer(key) as writer:
             yield _ParkingWriter(self, key, writer)
 
-    async def copy(self, source: str, target: str) -> FileInfo:
-        operation = Operation("copy", f"{source} to {target}", (Access(source), Access(target, write=True)))
-        return await self._gate.passed(operation, partial(self.inner.copy, source, target))
-
     async def compose(self, sources: Sequence[Any], target: str, **more: Any) -> FileInfo:
         keys = [source[0] if isinstance(source, tuple) else source.key for source in sources]
         if not self._store.profile.whole:  # parts are copied first, and made one object at the end

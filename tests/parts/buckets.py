@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from revstore_async.driver import IfAbsent
+from revstore_async.driver import IfAbsent, Source
 from revstore_drivers.object_store import ObjectStoreDriver
 from revstore_drivers.s3 import S3Driver
 
@@ -27,7 +27,7 @@ CALLS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "reader": ("GET", lambda driver: read_all(driver, "key")),
     "put": ("PUT", lambda driver: driver.put("key", b"content")),
     "put if absent": ("PUT", lambda driver: driver.put("new", b"content", condition=IfAbsent())),
-    "copy": ("PUT", lambda driver: driver.copy("key", "copy")),
+    "copy": ("PUT", lambda driver: driver.compose([Source("key", 7)], "copy")),
     "list": ("GET", lambda driver: driver.list("folder")),
     "delete": ("", lambda driver: driver.delete("key")),
     "delete_many": ("POST", lambda driver: driver.delete_many(["key", "other"])),

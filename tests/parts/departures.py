@@ -79,10 +79,11 @@ class NoNesting(DriverWrapper):
         await self._judge(key)
         return await self.inner.put(key, content, condition=condition)
 
-    async def copy(self, source, target):
-        await self.inner.stat(source)
+    async def compose(self, sources, target, *, digest=None):
+        for source in sources:
+            await self.inner.stat(source.key)
         await self._judge(target)
-        return await self.inner.copy(source, target)
+        return await self.inner.compose(sources, target, digest=digest)
 
     @asynccontextmanager
     async def open_writer(self, key):

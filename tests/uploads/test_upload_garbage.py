@@ -137,7 +137,7 @@ async def test_calls_of_a_server_that_is_gone_leave_no_cycle(retries: int) -> No
             lambda: driver.put("key", content, condition=IfAbsent()),
             lambda: driver.get("key"),
             lambda: driver.compose([Source("a", 1, "x")], "key"),
-            lambda: driver.copy("a", "key"),
+            lambda: driver.compose([Source("a", 1)], "key"),
             lambda: driver.delete_many(["a", "b"]),
             lambda: Registry(driver).blobs.put(content),
         ]

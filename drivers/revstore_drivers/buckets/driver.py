@@ -56,7 +56,6 @@ class Verbs(Generic[ClientT]):
         stat: Of a key.
         open_reader: Of a key, the offset, and the length.
         open_writer: Of a key.
-        copy: Of the source, and the target.
         list_children: `list`, of a prefix, the place to begin after, and a limit.
         list_below: `list_all`, likewise.
         delete_many: Of a thousand keys at most, each there once.
@@ -67,7 +66,6 @@ class Verbs(Generic[ClientT]):
     stat: Callable[[ClientT, str], Awaitable[FileInfo]]
     open_reader: Callable[[ClientT, str, int, int | None], AbstractAsyncContextManager[Reader]]
     open_writer: Callable[[ClientT, str], AbstractAsyncContextManager[Writer]]
-    copy: Callable[[ClientT, str, str], Awaitable[FileInfo]]
     list_children: Callable[[ClientT, str, str | None, int], Awaitable[Page[FileInfo | Folder]]]
     list_below: Callable[[ClientT, str, str | None, int], Awaitable[Page[FileInfo]]]
     delete_many: Callable[[ClientT, builtins.list[str]], Awaitable[None]]
@@ -157,11 +155,6 @@ class BucketDriver(Driver, Generic[OptionsT, ClientT]):
         check_key(key)
         async with self._verbs.open_writer(self._open(), key) as writer:
             yield writer
-
-    async def copy(self, source: str, target: str) -> FileInfo:
-        check_key(source)
-        check_key(target)
-        return await self._verbs.copy(self._open(), source, target)
 
     async def url_for(
         self, key: str, *, method: str = "GET", expires: timedelta = timedelta(minutes=20)

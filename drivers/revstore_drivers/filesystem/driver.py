@@ -176,16 +176,9 @@ class FilesystemDriver(Driver):
         async with cancelled_at_the_end(FileWriter(threads, key, Unfinished(root, key))) as writer:
             yield writer
 
-    async def copy(self, source: str, target: str) -> FileInfo:
-        check_key(source)
-        check_key(target)
-        return await self._composed([Source(source, 0)], target, Comparing(None))
-
     async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:
         check_sources(sources, target, digest)
-        return await self._composed(sources, target, Comparing(digest))
-
-    async def _composed(self, sources: Sequence[Source], target: str, comparing: Comparing) -> FileInfo:
+        comparing = Comparing(digest)
         root, threads = self._open()
         unfinished = Unfinished(root, target)
         size = 0

@@ -118,13 +118,6 @@ class MemoryDriver(Driver):
         async with cancelled_at_the_end(MemoryWriter(self.store, self._clock, key)) as writer:
             yield writer
 
-    async def copy(self, source: str, target: str) -> FileInfo:
-        check_key(target)
-        await self._asked()
-        info = self.store.set(target, self._file(source).content, None, self._clock())
-        await asyncio.sleep(0)
-        return info
-
     async def list(
         self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
     ) -> Page[FileInfo | Folder]:

@@ -26,8 +26,6 @@ async def copy(client: Client, source: str, target: str) -> FileInfo:
     Raises:
         KeyNotFound: There is no source.
     """
-    if source == target:
-        return await stat(client, source)  # S3 refuses a copy in place of its own source that changes nothing
 
     async def send(store: Store) -> None:
         await obstore.copy_async(store, source, target)

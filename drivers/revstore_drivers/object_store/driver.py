@@ -33,7 +33,7 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
     after a while without a read.
     """
 
-    _verbs = Verbs(get, put, stat, open_reader, open_writer, copy, list_children, list_below, delete_many)
+    _verbs = Verbs(get, put, stat, open_reader, open_writer, list_children, list_below, delete_many)
 
     def __init__(self, url: str, **options: object) -> None:
         """Make a driver.

@@ -3,7 +3,7 @@
 `config` is the table of options, and `client` the one way to the server (its turns, its tries). Frequent requests
 go by the package `wire`: requests, signatures, sessions, bodies, answers. `errors` is the one place that knows the
 errors of botocore and aiohttp. Above them stand the verbs: `reading`, `putting` (one object, one request, its
-condition), `writing` (multipart uploads), `purging` (uploads of killed writers), `listing`, `copying`,
+condition), `writing` (multipart uploads), `purging` (uploads of killed writers), `listing`, `composing`,
 `deleting`; `driver` is what the engine holds in its hands.
 
 A key is the object `<prefix>/<key>`.

@@ -13,7 +13,6 @@ from ..buckets.driver import BucketDriver, Verbs
 from .client import Client
 from .composing import compose
 from .config import S3Options
-from .copying import copy
 from .deleting import delete, delete_many
 from .errors import DRIVER
 from .listing import list_below, list_children
@@ -33,7 +32,7 @@ class S3Driver(BucketDriver[S3Options, Client]):
     """
 
     name = DRIVER
-    _verbs = Verbs(get, put, stat, open_reader, open_writer, copy, list_children, list_below, delete_many)
+    _verbs = Verbs(get, put, stat, open_reader, open_writer, list_children, list_below, delete_many)
 
     def __init__(self, bucket: str, prefix: str = "", **options: object) -> None:
         """Make a driver.

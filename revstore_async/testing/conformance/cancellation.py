@@ -45,7 +45,7 @@ _CASES = {
     "list": _Case(lambda driver: driver.list("folder"), (_OLD,)),
     "list_all": _Case(walk, (_OLD,)),
     "put": _Case(lambda driver: driver.put("folder/key", _NEW), (_OLD, _NEW)),
-    "copy": _Case(lambda driver: driver.copy("source", "folder/key"), (_OLD, _NEW)),
+    "copy": _Case(lambda driver: driver.compose([Source("source", len(_NEW))], "folder/key"), (_OLD, _NEW)),
     "compose": _Case(
         lambda driver: driver.compose([Source("source", len(_NEW))] * 2, "folder/key"), (_OLD, _NEW + _NEW)
     ),

@@ -57,8 +57,7 @@ _WITH_A_KEY: dict[str, Callable[[Driver, str], Awaitable[object]]] = {
     "stat": lambda driver, key: driver.stat(key),
     "open_reader": _read,
     "open_writer": _write,
-    "copy from": lambda driver, key: driver.copy(key, "target"),
-    "copy to": lambda driver, key: driver.copy("kept", key),
+    "copy from": lambda driver, key: driver.compose([Source(key, 4)], "target"),
     "compose of": lambda driver, key: driver.compose([Source("kept", 4), Source(key, 4)], "target"),
     "compose to": lambda driver, key: driver.compose([Source("kept", 4)], key),
     "list": lambda driver, key: driver.list(key or "/"),
@@ -109,7 +108,7 @@ class Keys(Hooks):
         """The longest part and the longest key are stored by every way of writing, listed and deleted."""
         assert len(key) in {PART_LIMIT, KEY_LIMIT}
         await driver.put(key, b"put")
-        await driver.copy(key, key[:-1] + "c")
+        await driver.compose([Source(key, 3)], key[:-1] + "c")
         async with driver.open_writer(key[:-1] + "w") as writer:
             await writer.write(b"written")
             await writer.commit()
@@ -122,7 +121,7 @@ class Keys(Hooks):
         """A driver may refuse the later of `a` and `a/b` with `InvalidKey`; else it holds both."""
         earlier, later = ways
         await driver.put(earlier, b"earlier")
-        for write in (driver.put(later, b"later"), driver.copy(earlier, later)):
+        for write in (driver.put(later, b"later"), driver.compose([Source(earlier, 7)], later)):
             try:
                 await write
             except InvalidKey:

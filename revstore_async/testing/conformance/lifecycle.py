@@ -15,7 +15,7 @@ async def _is_closed(driver: Driver) -> None:
         driver.get("key"),
         driver.put("key", b""),
         driver.stat("key"),
-        driver.copy("key", "other"),
+        driver.compose([Source("key", 1)], "other"),
         driver.compose([Source("key", 1), Source("another", 1)], "other"),
         driver.list(),
         driver.list_all(),

@@ -1,4 +1,4 @@
-"""Writing whole objects: `put`, `copy` and `compose`."""
+"""Writing whole objects: `put` and `compose`."""
 
 from dataclasses import replace
 from hashlib import sha256, sha512
@@ -76,10 +76,10 @@ class Writes(Hooks):
 
     @pytest.mark.parametrize("size", [0, 10, 3_000_001])
     async def test_copy(self, driver: Driver, size: int) -> None:
-        """The source's content is stored under the target too."""
+        """With one source, its content is stored under the target too."""
         content = pattern(size)
         await write_all(driver, "from/key", content)
-        info = await driver.copy("from/key", "to/a/key")
+        info = await driver.compose([Source("from/key", size)], "to/a/key")
         assert (info.key, info.size) == ("to/a/key", size)
         assert agree(driver, info, await driver.stat("to/a/key"))
         assert await read_all(driver, "to/a/key") == content
@@ -91,7 +91,7 @@ class Writes(Hooks):
         """The copy replaces the earlier content; a later change of one doesn't change the other."""
         await driver.put("source", b"source")
         before = await driver.put("target", b"target, longer")
-        after = await driver.copy("source", "target")
+        after = await driver.compose([Source("source", 6)], "target")
         assert after.etag != before.etag
         await driver.put("source", b"changed")
         assert await content_of(driver, "target") == b"source"
@@ -102,18 +102,12 @@ class Writes(Hooks):
         await driver.put("folder/key", b"")
         for source in ("missing", "folder"):
             with pytest.raises(KeyNotFound) as caught:
-                await driver.copy(source, "target")
+                await driver.compose([Source(source, 7)], "target")
             assert caught.value.key == source
             with pytest.raises(KeyNotFound):
-                await driver.copy(source, "new/target")
+                await driver.compose([Source(source, 7)], "new/target")
         assert agree(driver, before, await driver.stat("target"))
         assert await keys_of(driver) == ["folder/key", "target"]
-
-    async def test_copy_to_itself(self, driver: Driver) -> None:
-        """A copy in place of its own source leaves the content."""
-        await driver.put("key", b"content")
-        await driver.copy("key", "key")
-        assert await content_of(driver, "key") == b"content"
 
     @pytest.mark.parametrize("sizes", _SIZES)
     async def test_compose(self, driver: Driver, sizes: list[int]) -> None:

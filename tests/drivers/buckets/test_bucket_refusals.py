@@ -2,7 +2,7 @@
 
 import pytest
 
-from revstore_async.driver import IfMatch
+from revstore_async.driver import IfMatch, Source
 from revstore_async.errors import AccessDenied, InvalidStoreURL
 from tests.parts.buckets import Kind
 from tests.parts.minio import MinIO
@@ -28,7 +28,7 @@ async def test_a_missing_bucket(minio: MinIO, kind: Kind):
             driver.get("key"),
             driver.put("key", b""),
             driver.put("key", b"", condition=IfMatch("abc")),
-            driver.copy("key", "other"),
+            driver.compose([Source("key", 7)], "other"),
             driver.list(),
             driver.delete_many(["key"]),
             read_all(driver, "key"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from revstore_async.driver import IfAbsent
+from revstore_async.driver import IfAbsent, Source
 from revstore_async.errors import Unavailable
 from revstore_drivers.filesystem import FilesystemDriver
 from tests.parts.standing_still import stopped
@@ -68,7 +68,7 @@ CHANGES: dict[str, Callable[[FilesystemDriver], Awaitable[object]]] = {
     "put": lambda driver: driver.put(KEY, b"content"),
     "put if absent": lambda driver: driver.put("folder/other", b"content", condition=IfAbsent()),
     "commit": _commit,
-    "copy": lambda driver: driver.copy("source", KEY),
+    "copy": lambda driver: driver.compose([Source("source", 6)], KEY),
     "delete": lambda driver: driver.delete(KEY),
     "delete_many": lambda driver: driver.delete_many([KEY]),
     "delete_prefix": lambda driver: driver.delete_prefix("folder"),

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from revstore_async.driver import IfAbsent, IfMatch
+from revstore_async.driver import IfAbsent, IfMatch, Source
 from revstore_async.errors import (
     AccessDenied,
     ConditionFailed,
@@ -138,8 +138,8 @@ async def test_links_are_not_followed(driver, tmp_path) -> None:
             read(key),
             driver.put(key, b"content"),
             write(key),
-            driver.copy(key, "copy"),
-            driver.copy("source", key),
+            driver.compose([Source(key, 6)], "copy"),
+            driver.compose([Source("source", 7)], key),
             driver.delete(key),
         ):
             with pytest.raises(AccessDenied):
@@ -280,7 +280,7 @@ async def test_permissions(nobodys_folder) -> None:
         await driver.put("folder/key", b"content")
         (driver.root / "folder" / "key").chmod(0)
         call: Coroutine[Any, Any, object]
-        for call in (driver.get("folder/key"), driver.copy("folder/key", "other")):
+        for call in (driver.get("folder/key"), driver.compose([Source("folder/key", 7)], "other")):
             with pytest.raises(AccessDenied):
                 await call
         (driver.root / "folder").chmod(0o500)
@@ -402,7 +402,7 @@ async def test_nothing_blocks_the_loop(driver, monkeypatch) -> None:
     async with driver.open_reader("a/c") as reader:
         async for _ in reader:
             pass
-    await driver.copy("a/c", "a/e")
+    await driver.compose([Source("a/c", 3_000_000)], "a/e")
     await driver.list("a")
     await driver.list_all()
     await driver.delete_many(["a/b", "a/c"])

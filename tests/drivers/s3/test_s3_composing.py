@@ -71,6 +71,7 @@ async def test_one_large_object_is_copied_by_parts(minio: MinIO) -> None:
     async with S3Driver(minio.new_bucket(), **options) as driver:
         wire = await composed(driver, 12 * MIB)
         assert wire.operations.count("UploadPartCopy") == 2
+        assert wire.most_at_once["UploadPartCopy"] == 2
         assert wire.operations.count("UploadPart") == 1, "S3 copies no range of less than 5 MiB"
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from revstore_async.driver import IfAbsent
+from revstore_async.driver import IfAbsent, Source
 from revstore_async.errors import AccessDenied, StorageFailure
 from revstore_drivers.buckets import retries
 from revstore_drivers.s3 import S3Driver
@@ -47,12 +47,12 @@ async def by_parts(driver: S3Driver) -> None:
 
 async def copied(driver: S3Driver) -> None:
     await driver.put("source", b"content")
-    await driver.copy("source", "key")
+    await driver.compose([Source("source", 7)], "key")
 
 
 async def copied_by_parts(driver: S3Driver) -> None:
     await write_all(driver, "source", pattern(PART + 1))
-    await driver.copy("source", "key")
+    await driver.compose([Source("source", PART + 1)], "key")
 
 
 WAYS = {

@@ -70,20 +70,3 @@ async def test_a_lost_condition_leaves_no_parts(driver: S3Driver, minio: MinIO):
             await writer.write(pattern(2 * PART))
             await writer.commit(condition=IfAbsent())
     assert {*minio.uploads()} == before
-
-
-async def test_copies_by_parts(minio: MinIO):
-    options = {**minio.options(), "part_size": PART, "copy_part_size": PART}
-    async with S3Driver(minio.new_bucket(), **options) as driver:
-        content = pattern(3 * PART + 11)
-        await write_all(driver, "source", content)
-        with Wire(driver) as wire:
-            info = await driver.copy("source", "target")
-        assert wire.operations.count("UploadPartCopy") == 4
-        assert wire.most_at_once["UploadPartCopy"] > 1
-        assert info == await driver.stat("target")
-        assert await read_all(driver, "target") == content
-        await driver.put("small", b"content")
-        with Wire(driver) as wire:
-            await driver.copy("small", "target")
-        assert wire.operations == ["HeadObject", "CopyObject"]

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from revstore_async.driver import IfAbsent
+from revstore_async.driver import IfAbsent, Source
 from revstore_async.errors import ConditionFailed, Throttled, Unavailable
 from revstore_drivers.memory import MemoryDriver
 from revstore_drivers.wrappers import At, Fault, FaultsDriver, RandomFaults, Rule, Script, Stopped, When
@@ -22,14 +22,14 @@ async def work(driver) -> list[str]:
         await writer.commit()
     done.append("written")
     await driver.get("written")
-    await driver.copy("put", "copied")
+    await driver.compose([Source("put", 1)], "copied")
     done.append("copied")
     await driver.delete("put")
     done.append("deleted")
     return done
 
 
-CALLS = ["put", "write", "write", "commit", "get", "copy", "delete"]
+CALLS = ["put", "write", "write", "commit", "get", "compose", "delete"]
 EFFECTS = {0: "put", 3: "written", 5: "copied", 6: "deleted"}
 
 
