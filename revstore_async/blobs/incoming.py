@@ -2,13 +2,16 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from types import NoneType
 from typing import Any, Self
 
 from ..concurrency import Beside
 from ..errors import SizeMismatch
+from ..formats.arguments import as_bytes, check_type
 from ..threads import gather_piece
+from .content import Content, FilePieces, pieces_of
 from .memory_budget import MemoryBudget, Share
 
 
@@ -27,10 +30,12 @@ class Body:
 
     def __init__(
         self,
-        content: bytes | AsyncIterable[bytes],
+        pieces: AsyncIterator[bytes],
         length: int | None,
         memory: MemoryBudget,
         share: Share,
+        *,
+        held: bool,
     ) -> None:
         self.size = 0
         self.ended = False
@@ -38,35 +43,41 @@ class Body:
         self._broken: BaseException | None = None
         self._kept: deque[bytes | bytearray] = deque()  # gathered, and given back
         self._kept_size = 0
-        self._held = isinstance(
-            content, bytes | bytearray | memoryview
-        )  # by the caller, so the budget does not count it
+        self._held = held  # by the caller, so the budget does not count it
         self._memory = memory
         self._share = share
-        if isinstance(content, bytes | bytearray | memoryview):
-            if length not in {None, len(content)}:
-                raise SizeMismatch(length or 0, len(content))
-            self._pieces: AsyncIterator[bytes] = _one(bytes(content))
-        else:
-            self._pieces = aiter(content)
+        self._pieces = pieces
 
     @classmethod
     @contextmanager
-    def of(
-        cls, content: bytes | AsyncIterable[bytes], length: int | None, memory: MemoryBudget
-    ) -> Iterator[Self]:
+    def of(cls, content: Content, length: int | None, memory: MemoryBudget) -> Iterator[Self]:
         """Open content for reading; the end of the block gives its memory back.
 
         Args:
-            content: The bytes, or an asynchronous iterable of them of any length.
+            content: The content, in any form of `Content`.
             length: Its size in bytes, if the sender announced it.
             memory: The budget that its memory comes from. Bytes that the caller holds already count as zero.
 
         Raises:
             SizeMismatch: The content is bytes, and `length` is another number.
+            WrongType: The content is in another form, or the length is no number.
         """
-        with memory.share() as share:
-            yield cls(content, length, memory, share)
+        if length is not None and type(length) is not int:
+            check_type("length", length, int, NoneType)
+        held = isinstance(content, bytes | bytearray | memoryview)
+        if isinstance(content, bytes | bytearray | memoryview):
+            content = bytes(content)
+            if length not in {None, len(content)}:
+                raise SizeMismatch(length or 0, len(content))
+            pieces = _one(content)
+        else:
+            pieces = pieces_of(content)
+        try:
+            with memory.share() as share:
+                yield cls(pieces, length, memory, share, held=held)
+        finally:
+            if isinstance(pieces, FilePieces):
+                pieces.close()
 
     async def small(self, size: int, *, beside: Beside[Any] | None = None) -> bytes | None:
         """Return all the bytes, if there are at most `size`; None if there are more, or memory ran out.
@@ -183,6 +194,7 @@ class Body:
                 # Without this frame: it holds the body, which holds the error.
                 self._broken = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
             else:
+                piece = piece if type(piece) is bytes else as_bytes("content", piece)
                 self.size += len(piece)
                 if self.length is not None and self.size > self.length:
                     raise SizeMismatch(self.length, self.size)

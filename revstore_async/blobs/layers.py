@@ -24,6 +24,7 @@ from ..formats.digest import Digest
 from ..formats.names import RepositoryName
 from ..layout import LayerLink, Layout
 from ..policy import Policy
+from .content import Content
 from .links import Link, LinkStore, expect
 from .store import BlobReader, BlobStore
 
@@ -67,7 +68,7 @@ class LayerStore:
 
     async def put(
         self,
-        content: bytes | AsyncIterable[bytes],
+        content: Content,
         *,
         digest: str | None = None,
         length: int | None = None,
@@ -78,15 +79,18 @@ class LayerStore:
         each part.
 
         Args:
-            content: The bytes, or an asynchronous iterable of them of any length.
-            digest: The digest that the content must have; required for an iterable.
+            content: The bytes; an asynchronous iterable of them of any length; a file's path, or an open binary
+                file.
+            digest: The digest that the content must have; required for an iterable and for an open file.
             length: The content's size in bytes, if the sender announced it.
 
         Raises:
             InvalidDigest: The digest is outside the grammar.
             DigestMismatch: The content has another digest; nothing is stored.
             SizeMismatch: It is longer or shorter than announced; nothing is stored.
-            InvalidArgument: A stream came without its digest.
+            InvalidArgument: A stream or an open file came without its digest.
+            WrongType: The content is in none of these forms, or an argument is of another type.
+            OSError: The file can't be opened or read; nothing is stored.
         """
         descriptor = await self._blobs.put(content, digest=digest, length=length)
         await self.link_stored(descriptor.digest)

@@ -1,5 +1,6 @@
 """The blob store: content under its digest, the same for all repositories, verified whenever it is read."""
 
+import os
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from copy import copy
@@ -23,6 +24,7 @@ from ..formats.digest import Digest, new_hasher
 from ..layout import BlobData, Layout
 from ..threads import StreamHasher, digest_of
 from .cache import Caches
+from .content import Content, digest_of_file, pieces_of
 from .incoming import Body
 from .links import LinkStore
 from .memory_budget import MemoryBudget
@@ -282,7 +284,7 @@ class BlobStore:
 
     async def put(
         self,
-        content: bytes | bytearray | memoryview | AsyncIterable[bytes],
+        content: Content,
         *,
         digest: str | None = None,
         length: int | None = None,
@@ -293,24 +295,24 @@ class BlobStore:
         without asking whether the blob is there: the bytes are the same, and a damaged blob is healed.
 
         Args:
-            content: The bytes, or an asynchronous iterable of them of any length, held a part at a time.
-            digest: The digest that the content must have; optional for bytes, which are then stored by their
-                sha256.
+            content: The bytes; an asynchronous iterable of them of any length; a file's path, or an open binary
+                file, which is read from its present position on. It is held a part at a time.
+            digest: The digest that the content must have; optional for bytes and for a path, which are then
+                stored by their sha256. A file is then read twice.
             length: The content's size in bytes, if the sender announced it.
 
         Raises:
             DigestMismatch: The content has another digest; nothing is stored.
             SizeMismatch: It is longer or shorter than announced; nothing is stored.
-            InvalidArgument: A stream came without its digest.
-            InvalidDigest: The digest is one that can't be computed (tarsum).
+            InvalidArgument: A stream or an open file came without its digest.
+            InvalidDigest: The digest is outside the grammar, or one that can't be computed (tarsum).
+            WrongType: The content is in none of these forms, or an argument is of another type.
+            OSError: The file can't be opened or read; nothing is stored.
             UploadMemoryFull: Other calls held the memory for too long; nothing is stored.
         """
         digest = None if digest is None else Digest(digest)
         if not isinstance(content, bytes | bytearray | memoryview):
-            if digest is None:
-                raise InvalidArgument(
-                    "digest", None, "a stream is stored under the digest that the caller names"
-                )
+            digest = digest or await _digest_of(content)
             new_hasher(digest.algorithm)  # refuses a digest that can't be computed
             part_size = self._driver.capabilities.part_size
             with Body.of(content, length, self.memory) as body:
@@ -322,9 +324,9 @@ class BlobStore:
                 if head is None:
                     return await self.write(body.whole(), digest)
                 return await self.put(head, digest=digest)
+        content = bytes(content)  # a buffer may change while a thread hashes it
         if length not in {None, len(content)}:
             raise SizeMismatch(length or 0, len(content))
-        content = bytes(content)  # a buffer may change while a thread hashes it
         actual = await digest_of(content, digest.algorithm if digest else "sha256")
         if digest is not None and actual != digest:
             raise DigestMismatch(digest, actual)
@@ -421,3 +423,10 @@ class BlobStore:
             file = await self._driver.get(self.path(digest), limit=len(content))
             if file.content == content:
                 self.soundness.found(digest, file.info, actual)
+
+
+async def _digest_of(content: object) -> Digest:
+    if isinstance(content, os.PathLike):
+        return await digest_of_file(content)
+    pieces_of(content)  # refuses what is no content
+    raise InvalidArgument("digest", None, "a stream is stored under the digest that the caller names")

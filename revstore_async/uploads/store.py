@@ -1,10 +1,11 @@
 """Uploads: layers on their way in, by any number of requests to any number of processes."""
 
-from collections.abc import AsyncIterable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from ..blobs.content import Content
 from ..blobs.incoming import Body
 from ..blobs.layers import LayerStore
 from ..blobs.store import BlobStore
@@ -99,7 +100,7 @@ class UploadStore:
     async def append(
         self,
         id: str,  # noqa: A002
-        content: bytes | AsyncIterable[bytes],
+        content: Content,
         *,
         offset: int | None = None,
         length: int | None = None,
@@ -117,7 +118,8 @@ class UploadStore:
 
         Args:
             id: The upload.
-            content: The bytes, or an asynchronous iterable of them of any length.
+            content: The bytes; an asynchronous iterable of them of any length; a file's path, or an open binary
+                file.
             offset: The offset that the sender believes the upload to be at; None for any.
             length: The content's size in bytes, if the sender announced it.
 
@@ -167,7 +169,7 @@ class UploadStore:
         self,
         id: str,  # noqa: A002
         digest: str,
-        content: bytes | AsyncIterable[bytes] = b"",
+        content: Content = b"",
         *,
         offset: int | None = None,
         length: int | None = None,
@@ -198,7 +200,7 @@ class UploadStore:
         Args:
             id: The upload.
             digest: The digest that the content must have.
-            content: The last bytes, or an asynchronous iterable of them.
+            content: The last bytes, in any form that `append` takes.
             offset: The offset that the sender believes the upload to be at; None for any.
             length: The size of these last bytes, if the sender announced it.
 
