@@ -36,7 +36,7 @@ from revstore_async.driver import (
     without_secrets,
 )
 from revstore_async.driver.deadline import metadata_operation
-from revstore_async.driver.ending import cancelled_at_the_end
+from revstore_async.driver.writer_blocks import writer_block
 from revstore_async.errors import DriverClosed, InvalidStoreURL, KeyNotFound, ObjectTooLarge, Unavailable
 
 from ..arguments import check_listing, check_range, take_options
@@ -173,7 +173,7 @@ class FilesystemDriver(Driver):
     async def open_writer(self, key: str) -> AsyncIterator[Writer]:
         check_key(key)
         root, threads = self._open()
-        async with cancelled_at_the_end(FileWriter(threads, key, Unfinished(root, key))) as writer:
+        async with writer_block(FileWriter(threads, key, Unfinished(root, key))) as writer:
             yield writer
 
     async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:

@@ -23,7 +23,7 @@ from revstore_async.driver import (
     check_key,
     without_secrets,
 )
-from revstore_async.driver.ending import cancelled_at_the_end
+from revstore_async.driver.writer_blocks import writer_block
 from revstore_async.errors import DriverClosed, InvalidStoreURL, KeyNotFound, ObjectTooLarge
 
 from ..arguments import check_listing, check_range, take_options
@@ -115,7 +115,7 @@ class MemoryDriver(Driver):
     async def open_writer(self, key: str) -> AsyncIterator[Writer]:
         check_key(key)
         await self._asked()
-        async with cancelled_at_the_end(MemoryWriter(self.store, self._clock, key)) as writer:
+        async with writer_block(MemoryWriter(self.store, self._clock, key)) as writer:
             yield writer
 
     async def list(

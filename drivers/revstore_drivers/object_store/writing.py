@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import obstore
 
 from revstore_async.driver import Condition, FileInfo, Writer
-from revstore_async.driver.ending import cancelled_at_the_end
+from revstore_async.driver.writer_blocks import writer_block
 from revstore_async.errors import RevstoreError, Unavailable, Unsupported, WriterNotFound
 
 from ..buckets.refusals import Refused
@@ -79,7 +79,7 @@ class _Parts:
 async def open_writer(client: Client, key: str) -> AsyncIterator[Writer]:
     """Open a writer; see the contract."""
     writer = ObjectStoreWriter(client, key)
-    async with cancelled_at_the_end(writer):
+    async with writer_block(writer):
         yield writer
 
 

@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import Final
 
 from revstore_async.driver import Condition, FileInfo, Writer
-from revstore_async.driver.ending import cancelled_at_the_end
+from revstore_async.driver.writer_blocks import writer_block
 from revstore_async.errors import ConditionFailed, RevstoreError, Unsupported, WriterNotFound
 
 from ..buckets.refusals import Refused
@@ -28,7 +28,7 @@ _CLEANING: Final = 30.0  # seconds for which a cancelled call goes on with its c
 @asynccontextmanager
 async def open_writer(client: Client, key: str) -> AsyncIterator[Writer]:
     """Open a writer; see the contract."""
-    async with cancelled_at_the_end(S3Writer(client, key)) as writer:
+    async with writer_block(S3Writer(client, key)) as writer:
         yield writer
 
 

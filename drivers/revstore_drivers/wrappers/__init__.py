@@ -1,4 +1,4 @@
-"""Drivers around drivers, one concern each.
+"""Drivers around drivers; each does one thing.
 
 From the inside out, where several are used: a store's driver, `LatencyDriver` (tests), `FaultsDriver`
 (tests), `LimitsDriver`, `TracingDriver`. The first paragraph of each module tells which operations it counts.

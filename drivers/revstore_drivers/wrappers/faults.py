@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import ClassVar, Protocol
 
 from revstore_async.driver import Driver, Reader
-from revstore_async.driver.around import AroundDriver, AroundWriter, Call
+from revstore_async.driver.intercepting import InterceptedWriter, InterceptingDriver, Operation
 from revstore_async.errors import RevstoreError, Throttled, Unavailable
 
 
@@ -59,7 +59,7 @@ class Stopped(Unavailable):
 class Plan(Protocol):
     """Chooses the fault of each operation."""
 
-    def __call__(self, number: int, call: Call) -> Fault | None:
+    def __call__(self, number: int, operation: Operation) -> Fault | None:
         """Return the fault of the operation with this number; None if it goes well."""
 
 
@@ -83,7 +83,7 @@ class RandomFaults:
     def __repr__(self) -> str:
         return f"RandomFaults(seed={self.seed})"
 
-    def __call__(self, number: int, call: Call) -> Fault | None:  # noqa: ARG002 (the protocol's)
+    def __call__(self, number: int, operation: Operation) -> Fault | None:  # noqa: ARG002 (the protocol's)
         drawn = self._random.random()
         for fault, chance in self.chances.items():
             drawn -= chance
@@ -97,7 +97,7 @@ class Rule:
     """One line of a script: a fault for the n-th operation that fits.
 
     Attributes:
-        method: As `Call.method`; empty for any.
+        method: As `Operation.method`; empty for any.
         fault: What happens to it.
         nth: Which one of those that fit, from 1 on; 0 for each of them.
         key: A part of the key; empty for any.
@@ -119,11 +119,11 @@ class Script:
     def __repr__(self) -> str:
         return f"Script{self.rules}"
 
-    def __call__(self, number: int, call: Call) -> Fault | None:  # noqa: ARG002 (the protocol's)
-        for place, rule in enumerate(self.rules):
-            if rule.method in {"", call.method} and rule.key in call.key:
-                self._seen[place] += 1
-                if rule.nth in {0, self._seen[place]}:
+    def __call__(self, number: int, operation: Operation) -> Fault | None:  # noqa: ARG002 (the protocol's)
+        for index, rule in enumerate(self.rules):
+            if rule.method in {"", operation.method} and rule.key in operation.key:
+                self._seen[index] += 1
+                if rule.nth in {0, self._seen[index]}:
                     return rule.fault
         return None
 
@@ -132,14 +132,14 @@ class Script:
 class At:
     """One fault at the operation with this number: the world goes on, unlike with `stop_at`."""
 
-    operation: int
+    number: int
     fault: Fault
 
-    def __call__(self, number: int, call: Call) -> Fault | None:  # noqa: ARG002 (the protocol's)
-        return self.fault if number == self.operation else None
+    def __call__(self, number: int, operation: Operation) -> Fault | None:  # noqa: ARG002 (the protocol's)
+        return self.fault if number == self.number else None
 
 
-class FaultsDriver(AroundDriver):
+class FaultsDriver(InterceptingDriver):
     """A driver that fails operations as planned.
 
     Attributes:
@@ -187,56 +187,58 @@ class FaultsDriver(AroundDriver):
         self.stopped = True
 
     @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
+    async def intercept(self, operation: Operation) -> AsyncIterator[None]:
         number = len(self.calls)
-        fault = self._begin(number, call)
+        fault = self._begin(number, operation)
         if fault is Fault.SLOW:
             await self._sleep(self._slow)
         try:
             yield
         except RevstoreError as answer:
-            self._end(number, call, fault, answer)
+            self._end(number, operation, fault, answer)
             raise
-        self._end(number, call, fault, None)
+        self._end(number, operation, fault, None)
 
-    def _begin(self, number: int, call: Call) -> Fault | None:
+    def _begin(self, number: int, operation: Operation) -> Fault | None:
         if self.stopped:
-            raise Stopped(call.key, f"the world has stopped; {call.method} was asked for")
-        self.calls.append((call.method, call.key))
+            raise Stopped(operation.key, f"the world has stopped; {operation.method} was asked for")
+        self.calls.append((operation.method, operation.key))
         if number == self._stop_at and self._when is When.BEFORE:
             self.stopped = True
-            raise Stopped(call.key, f"the world stops before operation {number}, {call.method}")
-        fault = self._plan(number, call) if self._plan else None
-        reason = f"injected before operation {number}, {call.method}, by {self._plan}"
+            raise Stopped(operation.key, f"the world stops before operation {number}, {operation.method}")
+        fault = self._plan(number, operation) if self._plan else None
+        reason = f"injected before operation {number}, {operation.method}, by {self._plan}"
         if fault is Fault.BEFORE:
-            raise Unavailable(call.key, reason)
+            raise Unavailable(operation.key, reason)
         if fault is Fault.THROTTLED:
-            raise Throttled(call.key, reason, retry_after=self._slow)
+            raise Throttled(operation.key, reason, retry_after=self._slow)
         return fault
 
-    def _end(self, number: int, call: Call, fault: Fault | None, answer: RevstoreError | None) -> None:
+    def _end(
+        self, number: int, operation: Operation, fault: Fault | None, answer: RevstoreError | None
+    ) -> None:
         if number == self._stop_at:
             self.stopped = True
             if self._when is When.ANSWER_LOST:
-                reason = f"the world stops before the answer of operation {number}, {call.method}"
-                raise Stopped(call.key, reason) from answer
-        if fault is Fault.ANSWER_LOST or (fault is Fault.TRUNCATED and call.method == "get"):
-            reason = f"injected after operation {number}, {call.method}, by {self._plan}"
-            raise Unavailable(call.key, reason) from answer
-        call.broken = fault is Fault.TRUNCATED
+                reason = f"the world stops before the answer of operation {number}, {operation.method}"
+                raise Stopped(operation.key, reason) from answer
+        if fault is Fault.ANSWER_LOST or (fault is Fault.TRUNCATED and operation.method == "get"):
+            reason = f"injected after operation {number}, {operation.method}, by {self._plan}"
+            raise Unavailable(operation.key, reason) from answer
+        operation.broken = fault is Fault.TRUNCATED
 
     @asynccontextmanager
     async def open_reader(
         self, key: str, *, offset: int = 0, length: int | None = None
     ) -> AsyncIterator[Reader]:
-        call = Call("open_reader", key)
+        operation = Operation("open_reader", key)
         async with AsyncExitStack() as block:
-            async with self.around(call):
+            async with self.intercept(operation):
                 opened = self.inner.open_reader(key, offset=offset, length=length)
                 inner = await block.enter_async_context(opened)
-            yield _FaultyReader(self, key, inner, breaks=call.broken)
+            yield _FaultyReader(self, key, inner, breaks=operation.broken)
 
-    async def end_writer(self, writer: AroundWriter, block: AsyncExitStack) -> None:
+    async def end_writer(self, writer: InterceptedWriter, block: AsyncExitStack) -> None:
         # A clean-up that did not reach the store leaves there what a killed process leaves. The end of the inner
         # writer's block would remove it, so that block stays open until this driver is closed.
         if not writer.ended and (self.stopped or writer.unreached):

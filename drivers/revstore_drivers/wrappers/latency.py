@@ -1,7 +1,7 @@
 """Makes every request take a time: for tests that count round trips, and to see a program on a distant store.
 
 It sits right around a store's driver. A request waits before it is passed on, one `asyncio.sleep` each;
-`around` defines a request. It does not slow down the bytes of an answer, and requests made together wait
+`intercept` defines a request. It does not slow down the bytes of an answer, and requests made together wait
 together.
 """
 
@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from revstore_async.driver import Driver
-from revstore_async.driver.around import AroundDriver, Call
+from revstore_async.driver.intercepting import InterceptingDriver, Operation
 
 
-class LatencyDriver(AroundDriver):
+class LatencyDriver(InterceptingDriver):
     """A driver that delays each request."""
 
     def __init__(self, inner: Driver, delay: float | Callable[[], float]) -> None:
@@ -27,7 +27,7 @@ class LatencyDriver(AroundDriver):
         self._delay = delay if callable(delay) else lambda: delay
 
     @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
-        if call.asks:
+    async def intercept(self, operation: Operation) -> AsyncIterator[None]:
+        if operation.is_request:
             await asyncio.sleep(self._delay())
         yield

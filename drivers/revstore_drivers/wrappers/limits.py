@@ -16,11 +16,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from revstore_async.driver import Capabilities, Driver, Reader
-from revstore_async.driver.around import AroundDriver, Call
+from revstore_async.driver.intercepting import InterceptingDriver, Operation
 from revstore_async.errors import InvalidArgument
 
 
-class LimitsDriver(AroundDriver):
+class LimitsDriver(InterceptingDriver):
     """A driver with so many requests at once, in the order of asking."""
 
     def __init__(self, inner: Driver, connections: int) -> None:
@@ -46,8 +46,8 @@ class LimitsDriver(AroundDriver):
         return replace(within, connections=min(within.connections, self._connections))
 
     @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
-        if not call.asks:
+    async def intercept(self, operation: Operation) -> AsyncIterator[None]:
+        if not operation.is_request:
             yield
             return
         async with self._places:

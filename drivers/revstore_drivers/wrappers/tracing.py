@@ -1,7 +1,7 @@
 """Records every request: how many, how long, how many of them one after another, and how they ended.
 
 It sits outside of all layers that it measures; around retries it sees one request where the store sees several.
-`around` defines a request. A reader's bytes are counted to its `open_reader`; its time ends when the first of
+`intercept` defines a request. A reader's bytes are counted to its `open_reader`; its time ends when the first of
 them could be read. Bytes given to a writer are counted to the `write` that they filled a part with, or to the
 `commit` that sends the rest. It does not see calls on the driver within, nor does it hold any
 content.
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from revstore_async.driver import Driver, Reader
-from revstore_async.driver.around import AroundDriver, Call
+from revstore_async.driver.intercepting import InterceptingDriver, Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class Request:
     """One request that was answered, or failed.
 
     Attributes:
-        method: As `Call.method`.
-        key: As `Call.key`.
+        method: As `Operation.method`.
+        key: As `Operation.key`.
         start: When it was made, by the loop's clock.
         end: When it was answered.
         sent: Bytes of content that went in.
@@ -41,7 +41,7 @@ class Request:
     error: type[BaseException] | None = None
 
 
-class TracingDriver(AroundDriver):
+class TracingDriver(InterceptingDriver):
     """A driver that records its requests."""
 
     def __init__(self, inner: Driver, on_request: Callable[[Request], None] | None = None) -> None:
@@ -78,40 +78,40 @@ class TracingDriver(AroundDriver):
         self._requests.clear()
 
     @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
-        if not call.asks:
+    async def intercept(self, operation: Operation) -> AsyncIterator[None]:
+        if not operation.is_request:
             yield
             return
         start = asyncio.get_running_loop().time()
         try:
             yield
         except BaseException as error:
-            self._tell(self._record(call, start, type(error)))
+            self._tell(self._record(operation, start, type(error)))
             raise
-        self._tell(self._record(call, start))
+        self._tell(self._record(operation, start))
 
     @asynccontextmanager
     async def open_reader(
         self, key: str, *, offset: int = 0, length: int | None = None
     ) -> AsyncIterator[Reader]:
-        call = Call("open_reader", key)
+        operation = Operation("open_reader", key)
         start = asyncio.get_running_loop().time()
         async with AsyncExitStack() as block:
             opened = self.inner.open_reader(key, offset=offset, length=length)
             try:
                 inner = await block.enter_async_context(opened)
             except BaseException as error:
-                self._tell(self._record(call, start, type(error)))
+                self._tell(self._record(operation, start, type(error)))
                 raise
-            number = self._record(call, start)
+            number = self._record(operation, start)
             block.callback(self._tell, number)
             yield _TracedReader(inner, partial(self._add, number))
 
-    def _record(self, call: Call, start: float, error: type[BaseException] | None = None) -> int:
+    def _record(self, operation: Operation, start: float, error: type[BaseException] | None = None) -> int:
         end = asyncio.get_running_loop().time()
         self._made += 1
         self._requests[self._made] = Request(
-            call.method, call.key, start, end, call.sent, call.received, error
+            operation.method, operation.key, start, end, operation.sent, operation.received, error
         )
         return self._made
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...driver import Driver
-from ...driver.around import AroundDriver, Call
+from ...driver.intercepting import InterceptingDriver, Operation
 from ...errors import Conflict, MissingExtra, NotFound, Throttled, Unavailable
 from .observed import Exchange, Observed, header
 
@@ -106,14 +106,14 @@ class _MeasuredApp:
         return Response(encode(self._collectors), headers={"Content-Type": content_type})
 
 
-class _MeasuredDriver(AroundDriver):
+class _MeasuredDriver(InterceptingDriver):
     def __init__(self, inner: Driver, requests: Histogram) -> None:
         super().__init__(inner)
         self._requests = requests
 
     @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
-        if not call.asks:
+    async def intercept(self, operation: Operation) -> AsyncIterator[None]:
+        if not operation.is_request:
             yield
             return
         clock = asyncio.get_running_loop().time
@@ -124,7 +124,7 @@ class _MeasuredDriver(AroundDriver):
             outcome = outcome_of(error)
             raise
         finally:
-            self._requests.labels(call.method, outcome).observe(clock() - start)
+            self._requests.labels(operation.method, outcome).observe(clock() - start)
 
 
 def outcome_of(error: BaseException) -> str:

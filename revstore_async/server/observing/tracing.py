@@ -11,7 +11,7 @@ from typing import Final
 from starlette.types import ASGIApp, Scope
 
 from ...driver import Driver
-from ...driver.around import AroundDriver, Call
+from ...driver.intercepting import InterceptingDriver, Operation
 from ...errors import Conflict, MissingExtra, NotFound
 from .observed import Exchange, Observed
 
@@ -86,24 +86,24 @@ def _carrier(scope: Scope) -> dict[str, str]:
     }
 
 
-class _TracedDriver(AroundDriver):
+class _TracedDriver(InterceptingDriver):
     def __init__(self, inner: Driver, tracer: trace.Tracer) -> None:
         super().__init__(inner)
         self._tracer = tracer
 
     @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
-        if not call.asks:
+    async def intercept(self, operation: Operation) -> AsyncIterator[None]:
+        if not operation.is_request:
             yield
             return
         # It does not become the current span: spans of the block's own work are not its children.
         span = self._tracer.start_span(
-            f"storage {call.method}",
+            f"storage {operation.method}",
             kind=SpanKind.CLIENT,
             attributes={
                 "revstore.storage.driver": self.name,
-                "revstore.storage.operation": call.method,
-                "revstore.storage.key": call.key,
+                "revstore.storage.operation": operation.method,
+                "revstore.storage.key": operation.key,
             },
         )
         try:
@@ -114,6 +114,6 @@ class _TracedDriver(AroundDriver):
                 span.set_status(StatusCode.ERROR)
             raise
         finally:
-            span.set_attribute("revstore.storage.sent", call.sent)
-            span.set_attribute("revstore.storage.received", call.received)
+            span.set_attribute("revstore.storage.sent", operation.sent)
+            span.set_attribute("revstore.storage.received", operation.received)
             span.end()

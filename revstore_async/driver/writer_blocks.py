@@ -1,4 +1,4 @@
-"""How the block of a writer ends, for drivers whose writers say themselves whether they are done."""
+"""The block of a writer: its end cancels a writer that was not committed."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -11,12 +11,12 @@ SomeWriter = TypeVar("SomeWriter", bound=Writer)
 
 
 @asynccontextmanager
-async def cancelled_at_the_end(writer: SomeWriter) -> AsyncIterator[SomeWriter]:
-    """Hand a writer out, and cancel it at the end of the block, which does nothing to one that is done."""
+async def writer_block(writer: SomeWriter) -> AsyncIterator[SomeWriter]:
+    """Give a writer to the block, and cancel it at the block's end, which does nothing after a commit."""
     try:
         yield writer
     except BaseException:
-        with suppress(RevstoreError):  # the caller's own error says more than that of the clean-up
+        with suppress(RevstoreError):  # the error of the block says more than the error of the clean-up
             await writer.cancel()
         raise
     await writer.cancel()
