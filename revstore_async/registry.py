@@ -3,10 +3,12 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
-from types import TracebackType
+from os import PathLike
+from types import NoneType, TracebackType
 from typing import Final, Self
 
 from . import inventory
+from .arguments import check_type
 from .blobs.cache import CACHE_SIZE, Caches
 from .blobs.layers import LayerStore, find_layer
 from .blobs.memory_budget import MEMORY, WAIT, MemoryBudget
@@ -93,6 +95,7 @@ class Registry:
 
     Raises:
         InvalidArgument: `cache_size` or `memory_wait` is negative, or `memory` is below 1.
+        WrongType: An argument is of another type.
 
     Attributes:
         driver: The storage.
@@ -110,6 +113,12 @@ class Registry:
         memory: int = MEMORY,
         memory_wait: timedelta = WAIT,
     ) -> None:
+        check_type("driver", driver, Driver)
+        check_type("layout", layout, Layout)
+        check_type("policy", policy, Policy, NoneType)
+        check_type("cache_size", cache_size, int)
+        check_type("memory", memory, int)
+        check_type("memory_wait", memory_wait, timedelta)
         self.driver: Final = driver
         self.layout: Final = layout
         self._reads: Final = SharedReadsDriver(driver)  # for the stores; it opens and closes with `driver`
@@ -124,7 +133,7 @@ class Registry:
     @classmethod
     def open(
         cls,
-        url: str,
+        url: str | PathLike[str],
         *,
         layout: Layout = CURRENT,
         policy: Policy | None = None,
@@ -136,7 +145,8 @@ class Registry:
         """Return the registry at a store URL; it opens on entering its `async with` block.
 
         Args:
-            url: Such as `memory:` or `file:///var/lib/registry`; see `revstore_async.driver.open_driver`.
+            url: Such as `memory:` or `file:///var/lib/registry`, or the path of a folder; see
+                `revstore_async.driver.open_driver`.
             layout: The keys of the store.
             policy: The rules for manifests and tags.
             cache_size: Bytes of small content to keep in memory, such as manifests; 0 keeps nothing.
@@ -147,6 +157,7 @@ class Registry:
         Raises:
             InvalidArgument: `cache_size` or `memory_wait` is negative, or `memory` is below 1.
             InvalidStoreURL: The URL or an option is not understood.
+            WrongType: An argument is of another type.
             MissingExtra: The driver needs packages that are not installed.
         """
         driver = open_driver(url, **options)
@@ -178,6 +189,8 @@ class Registry:
         Raises:
             InvalidName: The name is outside the grammar.
         """
+        if type(name) is not str:  # a list can't be looked up among the kept ones
+            name = RepositoryName(name)
         return self._repository(name)
 
     def repositories(self, *, start_after: str | None = None) -> AsyncGenerator[RepositoryName, None]:
@@ -233,6 +246,8 @@ class Registry:
         Raises:
             InvalidArgument: `older_than` is negative, or `at_once` is below 1.
         """
+        check_type("older_than", older_than, timedelta)
+        check_type("at_once", at_once, int, NoneType)
         if older_than < timedelta(0):
             raise InvalidArgument("older_than", older_than, "it is in the future")
         limit = self.driver.capabilities.connections if at_once is None else at_once

@@ -5,9 +5,9 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import BinaryIO, Final, Protocol, TypeAlias, runtime_checkable
 
+from ..arguments import as_bytes
 from ..concurrency import in_thread
 from ..errors import WrongType
-from ..formats.arguments import as_bytes
 from ..formats.digest import Digest
 
 PIECE: Final = 1 << 19

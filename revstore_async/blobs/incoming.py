@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from types import NoneType
 from typing import Any, Self
 
+from ..arguments import as_bytes, check_type
 from ..concurrency import Beside
 from ..errors import SizeMismatch
-from ..formats.arguments import as_bytes, check_type
 from ..threads import gather_piece
 from .content import Content, FilePieces, pieces_of
 from .memory_budget import MemoryBudget, Share

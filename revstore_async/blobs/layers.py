@@ -6,7 +6,9 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from types import NoneType
 
+from ..arguments import check_range, check_series, check_type
 from ..concurrency import alongside, gather, gather_map
 from ..driver import Driver, FileInfo, entries
 from ..errors import (
@@ -175,6 +177,7 @@ class LayerStore:
             ObjectTooLarge: It holds more than `limit` bytes.
         """
         digest = Digest(digest)
+        check_type("limit", limit, int, NoneType)
         key = self._key(digest)
         link, content = await gather(self._links.find(key), self._blobs.fetch(digest, limit=limit))
         self._judge(link, digest)
@@ -233,6 +236,7 @@ class LayerStore:
             InvalidOffset: The offset is outside the content.
         """
         digest = Digest(digest)
+        check_range(offset, length)
         key = self._key(digest)
         async with AsyncExitStack() as stack:
             async with alongside(self._links.find(key)) as link:
@@ -266,6 +270,8 @@ class LayerStore:
             Unsupported: The driver lacks `signed_urls`.
         """
         digest = Digest(digest)
+        check_type("method", method, str)
+        check_type("expires", expires, timedelta)
         if not self._driver.capabilities.signed_urls:
             raise Unsupported(self._driver.name, "signed URLs")
         await self.stat(digest)
@@ -303,6 +309,8 @@ class LayerStore:
             BlobSizeMismatch: Its size is not the announced one.
         """
         digest = Digest(digest)
+        if size is not None and type(size) is not int:
+            check_type("size", size, int, NoneType)
         link, found = await gather(self._sound(digest), self._blobs.rely(digest))
         if not isinstance(link, Link) or not isinstance(found, FileInfo):
             raise BlobUnknown(digest, self._name) from _damage(link, found)
@@ -361,6 +369,8 @@ async def find_layer(
     Raises:
         InvalidArgument: `limit` is below 1.
     """
+    check_series("candidates", candidates, "repository names")
+    check_type("limit", limit, int)
     if limit < 1:
         raise InvalidArgument("limit", limit, "no repository would be asked about")
     if await blobs.present(digest) is None:

@@ -4,7 +4,9 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from copy import copy
+from types import NoneType
 
+from ..arguments import check_range, check_type
 from ..driver import Driver, FileInfo, Reader, Source
 from ..errors import (
     BlobDamaged,
@@ -122,6 +124,7 @@ class BlobStore:
             ObjectTooLarge: It holds more than `limit` bytes.
         """
         digest = Digest(digest)
+        check_type("limit", limit, int, NoneType)
         content = await self.fetch(digest, limit=limit)
         if content is None:
             raise BlobUnknown(digest)
@@ -200,6 +203,7 @@ class BlobStore:
             InvalidOffset: The offset is outside the content.
         """
         digest = Digest(digest)
+        check_range(offset, length)
         async with AsyncExitStack() as stack:
             opening = self._driver.open_reader(self.path(digest), offset=offset, length=length)
             try:
@@ -325,6 +329,8 @@ class BlobStore:
                     return await self.write(body.whole(), digest)
                 return await self.put(head, digest=digest)
         content = bytes(content)  # a buffer may change while a thread hashes it
+        if length is not None and type(length) is not int:
+            check_type("length", length, int, NoneType)
         if length not in {None, len(content)}:
             raise SizeMismatch(length or 0, len(content))
         actual = await digest_of(content, digest.algorithm if digest else "sha256")

@@ -1,8 +1,11 @@
 """From a store URL to a driver, by the entry points that any installed package may offer."""
 
 from importlib.metadata import entry_points
+from os import PathLike
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from ..arguments import check_type
 from ..errors import InvalidStoreURL
 from .contract import Driver
 
@@ -10,18 +13,23 @@ GROUP = "revstore_async.drivers"
 """The entry point group: name = URL scheme, value = a subclass of `Driver`."""
 
 
-def open_driver(url: str, **options: object) -> Driver:
+def open_driver(url: str | PathLike[str], **options: object) -> Driver:
     """Return the driver for a store URL; it opens on entering its `async with` block.
 
     Args:
         url: Such as `memory:`, `file:///var/lib/registry` or `file:relative/folder`. The scheme names the
-            driver; what follows is the driver's own (see docs/drivers.md).
+            driver, which defines the rest (see docs/drivers.md). The path of a folder, as a `Path`, stands for
+            its `file:` URL.
         **options: What the URL left open, for the driver.
 
     Raises:
         InvalidStoreURL: It is no URL, no installed driver has its scheme, or the driver refuses the rest.
         MissingExtra: The driver needs packages that are not installed; the extra is named.
+        WrongType: The URL is neither text nor a path.
     """
+    if isinstance(url, PathLike):
+        url = Path(url).absolute().as_uri()
+    check_type("url", url, str, PathLike)
     try:
         scheme = urlsplit(url).scheme
     except ValueError as error:

@@ -8,8 +8,8 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Final, Self
 
+from ..arguments import check_type
 from ..errors import InvalidDigest
-from .arguments import check_type
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self
 
+from ..arguments import check_type
 from ..errors import InvalidName, InvalidReference, InvalidTag
-from .arguments import check_type
 from .digest import Digest
 
 NAME_LIMIT: Final = 255

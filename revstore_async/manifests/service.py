@@ -8,8 +8,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from types import NoneType
 from typing import Any, Final, TypeVar
 
+from ..arguments import as_bytes, check_series, check_type
 from ..blobs.cache import Cache
 from ..blobs.layers import LayerStore
 from ..concurrency import alongside, gather, gather_map, settled
@@ -210,7 +212,7 @@ class ManifestService:
 
     async def put(
         self,
-        document: bytes,
+        document: bytes | bytearray | memoryview,
         *,
         tag: str | None = None,
         tags: Sequence[str] = (),
@@ -242,6 +244,7 @@ class ManifestService:
             InvalidTag: A tag is outside the grammar.
             InvalidDigest: The digest, or the expected one, is outside the grammar.
             InvalidArgument: Something is expected of no tag.
+            WrongType: An argument is of another type, such as text where tags are expected.
             ManifestTooLarge: It has more than 4 MiB.
             InvalidJSON: It is not strict JSON, or not an object.
             InvalidManifest: It is not the manifest that it claims to be.
@@ -256,6 +259,9 @@ class ManifestService:
             TagImmutable: The policy forbids to move a tag; as before.
             TagContended: Others changed a tag each of 100 times; as before.
         """
+        document = as_bytes("document", document)
+        check_type("media_type", media_type, str, NoneType)
+        check_series("tags", tags, "tags")
         given = (*(() if tag is None else (tag,)), *tags)
         names, expected = tuple(dict.fromkeys(map(Tag, given))), check_expected(expected)
         if not names and expected is not None:

@@ -10,8 +10,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import NoneType
 from typing import Final
 
+from ..arguments import check_type
 from ..blobs.links import LinkStore
 from ..concurrency import gather, gather_map
 from ..driver import LIST_LIMIT, Driver, entries
@@ -119,6 +121,8 @@ class ReferrerStore:
             InvalidDigest: The subject, or `last`, is outside the grammar.
             InvalidArgument: `limit` is below 1.
         """
+        check_type("limit", limit, int)
+        check_type("artifact_type", artifact_type, str, NoneType)
         if limit < 1:
             raise InvalidArgument("limit", limit, "it is not at least 1")
         wanted = _Wanted(Digest(subject), None if artifact_type is None else canonical(artifact_type))

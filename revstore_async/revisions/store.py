@@ -9,7 +9,9 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import NoneType
 
+from ..arguments import as_bytes, check_series, check_type
 from ..blobs.links import Link, LinkStore, expect
 from ..blobs.store import BlobStore
 from ..concurrency import gather, gather_map
@@ -110,6 +112,8 @@ class RevisionStore:
             ManifestSizeMismatch: Its size is not the announced one.
         """
         digest = Digest(digest)
+        if size is not None and type(size) is not int:
+            check_type("size", size, int, NoneType)
         try:
             link, found = await gather(self._links.find(self._key(digest)), self._blobs.rely(digest))
             self._judge(link, digest)
@@ -285,7 +289,11 @@ class RevisionStore:
     # ---- writing
 
     async def put(
-        self, payload: bytes, signatures: Iterable[Signature] = (), *, media_type: str | None = None
+        self,
+        payload: bytes | bytearray | memoryview,
+        signatures: Iterable[Signature] = (),
+        *,
+        media_type: str | None = None,
     ) -> Digest:
         """Store a revision, or more signatures of it, and return its digest. Two round trips.
 
@@ -303,12 +311,15 @@ class RevisionStore:
             InvalidManifest: The media type is none.
             InvalidSignature: A signature does not verify; nothing was written. Or there is no room for them.
             MediaTypeConflict: Another type is kept of the same manifest.
+            WrongType: An argument is of another type.
         """
+        payload = as_bytes("payload", payload)
         if len(payload) > MANIFEST_LIMIT:
             raise ManifestTooLarge(len(payload), MANIFEST_LIMIT)
+        check_type("media_type", media_type, str, NoneType)
         if media_type is not None:
             check_media_type(media_type)
-        signed = tuple(signatures)
+        signed = _taken(signatures)
         await _verify_all(payload, signed)
         digest = await digest_of(payload)
         kind = await self.kind(digest, payload)
@@ -480,7 +491,7 @@ class RevisionStore:
             Damaged: The stored revision can't be read.
         """
         digest = Digest(digest)
-        added = tuple(signatures)
+        added = _taken(signatures)
         revision = await self.get(digest, signatures=False)
         await _verify_all(revision.payload, added)
         signed, _ = await gather(
@@ -594,3 +605,16 @@ class RevisionStore:
 async def _verify_all(payload: bytes, signatures: Sequence[Signature]) -> None:
     size = len(payload) + sum(len(signature.blob) for signature in signatures)
     await in_thread_if_large(size, verify, payload, signatures)
+
+
+def _taken(signatures: Iterable[Signature]) -> tuple[Signature, ...]:
+    """Return the signatures that a caller gives.
+
+    Raises:
+        WrongType: They are no iterable, or one of them is no signature.
+    """
+    check_series("signatures", signatures, "signatures")
+    taken = tuple(signatures)
+    for each in taken:
+        check_type("signatures", each, Signature)
+    return taken

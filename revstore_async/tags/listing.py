@@ -15,6 +15,7 @@ A store that lists in an order of its own is listed whole, for each page.
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ..arguments import check_type
 from ..concurrency import gather_map
 from ..driver import LIST_LIMIT, Driver, FileInfo, entries
 from ..errors import InvalidArgument, InvalidTag, KeyNotFound
@@ -52,6 +53,7 @@ async def list_tags(
     driver: Driver, layout: Layout, name: RepositoryName, *, limit: int, last: Tag | None
 ) -> TagPage:
     """Return one page; see `TagStore.list`."""
+    check_type("limit", limit, int)
     if limit < 0:
         raise InvalidArgument("limit", limit, "it is below 0")
     if limit == 0:  # OCI distribution spec, "Listing Tags": an empty list, and no way to the next

@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
+from ..arguments import check_moment
 from ..blobs.links import Link, LinkStore
 from ..concurrency import gather, gather_map
 from ..driver import LIST_LIMIT, Driver, FileInfo, entries
-from ..errors import InvalidArgument, KeyNotFound, ManifestUnknown, TagContended, TagUnknown
+from ..errors import KeyNotFound, ManifestUnknown, TagContended, TagUnknown
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
 from ..layout import Layout, TagCurrent, TagIndex
@@ -161,8 +162,7 @@ class TagStore:
             TagUnknown: There was no such tag at that time.
             LinkDamaged: Its current link is not a digest.
         """
-        if time.tzinfo is None:
-            raise InvalidArgument("time", time, "it has no zone, so it is no moment")
+        check_moment("time", time)
         then = [event for event in await self.history(tag) if event.since <= time]
         if not then or then[-1].digest is None:
             raise TagUnknown(self._name, tag)

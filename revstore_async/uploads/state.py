@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Final, Self
 from uuid import uuid4
 
+from ..arguments import check_type
 from ..driver import Driver, IfAbsent, IfMatch, Source
 from ..errors import (
     ConditionFailed,
@@ -235,7 +236,10 @@ class UploadStates:
 
         Raises:
             UploadUnknown: This engine gives no upload such an id.
+            WrongType: The id is not text.
         """
+        if type(id) is not str:
+            check_type("id", id, str)
         if not _ID.fullmatch(id):
             raise UploadUnknown(self._name, id)
 

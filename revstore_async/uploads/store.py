@@ -4,7 +4,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import NoneType
 
+from ..arguments import check_moment, check_type
 from ..blobs.content import Content
 from ..blobs.incoming import Body
 from ..blobs.layers import LayerStore
@@ -133,6 +135,7 @@ class UploadStore:
             SizeMismatch: The content is longer or shorter than announced; nothing was kept.
             UploadMemoryFull: Other calls held the memory for too long; the bytes that came before were kept.
         """
+        self._check(id, offset)
         with Body.of(content, length, self._memory) as body:
             return _upload(await self._appended(id, body, offset))
 
@@ -216,6 +219,7 @@ class UploadStore:
             UploadMemoryFull: Other calls held the memory for too long.
         """
         digest = Digest(digest)
+        self._check(id, offset)
         with Body.of(content, length, self._memory) as body:
             return await self._finisher.finish(id, digest, body, offset)
 
@@ -236,7 +240,12 @@ class UploadStore:
         4 round trips. A client that continues the upload before the second one wins; the upload then stays, and
         the call returns False. An upload without a readable state is judged by the age of its objects. The
         state of a newer engine is left alone.
+
+        Raises:
+            InvalidArgument: `before` has no zone.
+            WrongType: An argument is of another type.
         """
+        check_moment("before", before)
         unfinished = True
         try:
             seen = await self._states.look(id)
@@ -264,6 +273,11 @@ class UploadStore:
         # The state first: a writer that stores bytes now finds it gone, and deletes them again.
         await self._driver.delete(self._states.key(id))
         await self._driver.delete_prefix(self._states.folder(id))
+
+    def _check(self, id: str, offset: int | None) -> None:  # noqa: A002
+        self._states.judge(id)
+        if offset is not None and type(offset) is not int:
+            check_type("offset", offset, int, NoneType)
 
     # ---- appending
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from revstore_async import Digest, Reference, RepositoryName, Tag, errors
-from revstore_async.formats.arguments import as_bytes, check_type
+from revstore_async.arguments import as_bytes, check_type
 from revstore_async.formats.names import tag_or_digest
 
 OTHERS = [None, 5, 1.5, b"sha256:00", ["a"], object()]
