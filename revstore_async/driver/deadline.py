@@ -7,6 +7,7 @@ count.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from datetime import timedelta
 from types import TracebackType
@@ -20,31 +21,21 @@ SLOWEST: Final = 64 << 10
 
 
 class _Budget:
-    """The time that several operations share, in seconds. Those that overlap spend it once."""
+    """The time that several operations share, in seconds. Those that overlap spend it once.
 
-    __slots__ = ("_left", "_limit", "_since", "_under_way")
+    Attributes:
+        left: Seconds that are left, as of `since`.
+        since: When the operations under way began to spend it.
+        under_way: How many operations are under way.
+    """
+
+    __slots__ = ("left", "limit", "since", "under_way")
 
     def __init__(self, limit: float) -> None:
-        self._limit = limit
-        self._left = limit
-        self._since = 0.0
-        self._under_way = 0
-
-    def begin(self, now: float) -> float:
-        """Return the time at which an operation must end that begins now."""
-        if not self._under_way:
-            self._since = now
-        self._under_way += 1
-        return self._since + self._left
-
-    def end(self, now: float, spared: float) -> None:
-        """End an operation; give back the seconds of it that do not count."""
-        self._under_way -= 1
-        if self._under_way:
-            self._since = min(now, self._since + spared)
-        else:
-            spent = max(0.0, now - self._since - spared)
-            self._left = min(self._limit, max(0.0, self._left - spent))
+        self.limit = limit
+        self.left = limit
+        self.since = 0.0
+        self.under_way = 0
 
 
 _SHARED: ContextVar[_Budget | None] = ContextVar("revstore_metadata_budget", default=None)
@@ -52,7 +43,7 @@ _DUE: ContextVar[float | None] = ContextVar("revstore_metadata_due", default=Non
 
 
 class metadata_deadline:  # noqa: N801 (it is used as a function is)
-    """A block whose operations on metadata share a limited time; those of its child tasks too.
+    """A block whose operations on metadata, and those of its child tasks, share a limited time.
 
     The operations are `get`, `put`, `stat`, `delete` and the listings of a driver; the one during which the time
     runs out raises `Unavailable`. A page of a listing, or a batch of a deletion, that came does not count, nor do
@@ -83,6 +74,10 @@ class metadata_deadline:  # noqa: N801 (it is used as a function is)
             self._token = None
 
 
+due: Final[Callable[[], float | None]] = _DUE.get
+"""Returns the time of the loop at which the operation under way must end; outside of one, None."""
+
+
 class metadata_operation:  # noqa: N801 (as above)
     """One operation, for drivers: within the block `due` tells when it must end.
 
@@ -99,31 +94,33 @@ class metadata_operation:  # noqa: N801 (as above)
         self._extra = size / SLOWEST
         self._bulk = bulk
         self._budget: _Budget | None = None
-        self._begun = 0.0
-        self._token: Token[float | None] | None = None
 
     def __enter__(self) -> None:
         if _DUE.get() is not None:
             return  # it is a part of another operation
-        self._begun = asyncio.get_running_loop().time()
-        self._budget = _SHARED.get() or _Budget(self._limit.total_seconds())
-        self._token = _DUE.set(self._budget.begin(self._begun) + self._extra)
+        self._begun = now = asyncio.get_running_loop().time()
+        self._budget = budget = _SHARED.get() or _Budget(self._limit.total_seconds())
+        if not budget.under_way:
+            budget.since = now
+        budget.under_way += 1
+        self._token = _DUE.set(budget.since + budget.left + self._extra)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._token is None or self._budget is None:
+        budget, self._budget = self._budget, None
+        if budget is None:
             return
         _DUE.reset(self._token)
-        self._token = None
         now = asyncio.get_running_loop().time()
         took = now - self._begun
-        self._budget.end(now, took if self._bulk and kind is None else min(took, self._extra))
-
-
-def due() -> float | None:
-    """Return the time of the loop at which the operation under way must end; outside of one, return None."""
-    return _DUE.get()
+        spared = took if self._bulk and kind is None else min(took, self._extra)
+        budget.under_way -= 1
+        if budget.under_way:
+            budget.since = min(now, budget.since + spared)
+        else:
+            spent = max(0.0, now - budget.since - spared)
+            budget.left = min(budget.limit, max(0.0, budget.left - spent))
 
 
 def forget_deadline() -> None:

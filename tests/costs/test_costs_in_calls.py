@@ -17,7 +17,7 @@ from revstore_async.server import AccessLog, Health, InFlight, RegistryApp
 from revstore_async.server.running.uvicorn_server import AnswersCancelled, DropsStalled
 from revstore_drivers.s3 import S3Driver
 from tests.parts import moto
-from tests.parts.calls import counted
+from tests.parts.calls import counted, report
 from tests.parts.moto import Moto
 from tests.parts.serving import client_of
 
@@ -91,11 +91,11 @@ async def calls_of(work: Work, client: httpx.AsyncClient) -> Counter[str]:
     [
         # Each request of the store has a deadline, sizes are compared with what is known, what a segment must be is
         # kept and looked at, and memory is taken as bytes arrive: see the costs on the wire, which are as before.
-        pytest.param(put, 1430, id="put of a manifest by tag, a config and one layer"),
-        pytest.param(push, 980, id="POST, PATCH of 100 kB and PUT of a layer"),
-        pytest.param(pull, 250, id="hot pull by tag"),
+        pytest.param(put, 745, id="put of a manifest by tag, a config and one layer"),
+        pytest.param(push, 640, id="POST, PATCH of 100 kB and PUT of a layer"),
+        pytest.param(pull, 165, id="hot pull by tag"),
     ],
 )
 async def test_the_way_of_the_data_stays_short(client: httpx.AsyncClient, work: Work, most: int) -> None:
     calls = await calls_of(work, client)
-    assert calls.total() <= most, calls.most_common(40)
+    assert calls.total() <= most, report(calls)

@@ -12,7 +12,7 @@ from revstore_async.driver import IfAbsent, metadata_deadline
 from revstore_async.driver.deadline import due, metadata_operation
 from revstore_async.errors import Unavailable
 from revstore_async.testing import run_on_virtual_clock
-from revstore_drivers.buckets.retries import NoTurn, Places, Tries, answer_within
+from revstore_drivers.buckets.retries import NoTurn, Places, Tries, seconds_for_try
 from tests.parts.buckets import Bucketed, Kind
 from tests.parts.minio import running
 from tests.parts.standing_still import standing_still
@@ -144,11 +144,11 @@ def test_a_try_takes_half_of_what_is_left_and_tries_end_by_the_deadline():
             while True:
                 sent = clock()
                 try:
-                    async with answer_within("key"):
+                    async with asyncio.timeout(seconds_for_try("key")):
                         await asyncio.sleep(3600)
-                except Unavailable as error:
+                except TimeoutError:
                     lengths.append(clock() - sent)
-                    await tries.again(error)
+                    await tries.again(Unavailable("key", "no answer"))
         return lengths, clock() - begun
 
     lengths, took = run_on_virtual_clock(request())
@@ -177,7 +177,7 @@ def test_who_waits_for_a_connection_is_told_when_the_time_is_over():
 def test_without_an_operation_there_is_no_deadline():
     async def layer() -> None:
         assert due() is None
-        async with answer_within("key"):
-            await asyncio.sleep(3600)
+        assert seconds_for_try("key") is None
+        assert seconds_for_try("key", 30.0) == 30.0
 
     run_on_virtual_clock(layer())

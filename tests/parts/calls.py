@@ -39,3 +39,12 @@ def counted() -> Iterator[Counter[str]]:
     finally:
         sys.setprofile(before)
         seen.clear()
+
+
+def report(calls: Counter[str]) -> str:
+    """Return the calls by package, then the functions that are called most, each with its count."""
+    packages: Counter[str] = Counter()
+    for function, count in calls.items():
+        packages["/".join(function.partition(":")[0].split("/")[:2])] += count
+    listed = [f"{count:5} {name}" for name, count in [*packages.most_common(), *calls.most_common(60)]]
+    return "\n".join([f"{calls.total():5} calls", *listed])

@@ -56,7 +56,7 @@ class Verbs(Generic[ClientT]):
         stat: Of a key.
         open_reader: Of a key, the offset, and the length.
         open_writer: Of a key.
-        list_children: `list`, of a prefix, the place to begin after, and a limit.
+        list_children: `list`, of what all keys begin with, the place to begin after, and a limit.
         list_below: `list_all`, likewise.
         delete_many: Of a thousand keys at most, each there once.
     """
@@ -177,16 +177,16 @@ class BucketDriver(Driver, Generic[OptionsT, ClientT]):
     async def list(
         self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
     ) -> Page[FileInfo | Folder]:
-        check_listing(prefix, limit)
+        begin = check_listing(prefix, limit)
         with metadata_operation(self._limit, bulk=True):
-            return await self._verbs.list_children(self._open(), prefix, start_after, limit)
+            return await self._verbs.list_children(self._open(), begin, start_after, limit)
 
     async def list_all(
         self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
     ) -> Page[FileInfo]:
-        check_listing(prefix, limit)
+        begin = check_listing(prefix, limit)
         with metadata_operation(self._limit, bulk=True):
-            return await self._verbs.list_below(self._open(), prefix, start_after, limit)
+            return await self._verbs.list_below(self._open(), begin, start_after, limit)
 
     # ---- deletion
 

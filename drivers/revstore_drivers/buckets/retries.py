@@ -1,14 +1,13 @@
-"""Turns, tries, and work that is seen to its end: how requests are let out, whatever they ask."""
+"""Limits of requests: how many are under way at once, how long each try takes, and how often it is tried."""
 
 import asyncio
 import random
 from collections.abc import Coroutine
-from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from revstore_async.concurrency import look_at, until
-from revstore_async.driver.deadline import SLOWEST, due
+from revstore_async import concurrency
+from revstore_async.concurrency import drop_frames, until
+from revstore_async.driver.deadline import due
 from revstore_async.errors import StorageFailure, Throttled, Unavailable
 
 Result = TypeVar("Result")
@@ -40,17 +39,16 @@ class Places:
         self._all = asyncio.Semaphore(count)
         self._readers = asyncio.Semaphore(count - 1)
 
-    def one(self, key: str) -> AbstractAsyncContextManager[None]:
-        """Hold a place for a request about a key."""
-        return _One(self, key)
-
     async def take(self, key: str) -> None:
-        """Take a place that `leave` ends.
+        """Take a place for a request about a key; `leave` ends it.
 
         Raises:
             Unavailable: All were taken until the operation had to end.
         """
-        await _in_time(self._all, key)
+        if self._all.locked():
+            await _in_time(self._all, key)
+        else:
+            await self._all.acquire()
         self.taken += 1
 
     def leave(self) -> None:
@@ -77,26 +75,7 @@ class Places:
         self._readers.release()
 
 
-class _One(AbstractAsyncContextManager[None]):
-    """Holds a place for as long as its block lasts."""
-
-    __slots__ = ("_key", "_places")
-
-    def __init__(self, places: Places, key: str) -> None:
-        self._places = places
-        self._key = key
-
-    async def __aenter__(self) -> None:
-        await self._places.take(self._key)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._places.leave()
-
-
 async def _in_time(free: asyncio.Semaphore, key: str) -> None:
-    if not free.locked():
-        await free.acquire()
-        return
     try:
         async with until(due()):
             await free.acquire()
@@ -104,53 +83,36 @@ async def _in_time(free: asyncio.Semaphore, key: str) -> None:
         raise Unavailable(key, "no connection was free before its time was over") from NoTurn(error)
 
 
-class answer_within:  # noqa: N801 (it is used as a function is)
-    """A block that gives one try up where it takes too long.
+def seconds_for_try(key: str, limit: float | None = None) -> float | None:
+    """Return the seconds that one try may take, or None if it may take any time.
 
     Args:
         key: What it is about.
         limit: Seconds that the driver's options give it; None for no limit but that of the operation under way.
-        size: Bytes of its body, which have time of their own.
 
     Raises:
-        Unavailable: No answer came in time; whether the request had its effect is not known.
+        Unavailable: The time of the operation is over; the request was never sent.
     """
+    end = due()
+    if end is None:
+        return limit
+    left = end - asyncio.get_running_loop().time()
+    if left <= 0:
+        raise Unavailable(key, "its time was over before it was asked for") from NoTurn()
+    left /= 2  # the other half is for another try, or to read back
+    return left if limit is None else min(left, limit)
 
-    __slots__ = ("_begun", "_end", "_key", "_limit", "_waiting")
 
-    def __init__(self, key: str, limit: float | None = None, size: int = 0) -> None:
-        self._key = key
-        self._limit = None if limit is None else limit + size / SLOWEST
-        self._begun = 0.0
-        self._end: float | None = None
-        self._waiting: until | None = None
+def no_answer(key: str, seconds: float | None, error: TimeoutError) -> Unavailable:
+    """Return the error of a try that got no answer in time; whether the request had its effect is not known.
 
-    async def __aenter__(self) -> None:
-        self._begun = now = asyncio.get_running_loop().time()
-        end = due()
-        if end is not None:
-            if end <= now:
-                raise Unavailable(self._key, "its time was over before it was asked for") from NoTurn()
-            end = now + (end - now) / 2  # the other half is for another try, or to read back
-        if self._limit is not None:
-            end = now + self._limit if end is None else min(end, now + self._limit)
-        if end is not None:
-            self._end = end
-            self._waiting = until(end)
-            await self._waiting.__aenter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._waiting is None or self._end is None:
-            return
-        try:
-            await self._waiting.__aexit__(kind, error, trace)
-        except TimeoutError as late:
-            reason = f"no answer within {self._end - self._begun:.3g} s"
-            raise Unavailable(self._key, reason) from late
-        finally:
-            del error, trace  # the frames of what waited
+    Args:
+        key: What it was about.
+        seconds: How long it had.
+        error: What `asyncio.timeout` raised. It is to be the cause; its frames are let go, with what they hold.
+    """
+    drop_frames(error)
+    return Unavailable(key, f"no answer within {seconds:.3g} s")
 
 
 class Tries:
@@ -185,29 +147,9 @@ class Tries:
         await asyncio.sleep(wait)
 
 
-async def settled(work: Coroutine[Any, Any, Result], *, grace: float = GRACE) -> Result:
-    """Do work whose outcome must be known: a change in the store, a clean-up.
+def settled(work: Coroutine[Any, Any, Result], *, grace: float = GRACE) -> Coroutine[Any, Any, Result]:
+    """Do a change in the store to its end, even if the caller is cancelled; see `concurrency.settled`.
 
-    Cancellation: the work goes on, for so many seconds at most; then the cancellation goes on. A request that
-    was dropped half-way could still change the store after the caller has gone on to the next one.
+    A request that was dropped half-way could still change the store after the caller has gone on to the next one.
     """
-    task = asyncio.create_task(work)
-    clock = asyncio.get_running_loop().time
-    cancelled: asyncio.CancelledError | None = None
-    end = float("inf")
-    while not task.done():
-        try:
-            await asyncio.wait([task], timeout=None if cancelled is None else max(0.0, end - clock()))
-        except asyncio.CancelledError as error:
-            cancelled = error
-            end = min(end, clock() + grace)
-        if cancelled is not None and clock() >= end:
-            task.cancel()
-            end = clock() + 1.0  # not a busy wait, should it take its time to end
-    try:
-        if cancelled is not None:
-            look_at(task)
-            raise cancelled
-        return task.result()
-    finally:
-        del task, cancelled  # the error's traceback holds this frame
+    return concurrency.settled(work, grace=grace)

@@ -13,7 +13,7 @@ import obstore
 from revstore_async.driver import FileInfo
 from revstore_async.errors import AccessDenied, DriverClosed, Unavailable
 
-from ..buckets.retries import Places, Tries, answer_within, settled
+from ..buckets.retries import Places, Tries, no_answer, seconds_for_try, settled
 from .clock import StoreClock
 from .config import ObjectStoreOptions
 from .errors import translated
@@ -97,17 +97,24 @@ class Client:
         Raises:
             Refused: The server refused it in a way that may mean something.
         """
-        with translated(key, self.options.shown, self.options.scheme):
-            async with answer_within(key):
-                result = await send(self.store)
+        seconds = seconds_for_try(key)
+        try:
+            async with asyncio.timeout(seconds):
+                with translated(key, self.options.shown, self.options.scheme):
+                    result = await send(self.store)
+        except TimeoutError as error:
+            raise no_answer(key, seconds, error) from error
         self._bucket_seen = True
         return result
 
     async def change(self, key: str, send: Send[Result]) -> Result:
         """Send one request that changes the store, when it is its turn; a cancelled call waits for its answer."""
         self._check()
-        async with self.places.one(key):
+        await self.places.take(key)
+        try:
             result = await settled(self.once(key, send))
+        finally:
+            self.places.leave()
         self._written = True
         return result
 
@@ -125,8 +132,11 @@ class Client:
             try:
                 if changes:
                     return await self.change(key, send)
-                async with self.places.one(key):
+                await self.places.take(key)
+                try:
                     return await self.once(key, send)
+                finally:
+                    self.places.leave()
             except Unavailable as error:
                 await tries.again(error)
             except AccessDenied as error:

@@ -16,7 +16,6 @@ import obstore
 
 from revstore_async.driver import FileInfo, Folder, Page
 
-from ..arguments import check_listing
 from ..buckets.key_order import Level, is_key, levels, place_of, start_of
 from ..buckets.refusals import Refused
 from .client import Client
@@ -39,9 +38,8 @@ Entry = FileInfo | Folder
 SomeEntry = TypeVar("SomeEntry", FileInfo, Entry)
 
 
-async def list_below(client: Client, prefix: str, start_after: str | None, limit: int) -> Page[FileInfo]:
-    """Return one page of the objects below a prefix, at any depth."""
-    begin = check_listing(prefix, limit)
+async def list_below(client: Client, begin: str, start_after: str | None, limit: int) -> Page[FileInfo]:
+    """Return one page of the objects whose keys begin with `begin`, at any depth."""
     start = start_of(begin, start_after, folders=False)
     if start is None:
         return Page((), None)
@@ -61,9 +59,8 @@ async def list_below(client: Client, prefix: str, start_after: str | None, limit
     return _page(found, limit, more=more)
 
 
-async def list_children(client: Client, prefix: str, start_after: str | None, limit: int) -> Page[Entry]:
-    """Return one page of the objects and folders directly below a prefix."""
-    begin = check_listing(prefix, limit)
+async def list_children(client: Client, begin: str, start_after: str | None, limit: int) -> Page[Entry]:
+    """Return one page of the objects and folders right below `begin`."""
     place = start_of(begin, start_after, folders=True)
     if place is None:
         return Page((), None)
@@ -84,7 +81,7 @@ async def list_children(client: Client, prefix: str, start_after: str | None, li
         place = _behind(begin, place)
         if len(found) < min(_FEW, limit) and not tried:
             tried = True
-            children = await _children(client, prefix)
+            children = await _children(client, begin.removesuffix("/"))
             if len(children) < _AT_ONCE:  # MinIO may lose some between one request and the next
                 last = place_of(found[-1]) if found else place
                 found += [entry for entry in children if place_of(entry) > last]

@@ -1,17 +1,21 @@
-"""The one way to the server: one session and client a driver, its turns, its tries, its errors.
+"""The one way to the server: each driver has one session and one client, which send, retry and translate errors.
 
-Frequent requests go the signed way (`wire.requests`), all others that of aioboto3's client; the caller can't
-tell. botocore is told not to retry, and aiohttp too (see `wire.sessions`): they can't say afterwards whether an
-earlier try may have had its effect, which decides what a failed condition means. Tuned, each measured: no
-validation of parameters (they are all ours), checksums only where S3 demands them, bodies left out of
-signatures (see `bodies`), our parser of times, a fixed user agent, and no `Expect: 100-continue`, which costs
-each PUT a round trip, and waits for ever where the server is silent.
+Frequent requests go the signed way (`wire.requests`), all others go the way of aioboto3's client. The caller
+can't tell the difference. Neither botocore nor aiohttp may retry (see `wire.sessions`): they can't say whether
+an earlier try had its effect, and the meaning of a failed condition depends on that.
+
+botocore is tuned, each step by measurement:
+
+* It doesn't validate parameters, for the driver makes them all.
+* It makes checksums only where S3 demands them, and leaves bodies out of signatures (see `bodies`).
+* It reads times by our parser, and sends a fixed user agent.
+* It sends no `Expect: 100-continue`: that costs each PUT a round trip, and waits for ever for a silent server.
 """
 
 import asyncio
 import hashlib
 from base64 import b64encode
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -20,35 +24,27 @@ from typing import Any, Final
 
 import aioboto3
 from aiobotocore.config import AioConfig
+from aiobotocore.response import StreamingBody
 from aiobotocore.session import AioSession
 from botocore.handlers import add_expect_header
 from botocore.loaders import Loader, create_loader
 from botocore.parsers import ResponseParserError
 
-from revstore_async.concurrency import in_thread
+from revstore_async.concurrency import in_thread, settled
 from revstore_async.driver import FileInfo
+from revstore_async.driver.deadline import SLOWEST
 from revstore_async.errors import AccessDenied, DriverClosed, InvalidStoreURL, Unavailable
 
-from ..buckets.retries import Places, Tries, answer_within, settled
+from ..buckets.retries import GRACE, Places, Tries, no_answer, seconds_for_try
 from .config import S3Options
-from .errors import DRIVER, may_pass, translated
-from .wire.answers import Answer
-from .wire.bodies import Body, as_file, md5_of, size_of
-from .wire.requests import SignedWay, WentElsewhere
+from .errors import DRIVER, SDK_ERRORS, may_pass, of_failure, translated
+from .wire.answers import NEEDED, Answer, Download
+from .wire.bodies import as_file, md5_of, size_of
+from .wire.requests import SignedWay
 from .wire.sessions import Sessions
 from .wire.times import parse_http_date, parse_time
 
-_NEEDED: Final = {
-    "get_object": ("ContentLength", "LastModified", "ETag"),
-    "head_object": ("ContentLength", "LastModified", "ETag"),
-    "put_object": ("ETag",),
-    "upload_part": ("ETag",),
-    "create_multipart_upload": ("UploadId",),
-    "complete_multipart_upload": ("ETag",),
-    "copy_object": ("CopyObjectResult",),
-    "upload_part_copy": ("CopyPartResult",),
-}
-"""What answers must tell, by the client's methods."""
+_NOTHING: Final[frozenset[str]] = frozenset()
 
 
 class Client:
@@ -58,6 +54,9 @@ class Client:
         options: How it was opened.
         places: The requests under way.
         parts: Those whose memory is a part, of all writers and compositions: it is bounded however many there are.
+        begin: What the bucket's name of each key begins with.
+        conditional_put: Whether the server honours conditions of a PUT.
+        extras: The parameters of every request that makes an object.
         server: What the server calls itself; empty before its first answer.
     """
 
@@ -65,7 +64,10 @@ class Client:
         self.options = options
         self.places = Places(options.pool)
         self.parts = asyncio.Semaphore(max(options.parallel_parts, options.pool // 4))
-        self._begin = options.prefix and options.prefix + "/"
+        self.begin = options.prefix and options.prefix + "/"
+        self.extras = _extras(options)
+        self.conditional_put = options.honours("conditional_put")
+        self._body_limit = options.connect_timeout + options.read_timeout
         self._stack = AsyncExitStack()
         self._client: Any = None
         self._signer: Any = None
@@ -114,30 +116,16 @@ class Client:
 
     def name_of(self, key: str) -> str:
         """Return the bucket's name of a key."""
-        return self._begin + key
+        return self.begin + key
 
     def key_of(self, name: str) -> str:
         """Return the key of a name in the bucket."""
-        return name[len(self._begin) :]
+        return name[len(self.begin) :]
 
     def info_of(self, key: str, answer: Answer, size: int | None = None) -> FileInfo:
-        """Return what an answer to a GET or HEAD, or an entry of a listing, tells of an object."""
-        if size is None:
-            size = int(answer["ContentLength"] if "ContentLength" in answer else answer["Size"])
-        return FileInfo(key, size, whole_second(answer["LastModified"]), answer["ETag"].strip('"'))
-
-    def written(self, key: str, answer: Answer, size: int) -> FileInfo:
-        """Return what an answer to a PUT tells: S3 names no time there but that of the answer itself."""
-        return FileInfo(key, size, time_of(answer), answer["ETag"].strip('"'))
-
-    def extras(self) -> dict[str, str]:
-        """Return the parameters of every request that makes an object."""
-        named = {
-            "StorageClass": self.options.storage_class,
-            "ServerSideEncryption": self.options.sse,
-            "SSEKMSKeyId": self.options.kms_key,
-        }
-        return {name: value for name, value in named.items() if value is not None}
+        """Return the facts about an object that an answer to a GET or HEAD has."""
+        size = answer["ContentLength"] if size is None else size
+        return FileInfo(key, size, answer["LastModified"], answer["ETag"].strip('"'))
 
     # ---- requests
 
@@ -152,27 +140,32 @@ class Client:
         Raises:
             Refused: The server refused it in a way that may mean something.
         """
-        client = self._client
-        if client is None:
+        if self._client is None:
             raise DriverClosed(DRIVER)
-        body = parameters.get("Body")
-        limit, size = None, 0
-        if isinstance(body, Body):
-            # aiohttp's timeouts begin when all is sent: a server that takes nothing would hold it for ever.
-            limit, size = self.options.connect_timeout + self.options.read_timeout, size_of(body)
-        with translated(key, self.options.shown):
-            async with answer_within(key, limit, size):
-                answer = await self._send(client, operation, parameters)
-            _check_whole(operation, answer)
+        body: Any = parameters.get("Body")
+        # aiohttp's timeouts begin when all is sent: a server that takes nothing would hold a body for ever.
+        limit = None
+        if body is not None:
+            limit = self._body_limit + (len(body) if isinstance(body, bytes) else size_of(body)) / SLOWEST
+        seconds = seconds_for_try(key, limit)
+        try:
+            async with asyncio.timeout(seconds):
+                try:
+                    answer = await self._signed.send(operation, parameters)
+                    if answer is None:
+                        answer = await self._send_by_botocore(operation, parameters)
+                    if not answer.keys() >= NEEDED.get(operation, _NOTHING):
+                        raise _not_whole(operation, answer)
+                except SDK_ERRORS as error:
+                    raise of_failure(error, key, self.options.shown) from error
+        except TimeoutError as error:
+            raise no_answer(key, seconds, error) from error
         self._bucket_seen = True
         self.server = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
         return answer
 
-    async def _send(self, client: Any, operation: str, parameters: dict[str, Any]) -> Answer:  # noqa: ANN401 (aioboto3's)
-        if self._signed.takes(operation):
-            with suppress(WentElsewhere):
-                return await self._signed.send(operation, parameters)
-        body = parameters.get("Body")
+    async def _send_by_botocore(self, operation: str, parameters: dict[str, Any]) -> Answer:
+        client, body = self._client, parameters.get("Body")
         if body is not None:
             if not client.meta.endpoint_url.startswith("https:"):
                 parameters = parameters | {"ContentMD5": await md5_of(body)}
@@ -181,7 +174,14 @@ class Client:
         return answer
 
     async def ask(
-        self, operation: str, key: str, /, *, changes: bool = False, **parameters: object
+        self,
+        operation: str,
+        key: str,
+        /,
+        *,
+        changes: bool = False,
+        retries: int | None = None,
+        **parameters: object,
     ) -> Answer:
         """Send one request when it is its turn, and again where that may help.
 
@@ -189,29 +189,24 @@ class Client:
             operation: The client's method.
             key: What it is about, for messages.
             changes: Whether the request changes the store: then a cancelled call waits for its answer.
+            retries: Tries after the first; None for as many as the options say.
             **parameters: Those of the request, but the bucket.
         """
-        tries = Tries(self.options.retries)
+        tries: Tries | None = None
         while True:
             try:
-                return await self.attempt(operation, key, changes=changes, **parameters)
-            except Unavailable as error:
-                await tries.again(error)
-            except AccessDenied as error:
-                if not (changes and may_pass(error)):
+                await self.places.take(key)
+                try:
+                    if changes:
+                        return await settled(self.once(operation, key, **parameters), grace=GRACE)
+                    return await self.once(operation, key, **parameters)
+                finally:
+                    self.places.leave()
+            except (Unavailable, AccessDenied) as error:
+                if isinstance(error, AccessDenied) and not (changes and may_pass(error)):
                     raise
+                tries = tries or Tries(self.options.retries if retries is None else retries)
                 await tries.again(error)
-
-    async def attempt(
-        self, operation: str, key: str, /, *, changes: bool = False, **parameters: object
-    ) -> Answer:
-        """Send one request when it is its turn."""
-        if self._client is None:
-            raise DriverClosed(DRIVER)
-        async with self.places.one(key):
-            if changes:
-                return await settled(self.once(operation, key, **parameters))
-            return await self.once(operation, key, **parameters)
 
     async def check_bucket(self) -> None:
         """Check once that the bucket is there: the 404 of a HEAD is the same for a missing object.
@@ -241,7 +236,7 @@ def whole_second(time: datetime) -> datetime:
 
 
 def time_of(answer: Answer) -> datetime:
-    """Return when an answer was made, by the store's clock.
+    """Return when an answer was made, by the store's clock: of an object it is the time that a PUT tells.
 
     Raises:
         Unavailable: It does not say.
@@ -253,13 +248,20 @@ def time_of(answer: Answer) -> datetime:
         raise Unavailable("", f"an answer that was made at {told!r}") from error
 
 
-def _check_whole(operation: str, answer: Answer) -> None:
-    """Check that an answer tells what it must: one from a proxy may look like success."""
-    missing = [name for name in _NEEDED.get(operation, ()) if name not in answer]
-    if missing:
-        if (body := answer.get("Body")) is not None:
-            body.close()
-        raise ResponseParserError(f"an answer without {' and '.join(missing)}")
+def _not_whole(operation: str, answer: Answer) -> ResponseParserError:
+    if isinstance(body := answer.get("Body"), StreamingBody | Download):
+        body.close()
+    missing = sorted(NEEDED[operation] - answer.keys())
+    return ResponseParserError(f"an answer without {' and '.join(missing)}")
+
+
+def _extras(options: S3Options) -> dict[str, Any]:
+    named = {
+        "StorageClass": options.storage_class,
+        "ServerSideEncryption": options.sse,
+        "SSEKMSKeyId": options.kms_key,
+    }
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _add_md5(params: dict[str, Any], **_: object) -> None:

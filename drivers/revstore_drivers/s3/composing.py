@@ -72,7 +72,7 @@ async def _copied(client: Client, source: Source, target: str) -> FileInfo:
             changes=True,
             Key=client.name_of(target),
             **_named(client, source),
-            **client.extras(),
+            **client.extras,
         )
     except Refused as refused:
         raise _of_source(refused, source, target) from refused

@@ -33,7 +33,7 @@ async def delete(client: Client, key: str, condition: IfMatch | None = None) -> 
         await _delete_version(client, key, condition)
         return
     try:
-        await client.ask("delete_object", key, changes=True, Key=client.name_of(key))
+        await client.ask("delete_object", key, changes=True, Key=client.begin + key)
     except Refused as refused:
         if refused.code not in _GONE:
             raise of_missing(refused, key) from refused
@@ -47,7 +47,7 @@ async def _delete_version(client: Client, key: str, condition: IfMatch) -> None:
     lost: Unavailable | None = None
     while True:
         try:
-            await client.attempt("delete_object", key, changes=True, Key=client.name_of(key), **said)
+            await client.ask("delete_object", key, changes=True, retries=0, Key=client.name_of(key), **said)
         except Refused as refused:
             if refused.code == "ConditionalRequestConflict":
                 await tries.again(Unavailable(key, "other conditional writes are under way"))

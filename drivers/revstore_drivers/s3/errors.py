@@ -117,6 +117,10 @@ EXPECTED: Final = frozenset(
 """Codes that become `Refused`; that of a HEAD, which has none, is made from the status."""
 
 
+SDK_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError, HTTPError, TimeoutError, OSError)
+"""Errors that leave botocore and aiohttp; `of_failure` turns each into one of the driver's."""
+
+
 @contextmanager
 def translated(key: str, store: str) -> Iterator[None]:
     """Turn the SDK's errors into `Refused` or the driver's errors.
@@ -127,11 +131,16 @@ def translated(key: str, store: str) -> Iterator[None]:
     """
     try:
         yield
-    except ClientError as error:
-        raise of_answer(error.response, key, store) from error
-    except (BotoCoreError, ResponseParserError, HTTPError, TimeoutError, OSError) as error:
-        drop_frames(error)  # aiohttp's hold the error, and the body that was to be sent
-        raise _of_no_answer(error, key, store) from error
+    except SDK_ERRORS as error:
+        raise of_failure(error, key, store) from error
+
+
+def of_failure(error: Exception, key: str, store: str) -> Exception:
+    """Return `Refused` or the driver's error for one of `SDK_ERRORS`; the arguments are those of `translated`."""
+    if isinstance(error, ClientError):
+        return of_answer(error.response, key, store)
+    drop_frames(error)  # aiohttp's hold the error, and the body that was to be sent
+    return _of_no_answer(error, key, store)
 
 
 def of_missing(refused: Refused, key: str) -> RevstoreError:

@@ -1,12 +1,12 @@
 """Listings: pages in the order of bytes, from any text on."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, cast
 
 from revstore_async.driver import FileInfo, Folder, Page
 from revstore_async.errors import Unavailable
 
-from ..arguments import check_listing
 from ..buckets.key_order import Level, is_key, levels, place_of, start_of
 from ..buckets.refusals import Refused
 from .client import Client
@@ -14,25 +14,20 @@ from .errors import of_missing
 from .wire.answers import Answer
 
 _WITHOUT_GAPS: Final = frozenset({"AmazonS3"})
+_BY_KEY: Final = attrgetter("key")
 _TOKEN: Final = {"ContinuationToken": "NextContinuationToken"}
 
 
+async def list_below(client: Client, begin: str, start_after: str | None, limit: int) -> Page[FileInfo]:
+    """Return one page of the objects whose keys begin with `begin`, at any depth."""
+    page = await list_children(client, begin, start_after, limit, folders=False)
+    return cast("Page[FileInfo]", page)
+
+
 async def list_children(
-    client: Client, prefix: str, start_after: str | None, limit: int
+    client: Client, begin: str, start_after: str | None, limit: int, *, folders: bool = True
 ) -> Page[FileInfo | Folder]:
-    """Return one page of the objects and folders directly below a prefix."""
-    return await _page(client, check_listing(prefix, limit), start_after, limit, folders=True)
-
-
-async def list_below(client: Client, prefix: str, start_after: str | None, limit: int) -> Page[FileInfo]:
-    """Return one page of the objects below a prefix, at any depth."""
-    page = await _page(client, check_listing(prefix, limit), start_after, limit, folders=False)
-    return Page(tuple(entry for entry in page.entries if isinstance(entry, FileInfo)), page.next)
-
-
-async def _page(
-    client: Client, begin: str, start_after: str | None, limit: int, *, folders: bool
-) -> Page[FileInfo | Folder]:
+    """Return one page of the objects and folders right below `begin`; without folders, of all objects below it."""
     start = start_of(begin, start_after, folders=folders)
     if start is None:
         return Page((), None)
@@ -62,14 +57,17 @@ async def _ask(
     client: Client, begin: str, start: str, limit: int, *, folders: bool
 ) -> tuple[list[FileInfo | Folder], bool]:
     """Return entries, and whether there are more; some, if there are any."""
-    parameters: dict[str, Any] = {"Prefix": client.name_of(begin), "MaxKeys": limit}
+    parameters: dict[str, Any] = {"Prefix": client.begin + begin, "MaxKeys": limit}
     if folders:
         parameters["Delimiter"] = "/"
     if start:
-        parameters["StartAfter"] = client.name_of(start)
+        parameters["StartAfter"] = client.begin + start
     while True:
-        answer = await _asked(client, begin, parameters)
-        entries = sorted(_entries(client, answer), key=place_of)
+        try:
+            answer = await client.ask("list_objects_v2", begin, **parameters)
+        except Refused as refused:
+            raise of_missing(refused, begin) from refused
+        entries = _entries_of(client, answer)
         more = bool(answer.get("IsTruncated"))
         if entries or not more:
             return entries, more
@@ -77,22 +75,25 @@ async def _ask(
         go_on(begin, parameters, answer, _TOKEN)
 
 
-async def _asked(client: Client, begin: str, parameters: dict[str, Any]) -> Answer:
-    try:
-        return await client.ask("list_objects_v2", begin, **parameters)
-    except Refused as refused:
-        raise of_missing(refused, begin) from refused
-
-
-def _entries(client: Client, answer: Answer) -> Iterator[FileInfo | Folder]:
+def _entries_of(client: Client, answer: Answer) -> list[FileInfo | Folder]:
+    """Return the entries of a page in order, without the names that are no keys."""
+    past = len(client.begin)
+    entries: list[FileInfo | Folder] = []
     for content in answer.get("Contents", ()):
-        key = client.key_of(content["Key"])
+        key = content["Key"][past:]
         if is_key(key):
-            yield client.info_of(key, content)
-    for common in answer.get("CommonPrefixes", ()):
-        key = client.key_of(common["Prefix"]).removesuffix("/")
+            time, etag = content["LastModified"], content["ETag"].strip('"')
+            entries.append(FileInfo(key, content["Size"], time.replace(microsecond=0), etag))
+    folders = answer.get("CommonPrefixes")
+    if not folders:
+        entries.sort(key=_BY_KEY)
+        return entries
+    for common in folders:
+        key = common["Prefix"][past:].removesuffix("/")
         if is_key(key):
-            yield Folder(key)
+            entries.append(Folder(key))
+    entries.sort(key=place_of)
+    return entries
 
 
 def go_on(key: str, parameters: dict[str, Any], answer: Answer, places: Mapping[str, str]) -> None:
@@ -105,7 +106,7 @@ def go_on(key: str, parameters: dict[str, Any], answer: Answer, places: Mapping[
         places: The parameters that say where to go on, and what the answer calls each.
 
     Raises:
-        Unavailable: The answer does not say where, or says what was asked: nobody would come to an end.
+        Unavailable: The answer does not say where, or names the same place again, which would never end.
     """
     following = {asked: answer.get(told) for asked, told in places.items()}
     if None in following.values() or following.items() <= parameters.items():

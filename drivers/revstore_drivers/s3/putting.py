@@ -1,4 +1,4 @@
-"""One object in one request, with its condition; and what any conditional write does when an answer is lost.
+"""Puts one object in one request, and finds out what became of a conditional write whose answer was lost.
 
 Each write that has a condition, and each multipart upload, carries a mark of its own as metadata. When an
 answer was lost, or tells that the condition does not hold, the object is read back: it has the mark, or it does
@@ -9,21 +9,24 @@ import re
 import secrets
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
+from revstore_async.concurrency import settled
 from revstore_async.driver import Condition, FileInfo, IfAbsent
 from revstore_async.errors import (
     AccessDenied,
     ConditionFailed,
     KeyNotFound,
     RevstoreError,
+    StorageFailure,
     Unavailable,
     Unsupported,
 )
 
 from ..buckets.refusals import Refused
-from ..buckets.retries import Tries, settled
-from .client import Client
+from ..buckets.retries import GRACE, Tries
+from .client import Client, time_of
 from .errors import DRIVER, may_pass, was_never_sent
 from .reading import head
 from .wire.answers import Answer
@@ -35,12 +38,11 @@ _LOST_TO_ITSELF: Final = {"PreconditionFailed", "NoSuchUpload"}  # what a write 
 _ETAG = re.compile(r"[A-Za-z0-9+/=._-]+")
 
 
-def new_mark() -> str:
-    """Return a mark that no other write has."""
-    return secrets.token_hex(16)
+new_mark: Final = partial(secrets.token_hex, 16)
+"""Returns a mark that no other write has."""
 
 
-def headers_of(key: str, condition: Condition | None) -> dict[str, str]:
+def headers_of(key: str, condition: Condition | None) -> dict[str, Any]:
     """Return the parameters that say a condition.
 
     Raises:
@@ -62,53 +64,45 @@ async def put(client: Client, key: str, content: bytes, condition: Condition | N
         ConditionFailed: The condition does not hold.
         Unsupported: The server takes none.
     """
+    name = client.begin + key
     if condition is None:
         try:
             answer = await client.ask(
-                "put_object", key, changes=True, Key=client.name_of(key), Body=content, **client.extras()
+                "put_object", key, changes=True, Key=name, Body=content, **client.extras
             )
         except Refused as refused:
             raise Unavailable(key, refused.code) from refused
-        return client.written(key, answer, len(content))
-    if not client.options.honours("conditional_put"):
+        return FileInfo(key, len(content), time_of(answer), answer["ETag"].strip('"'))
+    if not client.conditional_put:
         raise Unsupported(DRIVER, "conditional writes on this server")
+    written = Written(client, key, new_mark(), len(content))
     said = headers_of(key, condition)
-    mark = new_mark()
-
-    async def send() -> FileInfo:
-        answer = await client.once(
-            "put_object",
-            key,
-            Key=client.name_of(key),
-            Body=content,
-            Metadata={MARK: mark},
-            **said,
-            **client.extras(),
-        )
-        return client.written(key, answer, len(content))
-
-    return await write_once(Written(client, key, mark), condition, send)
+    said["Metadata"] = {MARK: written.mark}
+    send = partial(client.once, "put_object", key, Key=name, Body=content, **said, **client.extras)
+    return await write_once(written, condition, send)
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write leaves, and by what it is known again.
+    """The object of a write.
 
     Attributes:
         client: The way to the server.
-        key: What is written.
-        mark: The mark that the object is given.
+        key: Its key.
+        mark: The write's mark, by which the object is known again.
+        size: Its bytes.
     """
 
     client: Client
     key: str
     mark: str
+    size: int
 
     async def found(self) -> FileInfo | None:
         """Read back: return the stored object if it is this write's.
 
         Raises:
-            Unavailable: That can't be told; whatever the reason, the write may have been done.
+            Unavailable: The store does not tell. The write may have been done.
         """
         try:
             answer: Answer = await head(self.client, self.key)
@@ -123,7 +117,7 @@ class Written:
 
 
 async def write_once(
-    written: Written, condition: Condition | None, send: Callable[[], Coroutine[Any, Any, FileInfo]]
+    written: Written, condition: Condition | None, send: Callable[[], Coroutine[Any, Any, Answer]]
 ) -> FileInfo:
     """Send a write until its outcome is known.
 
@@ -138,34 +132,41 @@ async def write_once(
         Unavailable: It is not known whether it had its effect, or it had none.
     """
     client, key = written.client, written.key
-    tries = Tries(client.options.retries)
+    tries: Tries | None = None
     lost: Unavailable | None = None  # an answer that never came: the write may have had its effect
+    failed: StorageFailure | None = None
     try:
         while True:
             try:
-                async with client.places.one(key):
-                    return await settled(send())
+                await client.places.take(key)
+                try:
+                    answer = await settled(send(), grace=GRACE)
+                finally:
+                    client.places.leave()
+                return FileInfo(key, written.size, time_of(answer), answer["ETag"].strip('"'))
             except Refused as refused:
                 # Also without a lost answer: a proxy may send a request twice, and the second loses to the first.
                 twice = lost is not None or refused.code in _LOST_TO_ITSELF
                 if twice and (info := await written.found()) is not None:
                     return info
-                await tries.again(_refusal(key, condition, refused, lost))
+                failed = _refusal(key, condition, refused, lost)
             except Unavailable as error:
+                failed = error
                 if not was_never_sent(error):
                     lost = error
                     if (info := await written.found()) is not None:
                         return info
-                await tries.again(error)
             except RevstoreError as error:
-                if isinstance(error, AccessDenied) and may_pass(error):
-                    await tries.again(error)
-                elif lost is None:
-                    raise
-                else:  # this try was refused; the one before may still have its effect
+                if not (isinstance(error, AccessDenied) and may_pass(error)):
+                    if lost is None:
+                        raise
+                    # This try was refused; the one before may still have its effect.
                     raise Unavailable(key, f"an answer was lost, and then: {error}") from error
+                failed = error
+            tries = tries or Tries(client.options.retries)
+            await tries.again(failed)
     finally:
-        lost = None  # its traceback holds this frame
+        lost = failed = None  # their tracebacks hold this frame
 
 
 def _refusal(

@@ -1,19 +1,22 @@
-"""Reading: one object whole, what is known of it, and streams that outlive their connections."""
+"""Reads a whole object, its metadata, or a stream that outlives its connections."""
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from io import BytesIO
 from typing import Any
 
 from aiobotocore.response import StreamingBody
 
 from revstore_async.driver import File, FileInfo, Reader
+from revstore_async.driver.deadline import SLOWEST
 from revstore_async.errors import ObjectTooLarge, Unavailable, Unsupported
 
 from ..buckets.reading import DELETED, REPLACED, NoRange, Source, Stream, VersionGone, resuming
 from ..buckets.refusals import Refused
-from ..buckets.retries import Tries, answer_within
+from ..buckets.retries import Tries, no_answer, seconds_for_try
 from .client import Client
-from .errors import DRIVER, of_missing, translated
+from .errors import DRIVER, SDK_ERRORS, of_failure, of_missing, translated
 from .wire.answers import Answer, Download
 
 
@@ -33,7 +36,7 @@ async def head(client: Client, key: str) -> Answer:
         KeyNotFound: There is no such object.
     """
     try:
-        return await client.ask("head_object", key, Key=client.name_of(key))
+        return await client.ask("head_object", key, Key=client.begin + key)
     except Refused as refused:
         await client.check_bucket()
         raise of_missing(refused, key) from refused
@@ -46,39 +49,46 @@ async def get(client: Client, key: str, limit: int | None = None) -> File:
         KeyNotFound: There is none.
         ObjectTooLarge: It is over the limit.
     """
-    tries = Tries(client.options.retries)
+    tries: Tries | None = None
     while True:
         try:
-            async with client.places.one(key):
+            await client.places.take(key)
+            try:
                 return await _get(client, key, limit)
+            finally:
+                client.places.leave()
         except Refused as refused:
             raise of_missing(refused, key) from refused
         except Unavailable as error:
+            tries = tries or Tries(client.options.retries)
             await tries.again(error)
 
 
 async def _get(client: Client, key: str, limit: int | None) -> File:
-    answer = await client.once("get_object", key, Key=client.name_of(key))
-    body = answer["Body"]
-    try:
-        info = client.info_of(key, answer)
-        if limit is not None and info.size > limit:
-            raise ObjectTooLarge(key, info.size, limit)
-        content = await _whole(client, key, body, info.size)
-    finally:
-        body.close()  # of one that was read to its end, the connection is in the pool already
+    answer = await client.once("get_object", key, Key=client.begin + key)
+    info, content = client.info_of(key, answer), answer["Body"]
+    if limit is not None and info.size > limit:
+        if not isinstance(content, bytes):
+            content.close()
+        raise ObjectTooLarge(key, info.size, limit)
+    if not isinstance(content, bytes):
+        content = await _whole(client, key, content, info.size)
     if len(content) != info.size:
         raise Unavailable(key, f"{len(content)} of {info.size} bytes came")
     return File(info, content)
 
 
 async def _whole(client: Client, key: str, body: StreamingBody | Download, size: int) -> bytes:
-    with translated(key, client.options.shown):
-        if isinstance(body, Download) and body.arrived:  # most do, and a timer would be a twentieth of a GET
-            return await body.read()
-        async with answer_within(key, client.options.read_timeout, size):
-            content: bytes = await body.read()
-            return content
+    seconds = seconds_for_try(key, client.options.read_timeout + size / SLOWEST)
+    try:
+        async with asyncio.timeout(seconds):
+            with translated(key, client.options.shown):
+                content: bytes = await body.read()
+                return content
+    except TimeoutError as error:
+        raise no_answer(key, seconds, error) from error
+    finally:
+        body.close()  # of one that was read to its end, the connection is in the pool already
 
 
 def open_reader(
@@ -104,10 +114,10 @@ class _Stream:
 
     info: FileInfo
 
-    def __init__(self, client: Client, key: str, body: StreamingBody | Download) -> None:
+    def __init__(self, client: Client, key: str, body: StreamingBody | Download | bytes) -> None:
         self._client = client
         self._key = key
-        self._body = body
+        self._body = BytesIO(body) if isinstance(body, bytes) else body
 
     @classmethod
     async def open(
@@ -118,7 +128,7 @@ class _Stream:
         Raises:
             Refused: There are none: no object, no such range, another version.
         """
-        parameters: dict[str, Any] = {"Key": client.name_of(key)}
+        parameters: dict[str, Any] = {"Key": client.begin + key}
         if first > 0 or before is not None:
             parameters["Range"] = f"bytes={first}-{'' if before is None else before - 1}"
         if etag is not None:
@@ -139,8 +149,12 @@ class _Stream:
 
     async def read(self, size: int) -> bytes:
         """Return the next bytes; none where the answer ends."""
-        with translated(self._key, self._client.options.shown):
+        if isinstance(self._body, BytesIO):
+            return self._body.read(size)
+        try:
             piece: bytes = await self._body.read(size)
+        except SDK_ERRORS as error:
+            raise of_failure(error, self._key, self._client.options.shown) from error
         return piece
 
     def close(self) -> None:

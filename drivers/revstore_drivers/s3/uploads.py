@@ -14,6 +14,7 @@ from ..buckets.retries import Tries, settled
 from .client import Client
 from .errors import DRIVER
 from .putting import MARK, Written, headers_of, new_mark, write_once
+from .wire.answers import Answer
 from .wire.bodies import Body, size_of
 
 Part = TypeVar("Part")
@@ -51,7 +52,7 @@ class Upload:
                 changes=True,
                 Key=self.client.name_of(self.key),
                 Metadata={MARK: self.mark},
-                **self.client.extras(),
+                **self.client.extras,
             )
             self.id = answer["UploadId"]
 
@@ -86,7 +87,7 @@ class Upload:
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, start=1)]
         said = headers_of(self.key, condition)
 
-        async def send() -> FileInfo:
+        async def send() -> Answer:
             answer = await self.client.once(
                 "complete_multipart_upload",
                 self.key,
@@ -95,9 +96,9 @@ class Upload:
                 **said,
             )
             self.id = ""
-            return self.client.written(self.key, answer, size)
+            return answer
 
-        written = Written(self.client, self.key, self.mark)
+        written = Written(self.client, self.key, self.mark, size)
         info = await write_once(written, condition, send)
         self.id = ""
         # The time of the object may be that of the upload's beginning, which no answer has told so far.

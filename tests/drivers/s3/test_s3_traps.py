@@ -89,10 +89,11 @@ async def test_places_are_given_in_the_order_of_asking():
     places, given = Places(8), []
 
     async def ask(number: int) -> None:
-        async with places.one("key"):
-            given.append(number)
-            for _ in range(number % 3):  # some are held for longer
-                await asyncio.sleep(0)
+        await places.take("key")
+        given.append(number)
+        for _ in range(number % 3):  # some are held for longer
+            await asyncio.sleep(0)
+        places.leave()
 
     await asyncio.gather(*map(ask, range(100)))
     assert given == [*range(100)]

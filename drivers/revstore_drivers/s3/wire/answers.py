@@ -4,7 +4,9 @@ The caller therefore need not know which way a request went, and an answer that 
 place that knows them (`errors`).
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element, ParseError, fromstring
@@ -16,6 +18,13 @@ from botocore.parsers import ResponseParserError
 from .times import parse_http_date, parse_time
 
 _META: Final = "x-amz-meta-"
+_FIELDS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
+    ("etag", "ETag", str),
+    ("content-length", "ContentLength", int),
+    ("last-modified", "LastModified", parse_http_date),
+    ("content-range", "ContentRange", str),
+)
+_STAMP: Final = re.compile(r"[0-9-]{10}T[0-9:]{8}\.[0-9]{3}Z")  # all that the common servers list
 
 
 ANSWER_LIMIT: Final = 16 << 20
@@ -23,6 +32,19 @@ ANSWER_LIMIT: Final = 16 << 20
 
 Answer = dict[str, Any]
 """An answer, in botocore's shape."""
+
+
+NEEDED: Final[Mapping[str, frozenset[str]]] = {
+    "get_object": frozenset({"ContentLength", "LastModified", "ETag"}),
+    "head_object": frozenset({"ContentLength", "LastModified", "ETag"}),
+    "put_object": frozenset({"ETag"}),
+    "upload_part": frozenset({"ETag"}),
+    "create_multipart_upload": frozenset({"UploadId"}),
+    "complete_multipart_upload": frozenset({"ETag"}),
+    "copy_object": frozenset({"CopyObjectResult"}),
+    "upload_part_copy": frozenset({"CopyPartResult"}),
+}
+"""What answers must tell, by the client's methods: one from a proxy may look like success."""
 
 
 class Download:
@@ -33,11 +55,6 @@ class Download:
     def __init__(self, response: ClientResponse) -> None:
         self._response = response
 
-    @property
-    def arrived(self) -> bool:
-        """Whether all of it is here, as it mostly is of small ones when the head is read."""
-        return self._response.content.is_eof()
-
     async def read(self, size: int = -1) -> bytes:
         """Return the next bytes, or all; none at the end."""
         return await (self._response.read() if size < 0 else self._response.content.read(size))
@@ -45,6 +62,44 @@ class Download:
     def close(self) -> None:
         """Give the connection back, or end it if there is more to come."""
         self._response.close()
+
+
+async def read_answer(operation: str, response: ClientResponse) -> Answer:
+    """Read an answer: its headers, and its body too but that of a GET which is still on its way.
+
+    Args:
+        operation: The client's method.
+        response: The answer; its connection is given back, unless there is a `Download`.
+
+    Returns:
+        The answer's fields. `Body` is a `Download`, or bytes where all of it is here, as it mostly is of small
+        objects when the headers are read.
+
+    Raises:
+        ClientError: The answer is an error.
+        ResponseParserError: It makes no sense.
+    """
+    if response.status >= 300:
+        raise error_of(operation, response, await body_of(response))
+    headers = response.headers
+    answer: Answer = {"ResponseMetadata": {"HTTPStatusCode": response.status, "HTTPHeaders": headers}}
+    try:
+        for header, name, read in _FIELDS:
+            if (text := headers.get(header)) is not None:
+                answer[name] = read(text)
+    except (ValueError, KeyError) as error:
+        raise ResponseParserError(f"headers of an answer make no sense: {error}") from error
+    if operation == "get_object":
+        answer["Body"] = await response.read() if response.content.is_eof() else Download(response)
+        return answer
+    if operation == "head_object":
+        told = {name.lower(): value for name, value in headers.items()}
+        answer["Metadata"] = {name[len(_META) :]: told[name] for name in told if name.startswith(_META)}
+    empty = response.method == "HEAD" or answer.get("ContentLength") == 0
+    content = await (response.read() if empty else body_of(response))  # it gives the connection back
+    if operation == "list_objects_v2":
+        answer |= listing_of(content)
+    return answer
 
 
 async def body_of(response: ClientResponse) -> bytes:
@@ -65,34 +120,6 @@ async def body_of(response: ClientResponse) -> bytes:
         else:
             return bytes(content)
     raise ResponseParserError(f"an answer of more than {ANSWER_LIMIT} bytes")
-
-
-def answer_of(response: ClientResponse) -> Answer:
-    """Return the fields in the headers of an answer.
-
-    Raises:
-        ResponseParserError: They make no sense.
-    """
-    headers = response.headers
-    answer: Answer = {"ResponseMetadata": {"HTTPStatusCode": response.status, "HTTPHeaders": headers}}
-    try:
-        if (etag := headers.get("etag")) is not None:
-            answer["ETag"] = etag
-        if (size := headers.get("content-length")) is not None:
-            answer["ContentLength"] = int(size)
-        if (modified := headers.get("last-modified")) is not None:
-            answer["LastModified"] = parse_http_date(modified)
-        if (span := headers.get("content-range")) is not None:
-            answer["ContentRange"] = span
-    except (ValueError, KeyError) as error:
-        raise ResponseParserError(f"headers of an answer make no sense: {error}") from error
-    return answer
-
-
-def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the metadata of an object that an answer tells of."""
-    found = ((name.lower(), value) for name, value in headers.items())
-    return {name.removeprefix(_META): value for name, value in found if name.startswith(_META)}
 
 
 def error_of(operation: str, response: ClientResponse, content: bytes) -> ClientError:
@@ -136,6 +163,7 @@ def listing_of(content: bytes) -> Answer:
 
 
 def _listing(root: Element) -> Answer:
+    stamp = _STAMP.fullmatch
     if _bare(root.tag) != "ListBucketResult":
         raise ValueError(f"it is <{root.tag}>")
     contents: list[dict[str, Any]] = []
@@ -152,7 +180,8 @@ def _listing(root: Element) -> Answer:
                 told[name] = child.text or ""
     for entry in contents:
         entry["Size"] = int(entry["Size"])
-        entry["LastModified"] = parse_time(entry["LastModified"])
+        time = entry["LastModified"]
+        entry["LastModified"] = datetime.fromisoformat(time) if stamp(time) else parse_time(time)
     if told.get("EncodingType") == "url":
         _unescape(contents, "Key")
         _unescape(folders, "Prefix")

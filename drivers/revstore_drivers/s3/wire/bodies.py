@@ -14,13 +14,15 @@ from collections.abc import AsyncIterator
 from io import BytesIO
 from typing import Final
 
+PIECE: Final = 256 << 10
+"""Bytes that are handed to the connection at a time."""
+
 Body = bytes | BytesIO
 """A body; a `BytesIO` is sent whole, wherever it stands, and may be sent again."""
 
 _SENT_AS_FILE: Final = (
     1 << 20
 )  # from here on aiohttp wants a file for a body: it writes bytes without a pause
-_PIECE: Final = 256 << 10  # bytes that are handed to the connection at a time
 _HASHED_HERE: Final = 64 << 10  # bytes that take less than a thread
 
 
@@ -34,6 +36,8 @@ def size_of(body: Body) -> int:
 
 async def sha256_of(body: Body) -> str:
     """Return a body's SHA-256 as a signature has it, in hexadecimal digits."""
+    if isinstance(body, bytes) and len(body) <= _HASHED_HERE:
+        return hashlib.sha256(body, usedforsecurity=False).hexdigest()
     return (await _hashed(body, "sha256")).hex()
 
 
@@ -56,17 +60,15 @@ def as_file(body: Body) -> Body:
     return BytesIO(body) if len(body) >= _SENT_AS_FILE else body
 
 
-def pieces_of(body: Body) -> bytes | AsyncIterator[memoryview]:
-    """Return a body as the signed way takes it: a large one is not copied."""
-    if isinstance(body, BytesIO):
-        return _pieces(body.getbuffer())
-    return _pieces(memoryview(body)) if len(body) > _PIECE else body
+def pieces_of(body: Body) -> AsyncIterator[memoryview]:
+    """Return a large body as the signed way takes it: it is not copied."""
+    return _pieces(body.getbuffer() if isinstance(body, BytesIO) else memoryview(body))
 
 
 async def _pieces(content: memoryview) -> AsyncIterator[memoryview]:
     with content:
-        for begin in range(0, len(content), _PIECE):
-            with content[begin : begin + _PIECE] as piece:
+        for begin in range(0, len(content), PIECE):
+            with content[begin : begin + PIECE] as piece:
                 yield piece
 
 

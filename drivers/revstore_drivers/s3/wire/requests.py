@@ -2,7 +2,7 @@
 
 A client learns their address from botocore's requests: its first request goes botocore's way. It tells the
 address, the bucket's place in it and the signed region; so does each later one. Anything but plain S3 (a
-session of S3 Express, a signature for several regions, a proxy) stays on botocore's way. So does a server that
+session of S3 Express, a signature for several regions, a proxy) stays on botocore's way, and so does a server that
 sends requests elsewhere: botocore finds the bucket, and the client learns the new address.
 """
 
@@ -13,16 +13,15 @@ from types import SimpleNamespace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from aiohttp import ClientResponse
 from botocore.exceptions import ClientError
 from multidict import CIMultiDict
 from yarl import URL
 
 from ..config import S3Options
-from .answers import Answer, Download, answer_of, body_of, error_of, listing_of, metadata_of
-from .bodies import Body, pieces_of, sha256_of, size_of
+from .answers import Answer, read_answer
+from .bodies import PIECE, Body, pieces_of, sha256_of, size_of
 from .sessions import Sessions
-from .sigv4 import ALGORITHM, UNSIGNED, Signer, encoded_path, encoded_query
+from .sigv4 import ALGORITHM, UNSIGNED, Credentials, Signer, encoded_path, encoded_query
 
 _AUTHORIZATION = re.compile(
     rf"{ALGORITHM} Credential=.+/[0-9]{{8}}/(?P<region>[^/]+)/s3/aws4_request, SignedHeaders="
@@ -58,10 +57,6 @@ _QUERY: Final = {
 }
 
 
-class WentElsewhere(Exception):
-    """The bucket is not where it was: botocore may find it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A request of the signed way.
@@ -90,7 +85,7 @@ OPERATIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a bucket is.
+    """The place of a bucket.
 
     Attributes:
         origin: Scheme and authority.
@@ -103,6 +98,37 @@ class _Place:
     host: str
     path: str
     signer: Signer
+
+    def request(
+        self, asked: Operation, parameters: Mapping[str, Any], credentials: Credentials, payload: str
+    ) -> tuple[URL, dict[str, str]]:
+        """Return the target and the headers of a signed request.
+
+        Args:
+            asked: Its operation.
+            parameters: As the client takes them, but the bucket.
+            credentials: Whose request it is.
+            payload: What stands for its body in the signature.
+
+        Raises:
+            TypeError: The operation has no such parameter.
+        """
+        headers, query, path = {"host": self.host}, {**asked.query}, self.path or "/"
+        for name, value in parameters.items():
+            if name == "Key":
+                path = f"{self.path}/{encoded_path(value)}"
+            elif name in _HEADERS:
+                headers[_HEADERS[name]] = str(value)
+            elif name in _QUERY:
+                query[_QUERY[name]] = str(value)
+            elif name == "Metadata":
+                headers |= {f"x-amz-meta-{each}": str(text) for each, text in value.items()}
+            elif name != "Body":
+                raise TypeError(f"{asked.name} has no parameter {name}")
+        line = encoded_query(query) if query else ""
+        self.signer.sign(credentials, asked.method, path, line, headers, payload)
+        target = f"{self.origin}{path}?{line}" if line else self.origin + path
+        return URL(target, encoded=True), headers
 
 
 class SignedWay:
@@ -134,10 +160,6 @@ class SignedWay:
         if self._options.checksums == "when_required":
             events.register("before-send.s3", self._learn)
 
-    def takes(self, operation: str) -> bool:
-        """Say whether a request goes this way, now."""
-        return self._place is not None and operation in OPERATIONS
-
     def _learn(self, request: Any, **_: object) -> None:  # noqa: ANN401 (botocore's)
         signed = _AUTHORIZATION.match(_text(request.headers.get("Authorization", "")))
         origin, path = self._parted(request.url)
@@ -163,7 +185,7 @@ class SignedWay:
         path = f"/{bucket}"
         return origin, path if parts.path == path or parts.path.startswith(f"{path}/") else None
 
-    async def send(self, operation: str, parameters: Mapping[str, Any]) -> Answer:
+    async def send(self, operation: str, parameters: Mapping[str, Any]) -> Answer | None:
         """Send a request, once.
 
         Args:
@@ -171,94 +193,52 @@ class SignedWay:
             parameters: As the client takes them, but the bucket.
 
         Returns:
-            The answer, in botocore's shape.
+            The answer, in botocore's shape; None if the request is to be sent botocore's way, and had no effect.
 
         Raises:
-            WentElsewhere: It is to be sent botocore's way.
             ClientError: The answer is an error.
         """
-        asked, place = OPERATIONS[operation], self._place
-        if place is None or self._credentials is None:
-            raise WentElsewhere
-        headers, query = _said(asked, parameters, place.host)
-        name = parameters.get("Key")
-        path = place.path + ("/" + encoded_path(name) if name is not None else "" if place.path else "/")
-        line = encoded_query(query)
-        body = parameters.get("Body")
+        asked, place = OPERATIONS.get(operation), self._place
+        if asked is None or place is None or self._credentials is None:
+            return None
+        body: Body | None = parameters.get("Body")
         payload = UNSIGNED
         if body is not None and not place.origin.startswith("https:"):  # see `bodies`
             payload = await sha256_of(body)
-        frozen = await (await self._credentials()).get_frozen_credentials()
-        place.signer.sign(frozen, asked.method, path, line, headers, payload)
+        credentials = await (await self._credentials()).get_frozen_credentials()
+        target, headers = place.request(asked, parameters, credentials, payload)
         headers["user-agent"] = self._agent
         headers["accept-encoding"] = "identity"
+        data: Any = None
         if body is not None:
-            headers["content-length"] = str(size_of(body))
-        target = URL(f"{place.origin}{path}?{line}" if line else place.origin + path, encoded=True)
-        exchange = self._told if self.told else self._exchanged
+            size = len(body) if isinstance(body, bytes) else size_of(body)
+            headers["content-length"] = str(size)
+            data = body if isinstance(body, bytes) and size <= PIECE else pieces_of(body)
+        told = self.told
+        if told:
+            await self._tell_before(asked, target, headers)
         try:
-            return await exchange(asked, target, headers, body)
+            session = self._sessions.signed or await self._sessions.open_signed()
+            response = await session.request(
+                asked.method, target, headers=headers, data=data, allow_redirects=False
+            )
+            try:
+                return await read_answer(operation, response)
+            except BaseException:
+                response.close()
+                raise
         except ClientError as error:
-            if error.response["Error"]["Code"] in _ELSEWHERE:
-                self._place = None
-                raise WentElsewhere from error
-            raise
+            if error.response["Error"]["Code"] not in _ELSEWHERE:
+                raise
+            self._place = None  # botocore may find the bucket
+            return None
+        finally:
+            if told:
+                await self._events.emit(f"response-received.s3.{asked.name}")
 
-    async def _told(
-        self, asked: Operation, target: URL, headers: dict[str, str], body: Body | None
-    ) -> Answer:
+    async def _tell_before(self, asked: Operation, target: URL, headers: dict[str, str]) -> None:
         request = SimpleNamespace(method=asked.method, url=str(target), headers=CIMultiDict(headers))
         await self._events.emit(f"before-send.s3.{asked.name}", request=request)
-        try:
-            return await self._exchanged(asked, target, headers, body)
-        finally:
-            await self._events.emit(f"response-received.s3.{asked.name}")
-
-    async def _exchanged(
-        self, asked: Operation, target: URL, headers: dict[str, str], body: Body | None
-    ) -> Answer:
-        session = await self._sessions.ours()
-        data = None if body is None else pieces_of(body)
-        response = await session.request(
-            asked.method, target, headers=headers, data=data, allow_redirects=False
-        )
-        try:
-            return await _answer(asked, response)
-        except BaseException:
-            response.close()
-            raise
-
-
-async def _answer(asked: Operation, response: ClientResponse) -> Answer:
-    if response.status >= 300:
-        raise error_of(asked.name, response, await body_of(response))
-    answer = answer_of(response)
-    if asked.name == "GetObject":
-        answer["Body"] = Download(response)
-        return answer
-    content = await body_of(response)  # it gives the connection back
-    if asked.name == "ListObjectsV2":
-        answer |= listing_of(content)
-    elif asked.method == "HEAD":
-        answer["Metadata"] = metadata_of(response.headers)
-    return answer
-
-
-def _said(
-    asked: Operation, parameters: Mapping[str, Any], host: str
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the headers and the query of a request."""
-    headers, query = {"host": host}, {**asked.query}
-    for name, value in parameters.items():
-        if name in _HEADERS:
-            headers[_HEADERS[name]] = str(value)
-        elif name in _QUERY:
-            query[_QUERY[name]] = str(value)
-        elif name == "Metadata":
-            headers |= {f"x-amz-meta-{each}": str(text) for each, text in value.items()}
-        elif name not in {"Key", "Body"}:
-            raise TypeError(f"{asked.name} has no parameter {name}")
-    return headers, query
 
 
 def _text(value: str | bytes) -> str:

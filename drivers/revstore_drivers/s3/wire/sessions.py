@@ -1,7 +1,8 @@
 """The HTTP sessions, without aiohttp's own retries.
 
 aiohttp sends a PUT again, and says nothing, when a connection that it had kept breaks before the answer. Then
-a conditional put whose answer was lost would come back as one that lost: its second self found the first.
+a conditional put that succeeded, but whose answer was lost, would be told as a failed one: the second request
+finds the object of the first.
 """
 
 import asyncio
@@ -27,8 +28,7 @@ class _Connection(ResponseHandler):
     Closed while a part is on its way, by a cancelled call, it would stay open until the server took the rest.
     """
 
-    def close(self) -> None:
-        self.abort()
+    close = ResponseHandler.abort
 
 
 class Sessions:
@@ -36,12 +36,15 @@ class Sessions:
 
     There is therefore one pool, and TLS is set up once, as botocore does it. It is called like the class that
     it stands for, aiobotocore's.
+
+    Attributes:
+        signed: The session of the signed way, once it is open.
     """
 
     def __init__(self, options: S3Options) -> None:
         self._timeout = ClientTimeout(sock_connect=options.connect_timeout, sock_read=options.read_timeout)
         self._theirs: Any = None  # none before there is a client, and after its end
-        self._ours: ClientSession | None = None
+        self.signed: ClientSession | None = None
         self._proxies: dict[str, str] = {}
 
     def __call__(self, **arguments: Any) -> Any:  # noqa: ANN401 (neither is typed)
@@ -65,17 +68,17 @@ class Sessions:
         """Say whether requests to a URL go by a proxy."""
         return bool(self._proxies.get(urlsplit(url).scheme))
 
-    async def ours(self) -> ClientSession:
-        """Return the session of the signed way.
+    async def open_signed(self) -> ClientSession:
+        """Open the session of the signed way, and return it.
 
         Raises:
             DriverClosed: The client is closed.
         """
         if self._theirs is None:
             raise DriverClosed(DRIVER)
-        if self._ours is None:
-            beside = await self._theirs._get_session(None)  # noqa: SLF001 (as above)
-            self._ours = ClientSession(
+        beside = await self._theirs._get_session(None)  # noqa: SLF001 (as above)
+        if self.signed is None:
+            self.signed = ClientSession(
                 connector=beside.connector,
                 connector_owner=False,
                 timeout=self._timeout,
@@ -84,11 +87,11 @@ class Sessions:
                 cookie_jar=DummyCookieJar(),
                 read_bufsize=_READ_AHEAD,
             )
-            self._ours._retry_connection = False  # noqa: SLF001 (as above)
-        return self._ours
+            self.signed._retry_connection = False  # noqa: SLF001 (as above)
+        return self.signed
 
     async def close(self) -> None:
         """Close the session of the signed way; aiobotocore closes its own, and the connections."""
-        ours, self._ours, self._theirs = self._ours, None, None
-        if ours is not None:
-            await ours.close()
+        signed, self.signed, self._theirs = self.signed, None, None
+        if signed is not None:
+            await signed.close()

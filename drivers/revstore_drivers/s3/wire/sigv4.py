@@ -1,13 +1,13 @@
 """Signatures of requests: AWS Signature Version 4, in headers, with the body's digest or without it.
 
-botocore's own signer takes 41 µs of processor time, a third of what all else of a GET takes; this takes 7. Its
+botocore's own signer takes 41 µs of processor time, and this one takes 7 µs. Its
 signature equals botocore's of the same request, byte for byte, which a test holds. The source is "Create a
 signed AWS API request" of AWS's Identity and Access Management User Guide.
 """
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from hmac import digest
 from typing import Final, Protocol
@@ -31,9 +31,8 @@ class Credentials(Protocol):
     def token(self) -> str | None: ...
 
 
-def encoded_path(path: str) -> str:
-    """Return a path as it is sent and signed: all bytes escaped but the unreserved ones and `/`."""
-    return quote(path, safe="/")
+encoded_path: Final = partial(quote, safe="/")
+"""Returns a path as it is sent and signed: all bytes escaped but the unreserved ones and `/`."""
 
 
 def encoded_query(parameters: Mapping[str, str]) -> str:
@@ -48,20 +47,23 @@ def encoded_query(parameters: Mapping[str, str]) -> str:
     )
 
 
-@dataclass(slots=True)
 class Signer:
-    """Signs requests to one region's S3.
+    """Signs requests to one region's S3. The time's text is made once a second, the key once a day.
 
     Attributes:
         region: The region.
     """
 
-    region: str
-    _secret: str = field(default="", repr=False)
-    _day: str = ""
-    _key: bytes = field(default=b"", repr=False)
-    _second: int = -1
-    _stamp: str = ""
+    __slots__ = ("_day", "_key", "_scope", "_second", "_secret", "_stamp", "region")
+
+    def __init__(self, region: str) -> None:
+        self.region = region
+        self._second = -1
+        self._stamp = ""
+        self._day = "none"
+        self._scope = ""
+        self._secret = ""
+        self._key = b""
 
     def sign(
         self,
@@ -83,36 +85,32 @@ class Signer:
                 spaces around them; they are added to.
             payload: The body's SHA-256 in hexadecimal digits, where it is signed too.
         """
-        stamp = self._now()
-        day = stamp[:8]
+        second = int(time.time())
+        if second != self._second:
+            self._stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+            self._second = second
+        if credentials.secret_key != self._secret or not self._stamp.startswith(self._day):
+            self._derive(credentials.secret_key)
         headers["x-amz-content-sha256"] = payload
-        headers["x-amz-date"] = stamp
+        headers["x-amz-date"] = self._stamp
         if credentials.token:
             headers["x-amz-security-token"] = credentials.token
         names = sorted(headers)
         listed = ";".join(names)
         lines = "".join([f"{name}:{headers[name]}\n" for name in names])
         request = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{payload}"
-        scope = f"{day}/{self.region}/s3/aws4_request"
-        text = f"{ALGORITHM}\n{stamp}\n{scope}\n{sha256(request.encode()).hexdigest()}"
-        signature = digest(self._key_of(credentials.secret_key, day), text.encode(), "sha256").hex()
-        whose = f"{credentials.access_key}/{scope}"
+        text = f"{ALGORITHM}\n{self._stamp}\n{self._scope}\n{sha256(request.encode()).hexdigest()}"
+        signature = digest(self._key, text.encode(), "sha256").hex()
+        whose = f"{credentials.access_key}/{self._scope}"
         headers["authorization"] = (
             f"{ALGORITHM} Credential={whose}, SignedHeaders={listed}, Signature={signature}"
         )
 
-    def _now(self) -> str:
-        second = int(time.time())
-        if second != self._second:
-            self._stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
-            self._second = second
-        return self._stamp
-
-    def _key_of(self, secret: str, day: str) -> bytes:
-        """Return the key of a day, which is derived in four steps."""
-        if (secret, day) != (self._secret, self._day):
-            key = f"AWS4{secret}".encode()
-            for step in (day, self.region, "s3", "aws4_request"):
-                key = digest(key, step.encode(), "sha256")
-            self._secret, self._day, self._key = secret, day, key
-        return self._key
+    def _derive(self, secret: str) -> None:
+        """Derive the key of the present day, in four steps."""
+        self._day = self._stamp[:8]
+        self._scope = f"{self._day}/{self.region}/s3/aws4_request"
+        self._key = f"AWS4{secret}".encode()
+        for step in self._scope.split("/"):
+            self._key = digest(self._key, step.encode(), "sha256")
+        self._secret = secret
