@@ -8,29 +8,26 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import click
-from starlette.types import ASGIApp
 
 from ..driver import open_driver, without_secrets
 from ..policy import Policy
 from ..registry import Registry
 from ..server import (
-    AccessLog,
     AccessPolicy,
     BearerTokens,
     Delegation,
     Everybody,
-    Health,
     Htpasswd,
-    InFlight,
     ReadOnly,
     RegistryApp,
     ServerOptions,
+    served,
 )
 from ..server.observing.access_log import LOGGER
 from ..server.observing.log_stream import output_that_never_waits
 from ..server.running.purging import purging
-from ..server.running.uvicorn_server import AnswersCancelled, ListenOptions, run
-from .serve import Serving, is_loopback
+from ..server.running.uvicorn_server import ListenOptions, run
+from .serve_options import Serving, is_loopback
 from .session import Session
 from .starting import check_store
 
@@ -81,15 +78,14 @@ def _serve_until_told(serving: Serving, session: Session) -> None:
     )
     options = _options(serving)
     server = RegistryApp(registry, access=access, options=options)
-    in_flight = InFlight(AnswersCancelled(server), serving.limit)
-    app: ASGIApp = in_flight
-    if tracing:
-        app = tracing.around_app(app)
-    app = AccessLog(app)
-    if metrics:
-        app = metrics.around_app(app)
-    app = Health(app, driver, writes=not serving.read_only)
-    listen = ListenOptions(
+    app = served(server, limit=serving.limit, writes=not serving.read_only, metrics=metrics, tracing=tracing)
+    opened = purging(registry, serving.purges_after)
+    listen = _listen_options(serving, options)
+    run(app, opened, listen, lambda url: _welcome(session, serving, url), access.reload)
+
+
+def _listen_options(serving: Serving, options: ServerOptions) -> ListenOptions:
+    return ListenOptions(
         host=serving.host,
         port=serving.port,
         certificate=serving.tls_cert,
@@ -101,8 +97,6 @@ def _serve_until_told(serving: Serving, session: Session) -> None:
         idle_timeout=timedelta(seconds=serving.idle_timeout),
         connections=serving.connections,
     )
-    opened = purging(registry, serving.purges_after)
-    run(app, opened, in_flight, listen, lambda url: _welcome(session, serving, url), access.reload)
 
 
 def _access(serving: Serving) -> AccessPolicy:

@@ -16,6 +16,7 @@ from .delegation import Delegation
 from .observing.access_log import AccessLog
 from .observing.health import Health
 from .options import ServerOptions
+from .running.assembly import served
 from .running.in_flight import InFlight
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "ReadOnly",
     "RegistryApp",
     "ServerOptions",
+    "served",
 ]

@@ -13,8 +13,7 @@ import httpx
 import pytest
 
 from revstore_async import Digest, Registry
-from revstore_async.server import AccessLog, Health, InFlight, RegistryApp
-from revstore_async.server.running.uvicorn_server import AnswersCancelled, DropsStalled
+from revstore_async.server import RegistryApp, served
 from revstore_drivers.s3 import S3Driver
 from tests.parts import moto
 from tests.parts.calls import counted, report
@@ -73,8 +72,7 @@ async def client(server: Moto) -> AsyncIterator[httpx.AsyncClient]:
         for content in (CONFIG, LAYER):
             await repository.blobs.put(content)
         await repository.manifests.put(image(0), tag="latest")
-        app = Health(AccessLog(InFlight(AnswersCancelled(RegistryApp(registry)), 100)), driver)
-        async with client_of(DropsStalled(app)) as opened:
+        async with client_of(served(RegistryApp(registry))) as opened:
             yield opened
 
 

@@ -5,20 +5,18 @@ import gc
 import logging
 import signal
 import socket
-import struct
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from ...errors import AnswerTimeout, MissingExtra
-from .. import error_answers
-from ..observing.observed import request_id
+from ...errors import MissingExtra
+from .assembly import Served
 from .in_flight import InFlight
 
 try:
@@ -74,9 +72,8 @@ class ListenOptions:
 
 
 def run(
-    app: ASGIApp,
+    served: Served,
     resource: AbstractAsyncContextManager[Any],
-    in_flight: InFlight,
     options: ListenOptions,
     listening: Callable[[str], None],
     reload: Callable[[], Awaitable[None]] | None = None,
@@ -86,9 +83,8 @@ def run(
     At SIGHUP the server reads the certificate anew, for later connections, and calls `reload`.
 
     Args:
-        app: The application to serve.
+        served: The application to serve.
         resource: Is open in the meantime: entered before the first request, and left after the last request.
-        in_flight: Counts the requests under way; a part of the application.
         options: The address, and the options of listening.
         listening: Is called with the URL when the server begins to answer clients.
         reload: Reads the application's files anew.
@@ -101,13 +97,13 @@ def run(
     """
     certificate = Certificate(options.certificate, options.key) if options.certificate else None
     handles = raise_handle_limit()
-    connections = Connections(options.connections or room_for_connections(handles, in_flight.limit))
+    connections = Connections(options.connections or room_for_connections(handles, served.in_flight.limit))
     limits = Limits(
         head_timeout=options.head_timeout,
         idle_timeout=options.idle_timeout,
         rest_timeout=options.body_timeout,
     )
-    config = _config(DropsStalled(app), options, bounded(connections, limits))
+    config = _config(served, options, bounded(connections, limits))
     config.load()
     with _listen(options) as listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         host, port = listener.getsockname()[:2]
@@ -116,7 +112,7 @@ def run(
         secured = (certificate, connections, limits) if certificate else None
         server = _Server(config, secured, lambda: listening(url), reload)
         with server.told_by_signals():
-            runner.run(_serve(server, listener, resource, in_flight))
+            runner.run(_serve(server, listener, resource, served.in_flight))
     if server.interrupted:
         raise KeyboardInterrupt
 
@@ -196,79 +192,6 @@ def _listen(options: ListenOptions) -> socket.socket:
         seconds = min(options.body_timeout.total_seconds() + _KERNEL_LATER, _LONGEST)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
     return listener
-
-
-class DropsStalled:
-    """An ASGI application around all others, right inside of uvicorn: it disconnects a given-up client at once.
-
-    By itself uvicorn logs a traceback, and closes the connection only when the client has taken all sent bytes,
-    which never happens. `run` puts this class around its application. If the server is not uvicorn, or another
-    application stands between, this class changes nothing.
-
-    Args:
-        app: The application within.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer through the application within; drop the connection of a client that is given up."""
-        try:
-            await self._app(scope, receive, send)
-        except AnswerTimeout as error:
-            # `send` is a method of uvicorn's object for a request; ASGI has no message for this.
-            request: Any = getattr(send, "__self__", None)
-            if not hasattr(request, "transport") or not hasattr(request, "disconnected"):
-                raise
-            _LOG.warning(
-                "a client was given up in request %s: %s: %r", request_id(scope), error, scope.get("path", "")
-            )
-            request.disconnected = True  # otherwise uvicorn misses the end of the answer
-            _drop(request.transport)
-
-
-def _drop(transport: asyncio.WriteTransport) -> None:
-    """Close a connection at once, and make the kernel drop its bytes for the client."""
-    connection = transport.get_extra_info("socket")
-    with suppress(OSError):  # the socket may be closed by now
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
-
-
-class AnswersCancelled:
-    """An ASGI application around another, for use in `run`: it answers a cancelled request with 503.
-
-    Without it, uvicorn would log each request that it cancels at its shutdown as a failure, with a traceback.
-    This class takes a cancellation for the end of the task, so it does not suit a program that cancels tasks
-    itself.
-
-    Args:
-        app: The application within.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer through the application within, or 503 if it is cancelled before its answer begins."""
-        begun = False
-
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noting)
-        except asyncio.CancelledError:  # the task is uvicorn's, and ends at this place
-            _LOG.warning("request %s was cut off at the end: %r", request_id(scope), scope.get("path", ""))
-            if not begun:
-                said: list[dict[str, object]] = [
-                    {"code": "UNAVAILABLE", "message": "the server ends, try again later"}
-                ]
-                headers = {"Retry-After": "1", "Connection": "close"}
-                await error_answers.refuse(503, said, headers)(scope, receive, send)
 
 
 class _Server(uvicorn.Server):

@@ -13,7 +13,8 @@ from urllib.request import urlopen
 import pytest
 from jwcrypto.jwk import JWK
 
-from revstore_async.cli.serve import default_store, is_loopback
+from revstore_async.cli.serve import default_store
+from revstore_async.cli.serve_options import is_loopback
 from tests.parts.certificates import certificate
 from tests.parts.passwords import line
 from tests.parts.programs import program

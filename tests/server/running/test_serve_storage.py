@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from revstore_async.cli.commands import run
-from revstore_async.cli.serve import Serving as Said
+from revstore_async.cli.serve_options import Serving as Said
 from tests.parts.minio import MinIO
 from tests.parts.serve_command import PURGES_AT_ONCE, Serving, copy, push, serving, status_of
 

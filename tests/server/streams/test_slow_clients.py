@@ -21,12 +21,8 @@ from starlette.types import Message, Receive, Scope, Send
 from revstore_async import Digest, Registry
 from revstore_async.errors import AnswerTimeout
 from revstore_async.server import AccessLog, InFlight, RegistryApp, ServerOptions
-from revstore_async.server.running.uvicorn_server import (
-    AnswersCancelled,
-    DropsStalled,
-    ListenOptions,
-    _listen,
-)
+from revstore_async.server.running.interrupted import AnswersCancelled, DropsStalled
+from revstore_async.server.running.uvicorn_server import ListenOptions, _listen
 from revstore_async.server.streams.streaming import LARGE, PIECE, patient
 from revstore_async.testing import run_on_virtual_clock
 from tests.parts.bare import Bare
@@ -179,15 +175,15 @@ SERVER = """
 import logging, sys
 from datetime import timedelta
 from revstore_async import Digest, Registry
-from revstore_async.server import InFlight, RegistryApp, ServerOptions
-from revstore_async.server.running.uvicorn_server import AnswersCancelled, ListenOptions, run
+from revstore_async.server import RegistryApp, ServerOptions, served
+from revstore_async.server.running.uvicorn_server import ListenOptions, run
 
 logging.basicConfig(stream=sys.stderr)
 registry = Registry.open("memory:")
 options = ServerOptions(body_timeout=timedelta(seconds=1))
-in_flight = InFlight(AnswersCancelled(RegistryApp(registry, options=options)))
+app = served(RegistryApp(registry, options=options))
 listen = ListenOptions(port=0, body_timeout=options.body_timeout)
-run(in_flight, registry, in_flight, listen, lambda url: print(url, flush=True))
+run(app, registry, listen, lambda url: print(url, flush=True))
 """
 
 
