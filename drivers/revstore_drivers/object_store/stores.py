@@ -58,14 +58,13 @@ def _made(options: ObjectStoreOptions, address: str | None, common: dict[str, An
             "endpoint": address,
         }
         return AzureStore(options.bucket, **_given(config), **common)
-    path_style = options.addressing == "path" or (options.addressing is None and address is not None)
-    if address is not None and not path_style:
+    if address is not None and not options.path_style:
         scheme, _, host = address.partition("://")
         address = f"{scheme}://{options.bucket}.{host}"
     config = {
         "endpoint": address,
         "region": options.region,
-        "virtual_hosted_style_request": not path_style,
+        "virtual_hosted_style_request": not options.path_style,
         "access_key_id": options.access_key_id,
         "secret_access_key": options.secret_access_key,
         "session_token": options.session_token,
