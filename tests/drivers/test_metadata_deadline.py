@@ -12,7 +12,7 @@ from revstore_async.driver import IfAbsent, metadata_deadline
 from revstore_async.driver.deadline import due, metadata_operation
 from revstore_async.errors import Unavailable
 from revstore_async.testing import run_on_virtual_clock
-from revstore_drivers.buckets.retries import NoTurn, Places, Tries, seconds_for_try
+from revstore_drivers.buckets.retries import NoTurn, Slots, Tries, seconds_for_try
 from tests.parts.buckets import Bucketed, Kind
 from tests.parts.minio import running
 from tests.parts.standing_still import standing_still
@@ -158,18 +158,18 @@ def test_a_try_takes_half_of_what_is_left_and_tries_end_by_the_deadline():
 
 def test_who_waits_for_a_connection_is_told_when_the_time_is_over():
     async def request() -> float:
-        places, clock = Places(2), asyncio.get_running_loop().time
-        await places.take("a")
-        await places.take("b")
-        for wait in (places.take, places.take_for_reader):
+        slots, clock = Slots(2), asyncio.get_running_loop().time
+        await slots.take("a")
+        await slots.take("b")
+        for wait in (slots.take, slots.take_for_reader):
             begun = clock()
             with pytest.raises(Unavailable) as caught, metadata_operation(LIMIT):
                 await wait("key")
             assert isinstance(caught.value.__cause__, NoTurn)
             assert clock() - begun == 15
-        places.leave()
-        await places.take_for_reader("key")  # nothing was kept by those who went
-        return places.taken
+        slots.release()
+        await slots.take_for_reader("key")  # nothing was kept by those who went
+        return slots.taken
 
     assert run_on_virtual_clock(request()) == 2
 

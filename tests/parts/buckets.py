@@ -61,13 +61,13 @@ def _on_obstore(bucket: str, prefix: str = "", **options: object) -> ObjectStore
     return ObjectStoreDriver(f"obstore+s3://{bucket}/{prefix}", **options)
 
 
-def _places_taken(driver: ObjectStoreDriver) -> list[str]:
+def _slots_taken(driver: ObjectStoreDriver) -> list[str]:
     client = driver._client
-    return [f"{client.places.taken} places"] if client is not None and client.places.taken else []
+    return [f"{client.slots.taken} slots"] if client is not None and client.slots.taken else []
 
 
 S3 = Kind("s3", S3Driver, connections_in_use, looks=("HEAD",), gives_all=True)
-OBSTORE = Kind("obstore", _on_obstore, _places_taken, looks=(), gives_all=False)
+OBSTORE = Kind("obstore", _on_obstore, _slots_taken, looks=(), gives_all=False)
 
 
 async def fill_on_the_drive(driver: Bucketed, minio: MinIO, keys: list[str]) -> None:

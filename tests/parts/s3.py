@@ -6,11 +6,11 @@ from revstore_drivers.s3 import S3Driver
 
 
 def connections_in_use(driver: S3Driver) -> list[str]:
-    """Name what the driver holds of its pool and its places, while nobody asks it anything."""
+    """Name what the driver holds of its pool of connections and its slots, while nobody asks it anything."""
     client = driver._client
     if client is None:
         return []
-    held = [f"{client.places.taken} places"] if client.places.taken else []
+    held = [f"{client.slots.taken} slots"] if client.slots.taken else []
     sessions = client._client._endpoint.http_session._sessions.values()
     held += [
         f"{len(session.connector._acquired)} connections"

@@ -19,7 +19,7 @@ from revstore_async.driver.deadline import metadata_operation
 from revstore_async.errors import KeyNotFound, RevstoreError, Unavailable
 from revstore_async.shared_reads import SharedReads
 from revstore_async.signatures import SigningKey, sign
-from revstore_drivers.buckets.retries import Places
+from revstore_drivers.buckets.retries import Slots
 from revstore_drivers.filesystem import FilesystemDriver
 from tests.parts.buckets import OBSTORE, S3, Kind
 from tests.parts.garbage import without_cycles
@@ -93,14 +93,14 @@ async def test_calls_of_a_server_that_never_answers_leave_no_cycle(kind: Kind) -
 
 
 async def test_a_wait_for_a_connection_that_is_not_free_in_time_leaves_no_cycle(tmp_path: Path) -> None:
-    places = Places(2)
+    slots = Slots(2)
 
     async def ask(content: bytes) -> None:
         with metadata_operation(timedelta(seconds=0.01)):
-            await places.take(f"key of {len(content)} bytes")
+            await slots.take(f"key of {len(content)} bytes")
 
-    await places.take("key")
-    await places.take("key")
+    await slots.take("key")
+    await slots.take("key")
     async with without_cycles() as left:
         with suppress(RevstoreError):
             await asyncio.create_task(ask(CONTENT))

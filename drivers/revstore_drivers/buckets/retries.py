@@ -25,11 +25,11 @@ class NoTurn(TimeoutError):
     """The time was over before the request's turn came: it was never sent. The cause of an `Unavailable`."""
 
 
-class Places:
+class Slots:
     """Requests under way at once, in the order of asking.
 
-    A body holds its place until it is closed. One place is never given to a reader, so that other requests go
-    on however many readers there are. An idle reader gives its place back after a while, so that a task which
+    A body holds its slot until it is closed. One slot is never given to a reader, so that other requests go
+    on however many readers there are. An idle reader gives its slot back after a while, so that a task which
     holds one and waits for another gets on, if late.
     """
 
@@ -40,7 +40,7 @@ class Places:
         self._readers = asyncio.Semaphore(count - 1)
 
     async def take(self, key: str) -> None:
-        """Take a place for a request about a key; `leave` ends it.
+        """Take a slot for a request about a key; `release` ends it.
 
         Raises:
             Unavailable: All were taken until the operation had to end.
@@ -51,13 +51,13 @@ class Places:
             await self._all.acquire()
         self.taken += 1
 
-    def leave(self) -> None:
-        """End a place."""
+    def release(self) -> None:
+        """End a slot."""
         self.taken -= 1
         self._all.release()
 
     async def take_for_reader(self, key: str) -> None:
-        """Take a place that `give_back` ends.
+        """Take a slot that `release_reader` ends.
 
         Raises:
             Unavailable: All were taken until the operation had to end.
@@ -69,9 +69,9 @@ class Places:
             self._readers.release()
             raise
 
-    def give_back(self) -> None:
-        """End a reader's place."""
-        self.leave()
+    def release_reader(self) -> None:
+        """End a reader's slot."""
+        self.release()
         self._readers.release()
 
 

@@ -13,7 +13,7 @@ import obstore
 from revstore_async.driver import FileInfo
 from revstore_async.errors import AccessDenied, DriverClosed, Unavailable
 
-from ..buckets.retries import Places, Tries, no_answer, seconds_for_try, settled
+from ..buckets.retries import Slots, Tries, no_answer, seconds_for_try, settled
 from .clock import StoreClock
 from .config import ObjectStoreOptions
 from .errors import translated
@@ -34,13 +34,13 @@ class Client:
 
     Attributes:
         options: How it was opened.
-        places: The requests under way.
+        slots: The requests under way.
         clock: The store's clock.
     """
 
     def __init__(self, options: ObjectStoreOptions) -> None:
         self.options = options
-        self.places = Places(options.pool)
+        self.slots = Slots(options.pool)
         self.clock = StoreClock()
         self._store = make_store(options)
         self._patient = make_store(options, retries=options.retries)
@@ -92,7 +92,7 @@ class Client:
     # ---- requests
 
     async def once(self, key: str, send: Send[Result]) -> Result:
-        """Send one request at once; the caller holds a place for it.
+        """Send one request at once; the caller holds a slot for it.
 
         Raises:
             Refused: The server refused it in a way that may mean something.
@@ -110,11 +110,11 @@ class Client:
     async def change(self, key: str, send: Send[Result]) -> Result:
         """Send one request that changes the store, when it is its turn; a cancelled call waits for its answer."""
         self._check()
-        await self.places.take(key)
+        await self.slots.take(key)
         try:
             result = await settled(self.once(key, send))
         finally:
-            self.places.leave()
+            self.slots.release()
         self._written = True
         return result
 
@@ -132,11 +132,11 @@ class Client:
             try:
                 if changes:
                     return await self.change(key, send)
-                await self.places.take(key)
+                await self.slots.take(key)
                 try:
                     return await self.once(key, send)
                 finally:
-                    self.places.leave()
+                    self.slots.release()
             except Unavailable as error:
                 await tries.again(error)
             except AccessDenied as error:

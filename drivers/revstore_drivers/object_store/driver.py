@@ -29,7 +29,7 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
     """A driver of a bucket. URL: `obstore+s3://`, `gs://`, `az://`; `ObjectStoreOptions` is the table of options.
 
     At most `pool` requests are under way at once, in the order of asking; the parts of writers are not counted.
-    A reader holds a place for one while bytes come, and gives it back at the end of the range, of its block, or
+    A reader holds a slot for one while bytes come, and gives it back at the end of the range, of its block, or
     after a while without a read.
     """
 

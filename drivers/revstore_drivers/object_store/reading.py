@@ -110,7 +110,7 @@ async def _opened(client: Client, key: str, first: int, before: int | None, etag
 
 
 class _Stream:
-    """One answer on its way, with the place it holds; see `resuming.Stream`."""
+    """One answer on its way, with the slot that it holds; see `resuming.Stream`."""
 
     info: FileInfo
 
@@ -142,12 +142,12 @@ class _Stream:
             return await obstore.get_async(store, key, options=asked)
 
         _ = client.store  # is it open at all?
-        await client.places.take_for_reader(key)
+        await client.slots.take_for_reader(key)
         try:
             result = await client.once(key, send)
             return cls(client, client.info_of(key, result.meta), result)
         except BaseException:
-            client.places.give_back()
+            client.slots.release_reader()
             raise
 
     async def read(self, size: int) -> bytes:
@@ -163,9 +163,9 @@ class _Stream:
         return bytes(piece)
 
     def close(self) -> None:
-        """Give connection and place back; an unread answer costs the connection, which goes with the stream."""
+        """Give connection and slot back; an unread answer costs the connection, which goes with the stream."""
         del self._pieces
-        self._client.places.give_back()
+        self._client.slots.release_reader()
 
 
 async def is_there(client: Client, key: str) -> FileInfo | None:

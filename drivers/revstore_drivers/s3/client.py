@@ -35,7 +35,7 @@ from revstore_async.driver import FileInfo
 from revstore_async.driver.deadline import SLOWEST
 from revstore_async.errors import AccessDenied, DriverClosed, InvalidStoreURL, Unavailable
 
-from ..buckets.retries import GRACE, Places, Tries, no_answer, seconds_for_try
+from ..buckets.retries import GRACE, Slots, Tries, no_answer, seconds_for_try
 from .config import S3Options
 from .errors import DRIVER, SDK_ERRORS, may_pass, of_failure, translated
 from .wire.answers import NEEDED, Answer, Download
@@ -52,7 +52,7 @@ class Client:
 
     Attributes:
         options: How it was opened.
-        places: The requests under way.
+        slots: The requests under way.
         parts: Those whose memory is a part, of all writers and compositions: it is bounded however many there are.
         begin: What the bucket's name of each key begins with.
         conditional_put: Whether the server honours conditions of a PUT.
@@ -62,7 +62,7 @@ class Client:
 
     def __init__(self, options: S3Options) -> None:
         self.options = options
-        self.places = Places(options.pool)
+        self.slots = Slots(options.pool)
         self.parts = asyncio.Semaphore(max(options.parallel_parts, options.pool // 4))
         self.begin = options.prefix and options.prefix + "/"
         self.extras = _extras(options)
@@ -130,7 +130,7 @@ class Client:
     # ---- requests
 
     async def once(self, operation: str, key: str, /, **parameters: object) -> Answer:
-        """Send one request, now: the caller holds a place for it.
+        """Send one request, now: the caller holds a slot for it.
 
         Args:
             operation: The client's method.
@@ -195,13 +195,13 @@ class Client:
         tries: Tries | None = None
         while True:
             try:
-                await self.places.take(key)
+                await self.slots.take(key)
                 try:
                     if changes:
                         return await settled(self.once(operation, key, **parameters), grace=GRACE)
                     return await self.once(operation, key, **parameters)
                 finally:
-                    self.places.leave()
+                    self.slots.release()
             except (Unavailable, AccessDenied) as error:
                 if isinstance(error, AccessDenied) and not (changes and may_pass(error)):
                     raise

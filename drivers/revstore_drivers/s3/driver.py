@@ -27,7 +27,7 @@ _SIGNED = {"GET": "get_object", "HEAD": "head_object"}
 class S3Driver(BucketDriver[S3Options, Client]):
     """A driver of a bucket. URL: `s3://bucket/prefix?endpoint_url=...`; `S3Options` is the table of options.
 
-    At most `pool` requests are under way at once, in the order of asking. A reader holds a place for one while
+    At most `pool` requests are under way at once, in the order of asking. A reader holds a slot for one while
     bytes come, and gives it back at the end of the range, of its block, or after a while without a read.
     """
 

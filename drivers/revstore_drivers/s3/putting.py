@@ -138,11 +138,11 @@ async def write_once(
     try:
         while True:
             try:
-                await client.places.take(key)
+                await client.slots.take(key)
                 try:
                     answer = await settled(send(), grace=GRACE)
                 finally:
-                    client.places.leave()
+                    client.slots.release()
                 return FileInfo(key, written.size, time_of(answer), answer["ETag"].strip('"'))
             except Refused as refused:
                 # Also without a lost answer: a proxy may send a request twice, and the second loses to the first.

@@ -52,11 +52,11 @@ async def get(client: Client, key: str, limit: int | None = None) -> File:
     tries: Tries | None = None
     while True:
         try:
-            await client.places.take(key)
+            await client.slots.take(key)
             try:
                 return await _get(client, key, limit)
             finally:
-                client.places.leave()
+                client.slots.release()
         except Refused as refused:
             raise of_missing(refused, key) from refused
         except Unavailable as error:
@@ -110,7 +110,7 @@ async def _opened(client: Client, key: str, first: int, before: int | None, etag
 
 
 class _Stream:
-    """One answer on its way, with the place it holds; see `resuming.Stream`."""
+    """One answer on its way, with the slot that it holds; see `resuming.Stream`."""
 
     info: FileInfo
 
@@ -133,11 +133,11 @@ class _Stream:
             parameters["Range"] = f"bytes={first}-{'' if before is None else before - 1}"
         if etag is not None:
             parameters["IfMatch"] = f'"{etag}"'
-        await client.places.take_for_reader(key)
+        await client.slots.take_for_reader(key)
         try:
             answer = await client.once("get_object", key, **parameters)
         except BaseException:
-            client.places.give_back()
+            client.slots.release_reader()
             raise
         stream = cls(client, key, answer["Body"])
         try:
@@ -158,9 +158,9 @@ class _Stream:
         return piece
 
     def close(self) -> None:
-        """Give connection and place back; an unread answer costs the connection."""
+        """Give connection and slot back; an unread answer costs the connection."""
         self._body.close()
-        self._client.places.give_back()
+        self._client.slots.release_reader()
 
 
 def _whole_size(answer: Answer, first: int) -> int:

@@ -5,9 +5,9 @@ It counts requests under way, and a reader from its opening to the end of its bl
 carries the answer all that time. It does not count a writer between its steps, bytes, or requests by the
 second.
 
-Turns are given in the order of asking. One place is never given to a reader, so that requests always go on,
+Turns are given in the order of asking. One slot is never given to a reader, so that requests always go on,
 however many readers wait for their caller. A task that holds a reader and opens another can still wait for
-ever, if as many tasks do so as there are places for readers. Hold one reader at a time.
+ever, if as many tasks do so as there are slots for readers. Hold one reader at a time.
 """
 
 import asyncio
@@ -37,8 +37,8 @@ class LimitsDriver(InterceptingDriver):
             raise InvalidArgument("connections", connections, "a reader and a request beside it need two")
         super().__init__(inner)
         self._connections = connections
-        self._places = asyncio.Semaphore(connections)
-        self._reader_places = asyncio.Semaphore(connections - 1)
+        self._slots = asyncio.Semaphore(connections)
+        self._reader_slots = asyncio.Semaphore(connections - 1)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -50,7 +50,7 @@ class LimitsDriver(InterceptingDriver):
         if not operation.is_request:
             yield
             return
-        async with self._places:
+        async with self._slots:
             yield
 
     @asynccontextmanager
@@ -58,8 +58,8 @@ class LimitsDriver(InterceptingDriver):
         self, key: str, *, offset: int = 0, length: int | None = None
     ) -> AsyncIterator[Reader]:
         async with (
-            self._reader_places,
-            self._places,
+            self._reader_slots,
+            self._slots,
             self.inner.open_reader(key, offset=offset, length=length) as reader,
         ):
             yield reader

@@ -32,10 +32,10 @@ class Hooks:
 
     async def fill(self, driver: Driver, keys: Iterable[str]) -> None:
         """Store an object under each of many keys, its key as content; past the driver where that is faster."""
-        places = asyncio.Semaphore(driver.capabilities.connections)
+        slots = asyncio.Semaphore(driver.capabilities.connections)
 
         async def one(key: str) -> None:
-            async with places:
+            async with slots:
                 await driver.put(key, key.encode())
 
         async with asyncio.TaskGroup() as tasks:

@@ -24,10 +24,10 @@ async def test_a_server_killed_amid_puts_loses_none(mortal: MinIO):
     acknowledged: set[str] = set()
     options = {**mortal.options(), "retries": 0}
     async with S3Driver(mortal.new_bucket(), **options) as driver:
-        places = asyncio.Semaphore(64)
+        slots = asyncio.Semaphore(64)
 
         async def put(number: int) -> None:
-            async with places:
+            async with slots:
                 try:
                     await driver.put(f"folder/{number}", b"%d" % number)
                 except Unavailable:

@@ -35,8 +35,8 @@ def learnt(bucket: str, url: str, *, authorization: str = "", **options: object)
     built = S3Options.build("s3://shown", bucket, "", options)
     way = SignedWay(built, Sessions(built), "agent")
     way._learn(SimpleNamespace(url=url, headers={"Authorization": authorization or scope}))
-    place = way._place
-    return None if place is None else (place.origin, place.path)
+    address = way._address
+    return None if address is None else (address.origin, address.path)
 
 
 @pytest.mark.parametrize(
@@ -294,11 +294,11 @@ async def test_tls_is_verified_on_both_ways(minio: MinIO, tmp_path):
             (said,) = wire.headers
             assert said["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"  # TLS keeps it whole
             assert "content-md5" not in said
-            place = driver._open()._signed._place
+            address = driver._open()._signed._address
         async with S3Driver(driver.options.bucket, **options) as driver:
-            driver._open()._signed._place = place
+            driver._open()._signed._address = address
             with pytest.raises(Unavailable, match="TLS"):
                 await driver.get("key0")
-            driver._open()._signed._place = None
+            driver._open()._signed._address = None
             with pytest.raises(Unavailable, match="TLS"):
                 await driver.get("key0")

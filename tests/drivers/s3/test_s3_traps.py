@@ -13,7 +13,7 @@ from botocore.utils import parse_timestamp
 
 from revstore_async.driver import IfAbsent, IfMatch, Source
 from revstore_async.errors import ConditionFailed, InvalidArgument
-from revstore_drivers.buckets.retries import Places
+from revstore_drivers.buckets.retries import Slots
 from revstore_drivers.s3 import S3Driver
 from revstore_drivers.s3.wire.sessions import _Connection
 from revstore_drivers.s3.wire.times import parse_time
@@ -49,7 +49,7 @@ async def test_more_readers_than_connections_wait_and_get_on(driver: S3Driver):
 
 
 async def test_readers_that_nobody_reads_give_their_connections_back(minio: MinIO):
-    """A task that holds readers and opens another would wait for ever, a slow client would keep its place."""
+    """A task that holds readers and opens another would wait for ever, a slow client would keep its slot."""
     options = {**minio.options(), "pool": 2, "idle_timeout": 0.2}
     content = pattern(10_000_000)
     async with S3Driver(minio.new_bucket(), **options) as driver, asyncio.timeout(20):
@@ -86,14 +86,14 @@ async def test_no_more_requests_are_under_way_than_the_pool_holds(driver: S3Driv
 
 
 async def test_places_are_given_in_the_order_of_asking():
-    places, given = Places(8), []
+    slots, given = Slots(8), []
 
     async def ask(number: int) -> None:
-        await places.take("key")
+        await slots.take("key")
         given.append(number)
         for _ in range(number % 3):  # some are held for longer
             await asyncio.sleep(0)
-        places.leave()
+        slots.release()
 
     await asyncio.gather(*map(ask, range(100)))
     assert given == [*range(100)]
@@ -188,7 +188,7 @@ async def test_a_conditional_deletion(minio: MinIO):
 
 
 async def test_sixty_four_readers_at_once(minio: MinIO, caplog):
-    """As many as the default pool has connections: one place is for others, so they get on, and nobody warns."""
+    """As many as the default pool has connections: one slot is for others, so they get on, and nobody warns."""
     content = pattern(400_000)
     async with S3Driver(minio.new_bucket(), **minio.options()) as driver, asyncio.timeout(60):
         await driver.put("key", content)

@@ -1,7 +1,7 @@
 """The signed way: frequent requests are built, signed and sent without botocore, which takes most of their time.
 
 A client learns their address from botocore's requests: its first request goes botocore's way. It tells the
-address, the bucket's place in it and the signed region; so does each later one. Anything but plain S3 (a
+address, the bucket's path and the signed region; so does each later one. Anything but plain S3 (a
 session of S3 Express, a signature for several regions, a proxy) stays on botocore's way, and so does a server that
 sends requests elsewhere: botocore finds the bucket, and the client learns the new address.
 """
@@ -84,8 +84,8 @@ OPERATIONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """The place of a bucket.
+class _Address:
+    """The address of a bucket.
 
     Attributes:
         origin: Scheme and authority.
@@ -143,7 +143,7 @@ class SignedWay:
         self._options = options
         self._sessions = sessions
         self._agent = agent
-        self._place: _Place | None = None
+        self._address: _Address | None = None
         self._events: Any = None
         self._credentials: Callable[[], Awaitable[Any]] | None = None
         self.told = False
@@ -164,13 +164,13 @@ class SignedWay:
         signed = _AUTHORIZATION.match(_text(request.headers.get("Authorization", "")))
         origin, path = self._parted(request.url)
         if signed is None or path is None or self._sessions.has_proxy(request.url):
-            self._place = None
+            self._address = None
             return
         region = signed["region"]
-        known = self._place
+        known = self._address
         if known is None or (known.origin, known.path, known.signer.region) != (origin, path, region):
             host = origin.partition("://")[2]
-            self._place = _Place(origin, host, path, Signer(region))
+            self._address = _Address(origin, host, path, Signer(region))
 
     def _parted(self, url: str) -> tuple[str, str | None]:
         """Return a URL's origin, and the bucket's path; None if that is not sure."""
@@ -198,15 +198,15 @@ class SignedWay:
         Raises:
             ClientError: The answer is an error.
         """
-        asked, place = OPERATIONS.get(operation), self._place
-        if asked is None or place is None or self._credentials is None:
+        asked, address = OPERATIONS.get(operation), self._address
+        if asked is None or address is None or self._credentials is None:
             return None
         body: Body | None = parameters.get("Body")
         payload = UNSIGNED
-        if body is not None and not place.origin.startswith("https:"):  # see `bodies`
+        if body is not None and not address.origin.startswith("https:"):  # see `bodies`
             payload = await sha256_of(body)
         credentials = await (await self._credentials()).get_frozen_credentials()
-        target, headers = place.request(asked, parameters, credentials, payload)
+        target, headers = address.request(asked, parameters, credentials, payload)
         headers["user-agent"] = self._agent
         headers["accept-encoding"] = "identity"
         data: Any = None
@@ -230,7 +230,7 @@ class SignedWay:
         except ClientError as error:
             if error.response["Error"]["Code"] not in _ELSEWHERE:
                 raise
-            self._place = None  # botocore may find the bucket
+            self._address = None  # botocore may find the bucket
             return None
         finally:
             if told:
