@@ -32,9 +32,9 @@ from .signatures import (
     sign,
     verify_document,
 )
-from .tags.changes import ABSENT
 from .tags.history import TagEvent
 from .tags.listing import TagInfo, TagPage
+from .tags.state import ABSENT
 from .trust import TrustedCertificates, TrustedKeys, TrustPolicy
 from .uploads.store import Upload
 

@@ -8,8 +8,8 @@ from ..errors import InvalidInput, RepositoryUnknown, RevstoreError
 from ..formats.digest import Digest
 from ..formats.names import Reference, RepositoryName, Tag, tag_or_digest
 from ..registry import Registry
-from ..tags.changes import ABSENT, Expected
 from ..tags.listing import TagInfo
+from ..tags.state import ABSENT, Expected
 from .inputs import ReferenceType, RepositoryType, TimeType
 from .session import Session, shared_options
 

@@ -20,7 +20,6 @@ which are this engine's:
         <since>/<alg>/<hex>/replaced-by/<alg>/<hex>                                 TagReplaced +
         <since>/<alg>/<hex>/deleted                                                 TagDeleted +
         0-claim                                                                     TagClaim +
-        pending                                                                     TagPending +
     <root>/revstore/uploads/<name>/_uploads/<id>/
         state                                                                       UploadState +
         segments/<segment>                                                          UploadSegment +
@@ -53,7 +52,6 @@ from .objects import (
     TagCurrent,
     TagDeleted,
     TagIndex,
-    TagPending,
     TagReplaced,
     UploadData,
     UploadHashState,
@@ -215,7 +213,6 @@ def _templates(layout: Layout) -> dict[type[StoredObject], str]:
         TagReplaced: f"{left}/replaced-by/{{successor}}",
         TagDeleted: f"{left}/deleted",
         TagClaim: f"{number}/0-claim",
-        TagPending: f"{number}/pending",
         LayerLink: f"{repository}/{layout.layers}/{{digest}}/link",
         UploadState: f"{own_upload}/state",
         UploadSegment: f"{own_upload}/segments/{{segment}}",

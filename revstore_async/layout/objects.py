@@ -142,15 +142,6 @@ class TagClaim:
 
 
 @dataclass(frozen=True, slots=True)
-class TagPending:
-    """The mark of a deletion under way, which the store can't make conditional; its end removes the mark."""
-
-    name: RepositoryName
-    tag: Tag
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
 class LayerLink:
     """The link by which a repository has a blob: a layer or a config."""
 
@@ -213,7 +204,6 @@ StoredObject = (
     | TagReplaced
     | TagDeleted
     | TagClaim
-    | TagPending
     | LayerLink
     | UploadState
     | UploadSegment

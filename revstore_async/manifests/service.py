@@ -6,7 +6,7 @@ The manifest service puts the stores together. Its name is Docker Distribution's
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from types import NoneType
 from typing import Any, Final, TypeVar
@@ -36,7 +36,8 @@ from ..formats.names import RepositoryName, Tag, tag_or_digest
 from ..policy import Policy
 from ..revisions.kept_types import KeptType
 from ..revisions.store import Revision, RevisionStore
-from ..tags.changes import TRIES, Expected, TagChange, TagState, check_expected
+from ..tags.changes import TRIES
+from ..tags.state import Expected, TagChange, check_expected
 from ..tags.store import TagStore
 from ..threads import digest_of, in_thread_if_large
 from .incoming import IncomingManifest, take_apart
@@ -280,8 +281,8 @@ class ManifestService:
             missing = await self._references.missing(incoming.document) if wanted else ()
             raise VerificationFailed(self._name, (*incoming.errors, *missing))
         came_as = None if media_type is None or incoming.document.declared else incoming.document.media_type
-        found = await self._write(revision, incoming, names, came_as, check_layers=wanted)
-        await self._link(revision, found, incoming.document.subject, expected)
+        found = await self._write(revision, incoming, names, expected, came_as, check_layers=wanted)
+        await self._link(revision, found, incoming.document.subject)
         subject = incoming.document.subject
         return StoredManifest(revision, incoming.document.media_type, len(document), names, subject)
 
@@ -307,7 +308,7 @@ class ManifestService:
             LinkDamaged: Something is expected, but what the tag is can't be read.
             TagImmutable: The policy forbids to delete the tag, or one that points at the revision.
             TagContended: Others changed the tag each of 100 times.
-            Unsupported: Something is expected of a tag, and the driver lacks conditional deletion.
+            Unsupported: Something is expected of a tag, and the driver lacks conditional writes.
         """
         target, expected = tag_or_digest(reference), check_expected(expected)
         if isinstance(target, Tag):
@@ -405,6 +406,7 @@ class ManifestService:
         revision: Digest,
         incoming: IncomingManifest,
         tags: Sequence[Tag],
+        expected: Expected,
         media_type: str | None,
         *,
         check_layers: bool,
@@ -412,12 +414,13 @@ class ManifestService:
         """Write content and ask about all that it relies on, together; anew if that took too long to rely on."""
         loop = asyncio.get_running_loop()
         payload, signatures = incoming.payload, incoming.signatures
+        begin = partial(self._tags.changes.begin, digest=revision, expected=expected)
         for _ in range(_TRIES):
             asked = loop.time()
-            signed, missing, states, (linked, known, kept) = await gather(
+            signed, missing, changes, (linked, known, kept) = await gather(
                 self._revisions.write_content(revision, payload, signatures),
                 self._references.missing(incoming.document) if check_layers else _nothing(),
-                gather_map(self._tags.changes.look, tags, limit=self._at_once),
+                gather_map(begin, tags, limit=self._at_once),
                 gather(
                     _no() if tags else self._revisions.linked(revision),
                     self._revisions.check_room(revision, payload, signatures),
@@ -430,19 +433,17 @@ class ManifestService:
                 raise VerificationFailed(self._name, tuple(missing))
             if loop.time() - asked <= self._policy.link_within.total_seconds():
                 there = bool(tags) or linked or known or (kept is not None and kept.stored)
-                return _Found(states, signed, kept, there=there)
+                return _Found(changes, signed, kept, there=there)
         reason = f"each of {_TRIES} times it took longer than Policy.link_within, {self._policy.link_within}"
         raise Unavailable(revision, reason)
 
-    async def _link(
-        self, revision: Digest, found: "_Found", subject: Descriptor | None, expected: Expected
-    ) -> None:
+    async def _link(self, revision: Digest, found: "_Found", subject: Descriptor | None) -> None:
         """Make content a revision, and point tags at it; a put that fails leaves no revision by half."""
         about = None if subject is None else subject.digest
         links = partial(self._revisions.link, revision, found.signed, subject=about, kept=found.kept)
         is_whole = partial(self._revisions.is_whole, revision, found.signed, subject=about, kept=found.kept)
         try:
-            await self._point(revision, found, expected, links, is_whole)
+            await self._point(revision, found, links, is_whole)
         except (StorageFailure, asyncio.CancelledError):
             # A deletion at the same time may have taken some of the links, and a tag may have been switched.
             if found.there:
@@ -453,7 +454,6 @@ class ManifestService:
         self,
         revision: Digest,
         found: "_Found",
-        expected: Expected,
         links: Callable[[], Coroutine[Any, Any, None]],
         is_whole: Callable[[], Coroutine[Any, Any, bool]],
     ) -> None:
@@ -462,34 +462,29 @@ class ManifestService:
         Where some of the revision was there before, a deletion of it may be under way, and take what was written
         here. So the writer looks again, beside the switch of the tags, and writes again what is gone.
         """
-        changes, states = self._tags.changes, found.states
-
-        async def announce(state: TagState) -> TagChange:
-            return await changes.announce(state, revision, expected)
+        tags, changes = self._tags.changes, found.changes
 
         whole = False
         for _ in range(TRIES):
-            for state in states:
-                changes.judge(state, revision, expected)
+            for change in changes:
+                tags.check(change)
             announced, _ = await gather(
-                gather_map(announce, states, limit=self._at_once), _nothing() if whole else links()
+                gather_map(tags.announce, changes, limit=self._at_once), _nothing() if whole else links()
             )
             # Asked for after the tags are announced: a deletion that begins later finds them.
-            whole, lost = await gather(
+            whole, switched = await gather(
                 is_whole() if found.there else _yes(),
-                gather_map(changes.switch, announced, limit=self._at_once),
+                gather_map(tags.switch, announced, limit=self._at_once),
             )
-            if whole and not any(lost):
+            if whole and all(switched):
                 return
-            anew = [
-                each or replace(change, record=None)
-                for change, each in zip(announced, lost, strict=True)
-                if each or not whole
-            ]
-            states = await gather_map(changes.again, anew, limit=self._at_once)
+            anew = [each for each in zip(announced, switched, strict=True) if not (whole and each[1])]
+            changes = await gather_map(
+                lambda each: tags.again(each[0], switched=each[1]), anew, limit=self._at_once
+            )
         raise (
-            TagContended(self._name, states[0].tag)
-            if states
+            TagContended(self._name, changes[0].state.tag)
+            if changes
             else Unavailable(revision, f"others deleted it each of the {TRIES} times that it was stored")
         )
 
@@ -499,14 +494,14 @@ class _Found:
     """What a put found while it wrote the content.
 
     Attributes:
-        states: The tags.
+        changes: What is to become of the tags.
         signed: The digests of the signatures that it brings.
         kept: The media type to keep beside the revision's link, if any.
         there: Whether some of the revision may have been there before; always so with tags, where it costs no round
             trip to take it for there.
     """
 
-    states: Sequence[TagState]
+    changes: Sequence[TagChange]
     signed: Sequence[Digest]
     kept: KeptType | None
     there: bool

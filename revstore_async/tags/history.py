@@ -14,6 +14,7 @@ the first, and led to the second), nothing else happened. Elsewhere another prog
 no records; there the index links are hints.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from itertools import groupby
 
 from ..driver import FileInfo
 from ..formats.digest import Digest
-from ..layout import Layout, TagClaim, TagCreated, TagDeleted, TagIndex, TagPending, TagReplaced
+from ..layout import Layout, TagClaim, TagCreated, TagDeleted, TagIndex, TagReplaced
 
 _TOGETHER = timedelta(minutes=1)  # a record and an index link of one attempt are written within this
 
@@ -81,12 +82,10 @@ class TagRecords:
     Attributes:
         records: Those of changes, by their number.
         claims: The numbers that were claimed.
-        pending: The number of each deletion that is under way, or whose writer died, and when it began.
     """
 
     records: Sequence[TagRecord]
     claims: frozenset[int]
-    pending: Mapping[int, datetime]
 
     @property
     def next(self) -> int:
@@ -123,17 +122,14 @@ def read_records(layout: Layout, listed: Iterable[FileInfo]) -> TagRecords:
     """Return the records among listed objects."""
     records: list[TagRecord] = []
     claims: set[int] = set()
-    pending: dict[int, datetime] = {}
     for info in listed:
         match layout.parse(info.key):
             case TagClaim(sequence=number):
                 claims.add(number)
-            case TagPending(sequence=number):
-                pending[number] = info.modified
             case TagCreated() | TagReplaced() | TagDeleted() as place:
                 records.append(TagRecord(place, info.modified))
     records.sort(key=lambda record: (record.number, record.written))
-    return TagRecords(records, frozenset(claims), pending)
+    return TagRecords(records, frozenset(claims))
 
 
 def read_index(layout: Layout, listed: Iterable[FileInfo]) -> Sequence[IndexEntry]:
@@ -149,8 +145,6 @@ def history(
     records: Sequence[TagRecord],
     index: Iterable[IndexEntry],
     current: TagEvent | None,
-    *,
-    exact: bool = True,
 ) -> Sequence[TagEvent]:
     """Return the history of a tag, the oldest entry first; no two neighbours have one revision.
 
@@ -158,11 +152,9 @@ def history(
         records: The records that count, by their number.
         index: The index links.
         current: What the tag is now.
-        exact: Whether the store deletes on a condition. Elsewhere a deletion may take a later link than its writer
-            saw.
     """
     steps = [list(same) for _, same in groupby(records, key=lambda record: record.number)]
-    known = _known(steps, current, exact=exact)
+    known = _known(steps, current)
     hints = [TagEvent(entry.place.digest, entry.written) for entry in index]
     hints.sort(key=lambda hint: hint.since)
     led = {(record.seen, record.successor) for record in records}
@@ -185,57 +177,63 @@ def history(
     return _without_repeats(events)
 
 
-def _known(
-    steps: Sequence[Sequence[TagRecord]], current: TagEvent | None, *, exact: bool
-) -> Sequence[TagEvent]:
-    """Return what the tag was for certain: the sights, the deletions that they show, and what it is now.
-
-    A writer that was not first takes its record back. So where a deletion took the link of a writer that saw the
-    same as it did, the record alone may tell of that link.
-    """
+def _known(steps: Sequence[Sequence[TagRecord]], current: TagEvent | None) -> Sequence[TagEvent]:
+    """Return what the tag was for certain: the sights, the deletions that they show, and what it is now."""
     known: list[TagEvent] = []
     told: set[TagEvent] = set()
-    open_deletions: list[TagRecord] = []  # whose effect no sight has shown yet
-    switched: TagRecord | None = None
+    deletions = _Deletions(record for step in steps for record in step)
     for step, after in _with_next(steps, current):
-        before, switched = switched, next((record for record in reversed(step) if record.successor), None)
         for seen in dict.fromkeys(record.seen for record in step):
             # A writer's sight may be old when it claims its number. Whole seconds don't tell that from a return.
             if seen is not None and (seen not in told or (not seen.since.microsecond and known[-1] != seen)):
-                known.append(seen)
+                known += [*deletions.between(known, seen), seen]
                 told.add(seen)
-        deletions = [record for record in step if record.successor is None]
-        if after is not None:
-            open_deletions += deletions
-            continue
-        if not exact and (unseen := _unseen(step, before, open_deletions)):
-            known.append(TagEvent(unseen.successor, unseen.written, unseen.number))
-            deletions = deletions or open_deletions
-            open_deletions = []
-        known += [TagEvent(None, record.written, record.number) for record in deletions[-1:]]
+        if after is None:
+            deleting = [record for record in step if record.successor is None]
+            known += [TagEvent(None, record.written, record.number) for record in deleting[-1:]]
     if current and current not in known[-1:]:
-        known.append(current)
+        known += [*deletions.between(known, current), current]
     if steps and not current and known and known[-1].digest:
-        known.append(TagEvent(None, steps[-1][-1].written))  # another program deleted it; it was not earlier
+        # No record of the last change tells of a deletion: it is told by an earlier one, or another program did it.
+        known.append(deletions.of(known[-1]) or TagEvent(None, steps[-1][-1].written))
     return known
 
 
-def _unseen(
-    step: Sequence[TagRecord], before: TagRecord | None, deletions: Sequence[TagRecord]
-) -> TagRecord | None:
-    """Return the record of a switch whose link a deletion took before anyone saw it.
+class _Deletions:
+    """The deletions that a tag's records tell of, and the writers that were to make the tag anew."""
 
-    Args:
-        step: The records of a change after which no tag was seen.
-        before: The record of the switch before it.
-        deletions: Those before it whose effect was not seen.
-    """
-    last = step[-1]
-    if last.successor is not None:
-        return last if deletions else None
-    if before is None or before.seen is None or last.seen is None:
-        return None
-    return before if before.seen.digest == last.seen.digest else None
+    def __init__(self, records: Iterable[TagRecord]) -> None:
+        self._deleting: dict[TagEvent, TagRecord] = {}
+        self._replacing: set[tuple[TagEvent, Digest | None]] = set()
+        self._making: Counter[Digest | None] = Counter()
+        for record in records:
+            if record.seen is None:
+                self._making[record.successor] += 1
+            elif record.successor is None:
+                self._deleting[record.seen] = record
+            else:
+                self._replacing.add((record.seen, record.successor))
+
+    def of(self, event: TagEvent) -> TagEvent | None:
+        """Return the deletion whose writer saw an entry, if there is one."""
+        record = self._deleting.get(event)
+        return None if record is None else TagEvent(None, record.written, record.number)
+
+    def between(self, known: Sequence[TagEvent], event: TagEvent) -> Sequence[TagEvent]:
+        """Return the deletion between the last entry that is known and a new one, if no record shows another way.
+
+        A writer that finds no tag may make it after later numbers have made and deleted it: one absence of a tag
+        is like another. Then the number of the new entry's change is lower than that of the deletion.
+        """
+        deleted = known[-1].digest is None if known else True
+        if deleted:
+            self._making[event.digest] -= 1
+            return ()
+        gone = self.of(known[-1])
+        if gone is None or (known[-1], event.digest) in self._replacing or self._making[event.digest] < 1:
+            return ()
+        self._making[event.digest] -= 1
+        return (gone,)
 
 
 def _with_next(

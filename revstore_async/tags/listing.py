@@ -6,12 +6,14 @@ out of place in this way only: one that is listed late begins a name that was li
 `-` or `.`. Where a scan stops, the names that may still come too late are therefore few, and are known from
 the place alone; they are asked about together instead of scanning on.
 
-A tag is there when its current link is. Listing the folders below `tags` instead would be fewer keys, but would
-show a tag whose first writer crashed before it set it, or whose deletion is not over.
+A tag is there when its current link is, and that is no delete marker: a link of a marker's size is read.
+Listing the folders below `tags` instead would be fewer keys, but would show a tag whose first writer crashed
+before it set it, or whose deletion is not over.
 
 A store that lists in an order of its own is listed whole, for each page.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -21,6 +23,7 @@ from ..driver import LIST_LIMIT, Driver, FileInfo, entries
 from ..errors import InvalidArgument, InvalidTag, KeyNotFound
 from ..formats.names import RepositoryName, Tag
 from ..layout import Layout, TagCurrent
+from .current import MARKER_SIZE, read_current
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +93,31 @@ class _Scan:
         return self.layout.tags_of(self.name)
 
     async def all(self) -> None:
-        async for info in entries(self.driver.list_all, self.folder):
-            self.note(info)
+        await self.note([info async for info in entries(self.driver.list_all, self.folder)])
         self.over = True
 
-    def note(self, info: FileInfo) -> None:
-        place = self.layout.parse(info.key)
-        if isinstance(place, TagCurrent) and (self.last is None or place.tag > self.last):
+    async def note(self, listed: Sequence[FileInfo]) -> None:
+        """Take up the tags among listed objects."""
+        unsure: list[Tag] = []
+        for info in listed:
+            place = self.layout.parse(info.key)
+            if not isinstance(place, TagCurrent) or (self.last is not None and place.tag <= self.last):
+                continue
+            if info.size == MARKER_SIZE:
+                unsure.append(place.tag)
             self.found[place.tag] = info.modified
+        at_once = self.driver.capabilities.connections
+        for tag, there in zip(unsure, await gather_map(self.is_there, unsure, limit=at_once), strict=True):
+            if not there:
+                del self.found[tag]
+
+    async def is_there(self, tag: Tag) -> bool:
+        """Return whether a current link is that of a tag, and no delete marker."""
+        return (await read_current(self.driver, self.layout.key(TagCurrent(self.name, tag)))).is_there
 
     async def go_on(self) -> None:
         page = await self.driver.list_all(self.folder, start_after=self.place, limit=LIST_LIMIT)
-        for info in page.entries:
-            self.note(info)
+        await self.note(page.entries)
         self.place = page.next
         self.over = page.next is None
         if page.next is not None:
@@ -141,4 +156,4 @@ class _Scan:
             info = await self.driver.stat(self.layout.key(TagCurrent(self.name, tag)))
         except KeyNotFound:
             return
-        self.found[tag] = info.modified
+        await self.note([info])

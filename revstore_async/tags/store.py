@@ -2,22 +2,23 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
-from functools import partial
 
 from ..arguments import check_moment
 from ..blobs.links import Link, LinkStore
 from ..concurrency import gather, gather_map
 from ..driver import LIST_LIMIT, Driver, FileInfo, entries
-from ..errors import KeyNotFound, ManifestUnknown, TagContended, TagUnknown
+from ..errors import ManifestUnknown, TagContended, TagUnknown
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
 from ..layout import Layout, TagCurrent, TagIndex
 from ..policy import Policy
 from ..revisions.store import RevisionStore
 from ..threads import in_thread_if_large
-from .changes import TRIES, Expected, TagChanges, TagState, check_expected
+from .changes import TRIES, TagChanges
+from .current import find_current, read_current
 from .history import TagEvent, history, read_index, read_records
 from .listing import TagInfo, TagPage, list_tags
+from .state import Expected, TagState, check_expected
 
 
 class TagStore:
@@ -53,7 +54,7 @@ class TagStore:
         Raises:
             InvalidTag: The name is outside the grammar.
         """
-        return await self._links.linked(self._key(Tag(tag)))
+        return (await read_current(self._driver, self._key(Tag(tag)))).is_there
 
     async def resolve(self, tag: str) -> Digest:
         """Return the revision that a tag points at. One request.
@@ -72,10 +73,10 @@ class TagStore:
             TagUnknown: There is no such tag.
             LinkDamaged: Its content is not a digest.
         """
-        try:
-            return await self._links.readlink(self._key(tag))
-        except KeyNotFound as error:
-            raise TagUnknown(self._name, tag) from error
+        link = await find_current(self._links, self._key(tag))
+        if link is None:
+            raise TagUnknown(self._name, tag)
+        return link
 
     async def list(self, *, limit: int = LIST_LIMIT, last: str | None = None) -> TagPage:
         """Return one page of the tags, in the lexical order of their names.
@@ -131,7 +132,7 @@ class TagStore:
         """
         tag = Tag(tag)
         link, told, indexed = await gather(
-            self._links.find(self._key(tag)),
+            find_current(self._links, self._key(tag)),
             self._listed(self._layout.history_of(self._name, tag)),
             self._listed(self._layout.index_of(self._name, tag)),
         )
@@ -139,12 +140,11 @@ class TagStore:
 
         # Some 100 bytes of each key are read; a tag may have had thousands of revisions.
         size = 100 * (len(told) + len(indexed))
-        records = await self.changes.settled(
+        records = await self.changes.claims.settled(
             tag, await in_thread_if_large(size, read_records, self._layout, told)
         )
         index = read_index(self._layout, indexed)
-        exact = self._driver.capabilities.conditional_delete
-        events = await in_thread_if_large(size, partial(history, exact=exact), records, index, current)
+        events = await in_thread_if_large(size, history, records, index, current)
         if not events:
             raise TagUnknown(self._name, tag)
         return events
@@ -191,20 +191,21 @@ class TagStore:
             Unsupported: Something is expected, or the tag is immutable, and the driver lacks conditional writes.
         """
         tag, digest, expected = Tag(tag), Digest(digest), check_expected(expected)
-        state, known = await gather(self.changes.look(tag), self._revisions.exists(digest))
+        change, known = await gather(
+            self.changes.begin(tag, digest, expected), self._revisions.exists(digest)
+        )
         if not known:
             raise ManifestUnknown(self._name, digest)
         for _ in range(TRIES):
-            self.changes.judge(state, digest, expected)
-            change = await self.changes.announce(state, digest, expected)
+            self.changes.check(change)
+            change = await self.changes.announce(change)
             # Asked for again: a deletion of the revision that begins later finds the announced tag, and deletes it.
             if not await self._revisions.linked(digest):
                 await self.changes.take_back(change)
                 raise ManifestUnknown(self._name, digest)
-            lost = await self.changes.switch(change)
-            if lost is None:
+            if await self.changes.switch(change):
                 return
-            state = await self.changes.again(lost)
+            change = await self.changes.again(change)
         raise TagContended(self._name, tag)
 
     async def restore(self, tag: str, time: datetime) -> Digest:
@@ -226,7 +227,7 @@ class TagStore:
     async def delete(self, tag: str, *, expected: Expected = None) -> None:
         """Delete a tag; its revisions and its history stay. Four round trips.
 
-        Where the driver lacks conditional deletion, a tag that is set at this very moment is deleted too.
+        Where the driver lacks conditional writes, a tag that is set at this very moment is deleted too.
 
         Args:
             tag: The tag.
@@ -241,12 +242,11 @@ class TagStore:
             LinkDamaged: Something is expected, but what the tag is can't be read.
             TagImmutable: The policy forbids to delete it.
             TagContended: Others changed it each of 100 times.
-            Unsupported: Something is expected, and the driver lacks conditional deletion.
+            Unsupported: Something is expected, and the driver lacks conditional writes.
         """
         name, expected = Tag(tag), check_expected(expected)
-        if not await self.changes.delete(
-            await self.changes.look(name), lambda state: state.etag is not None, expected
-        ):
+        state = await self.changes.waits.look(name)
+        if not await self.changes.delete(state, lambda state: state.link.is_there, expected):
             raise TagUnknown(self._name, name)
 
     async def delete_all_of(self, digest: Digest, *, after: Iterable[Tag] | None = None) -> Sequence[Tag]:
@@ -267,7 +267,8 @@ class TagStore:
             return state.current is not None and state.current.digest == digest
 
         async def look(tag: Tag) -> TagState:
-            return await (self.changes.look(tag) if after is None else self.changes.settle(tag, digest))
+            waits = self.changes.waits
+            return await (waits.look(tag) if after is None else waits.settled(tag, digest))
 
         at_once = self._driver.capabilities.connections
         candidates = await self._candidates(digest, announced=after is not None)
@@ -275,7 +276,7 @@ class TagStore:
         candidates = sorted({*candidates, *(after or ())})
         states = [state for state in await gather_map(look, candidates, limit=at_once) if is_of(state)]
         for state in states:
-            self.changes.judge_deletion(state)
+            self.changes.check_deletion(state)
         deleted = await gather_map(lambda state: self.changes.delete(state, is_of), states, limit=at_once)
         return [state.tag for state, gone in zip(states, deleted, strict=True) if gone]
 

@@ -12,7 +12,7 @@ from revstore_async import ABSENT, Digest, Registry, verify_document
 from revstore_async.errors import RevstoreError, Unavailable, VerificationFailed
 from revstore_async.formats.manifests import read_manifest
 from revstore_async.signatures.document import is_signed
-from revstore_async.tags.changes import Expected
+from revstore_async.tags.state import Expected
 
 NAME, SOURCE = "library/hello", "library/source"
 

@@ -7,6 +7,7 @@ from revstore_async import Digest, Registry, Repository
 from revstore_async.errors import Damaged, ManifestUnknown, NotFound, RevstoreError, TagUnknown, UploadUnknown
 from revstore_async.formats.manifests import read_manifest
 from revstore_async.policy import Policy
+from revstore_async.tags.current import is_delete_marker
 
 from .acts import NAME, SOURCE, Act, Contents, Document, answer, unknown
 from .event_loop import run
@@ -169,7 +170,7 @@ def life(before: Sequence[str | None], events: Life) -> list[str | None]:
     """Return the revisions of a tag in their order, without repeats, as a history tells them."""
     told: list[str | None] = [*before]
     for event in events:
-        digest = None if event is None else event[0].decode()
+        digest = None if event is None or is_delete_marker(event[0].decode()) else event[0].decode()
         if told[-1:] != [digest] and (told or digest is not None):
             told.append(digest)
     return told

@@ -122,6 +122,12 @@ SCENARIOS: dict[str, Scenario] = {
             [put(B), put(C), put(A, TAG)],
             [[set_tag(TAG, B.digest), set_tag(TAG, A.digest)], [set_tag(TAG, C.digest)]],
         ),
+        # The tag is absent, there, and absent again; a writer that saw the first absence makes it.
+        Scenario(
+            "tag-new-tag-delete",
+            [put(A), put(B)],
+            [[set_tag(TAG, A.digest)], [set_tag(TAG, B.digest), delete(TAG)]],
+        ),
         Scenario(
             "compare-and-swap",
             [put(B), put(C), put(A, TAG)],

@@ -23,10 +23,11 @@ from revstore_async.errors import (
     Unavailable,
     UploadUnknown,
 )
-from revstore_async.tags.changes import Expected
+from revstore_async.tags.state import Expected
 from revstore_drivers.memory import MemoryDriver, MemoryStore
 from revstore_drivers.wrappers import At, Fault, FaultsDriver, When
 from tests.parts.documents import DOCKER_SCHEMA2, image, index, key, schema1, signed
+from tests.parts.lacking import WithoutConditionalDelete
 from tests.parts.referring import CONFIG, about
 
 LAYERS = [b"layer 0", b"layer 1"]
@@ -43,11 +44,12 @@ Step = Callable[[Repository], Awaitable[object]]
 
 @dataclass
 class Write:
-    """A public write, and what is in the store before it."""
+    """A public write, what is in the store before it, and whether the store can delete on a condition."""
 
     name: str
     before: list[Step]
     act: Step
+    conditional_delete: bool = True
 
 
 async def pieces(content: bytes) -> AsyncIterator[bytes]:
@@ -187,6 +189,18 @@ WRITES = [
         lambda repository: repository.tags.delete("latest"),
     ),
     Write(
+        "deletion of a tag by a delete marker",
+        [*BOTH, set_tag("latest", A), set_tag("latest", B)],
+        lambda repository: repository.tags.delete("latest"),
+        conditional_delete=False,
+    ),
+    Write(
+        "deletion of a manifest with its tags, by delete markers",
+        [put(BY_3_AND_4, "latest"), put(A, "other"), set_tag("stable", PAYLOAD)],
+        lambda repository: repository.manifests.delete(Digest.of(PAYLOAD)),
+        conditional_delete=False,
+    ),
+    Write(
         "deletion of a manifest with its tags",
         [put(BY_3_AND_4, "latest"), put(A, "other"), set_tag("stable", PAYLOAD)],
         lambda repository: repository.manifests.delete(Digest.of(PAYLOAD)),
@@ -290,7 +304,8 @@ async def prepared(write: Write) -> Callable[[], Driver]:
     store, clock = MemoryStore(), Clock()
 
     def opened() -> Driver:
-        return MemoryDriver(store, clock=clock)
+        driver = MemoryDriver(store, clock=clock)
+        return driver if write.conditional_delete else WithoutConditionalDelete(driver)
 
     await prepare(write, opened())
     return opened

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from revstore_async import Digest, Driver, Registry, Repository
+from revstore_async import CURRENT, Digest, Driver, Registry, Repository
 from revstore_async.errors import BlobUnknown, ManifestUnknown, TagUnknown
+from revstore_async.formats.names import Tag
+from revstore_async.layout import TagCurrent
 from revstore_async.server import RegistryApp
+from revstore_async.tags.current import new_delete_marker
 from revstore_drivers.filesystem import FilesystemDriver
 from revstore_drivers.s3 import S3Driver
 from tests.conftest import Tick
@@ -258,6 +261,20 @@ async def test_a_revision_that_distribution_gives_a_tag_again_is_told_once(
         Digest.of(OTHER.manifest),
         Digest.of(IMAGE.manifest),
     ]
+
+
+async def test_distribution_takes_a_delete_marker_for_an_unknown_manifest(
+    store: Shared, ours: Repository, name: str
+) -> None:
+    """A deletion that died leaves it on MinIO."""
+    await write(ours, IMAGE, "latest")
+    link = CURRENT.key(TagCurrent(ours.name, Tag("latest")))
+    await store.driver.put(link, new_delete_marker().encode())
+    for method in ("GET", "HEAD"):
+        assert (await store.ask(method, f"{name}/manifests/latest", ALL_TYPES)).status == 404
+    assert json.loads((await store.ask("GET", f"{name}/tags/list")).body)["tags"] == ["latest"]
+    with pytest.raises(TagUnknown):
+        await ours.manifests.get("latest")
 
 
 async def test_we_see_distributions_deletions(

@@ -119,7 +119,7 @@ async def test_puts_of_several_tags_at_once_leave_each_at_one_of_them(hello: Rep
 
 async def test_a_tag_is_deleted_only_as_expected(hello: Repository, driver: Driver) -> None:
     await hello.manifests.put(IMAGE, tag="latest")
-    if not driver.capabilities.conditional_delete:
+    if not driver.capabilities.conditional_put:
         for expected in (A, B, ABSENT):
             with pytest.raises(Unsupported):
                 await hello.manifests.delete("latest", expected=expected)
@@ -154,8 +154,8 @@ async def test_a_tag_that_cant_be_read_is_not_as_expected() -> None:
 async def test_of_a_deletion_and_a_change_that_expect_the_same_one_succeeds(
     hello: Repository, driver: Driver
 ) -> None:
-    if not driver.capabilities.conditional_delete:
-        pytest.skip("the store lacks conditional deletion")
+    if not driver.capabilities.conditional_put:
+        pytest.skip("the store lacks conditional writes")
     await hello.manifests.put(OTHER)
     for _ in range(10):
         await hello.manifests.put(IMAGE, tag="latest")

@@ -23,7 +23,6 @@ from revstore_async.layout import (
     TagCurrent,
     TagDeleted,
     TagIndex,
-    TagPending,
     TagReplaced,
     UploadData,
     UploadHashState,
@@ -66,7 +65,6 @@ CURRENT_KEYS: list[tuple[StoredObject, str]] = [
     (UploadHashState(NAME, "an-id", "sha256", 17), f"{HERE}/_uploads/an-id/hashstates/sha256/17"),
     (TagCreated(NAME, TAG, 0, D, flat=True), f"{HISTORY}/999999999999/absent/replaced-by/sha256/{HEX}"),
     (TagClaim(NAME, TAG, 1001), f"{HISTORY}/999999998/998/0-claim"),
-    (TagPending(NAME, TAG, 0), f"{HISTORY}/999999999/999/pending"),
     (TagCreated(NAME, TAG, 0, D), f"{HISTORY}/999999999/999/absent/replaced-by/sha256/{HEX}"),
     (
         TagReplaced(NAME, TAG, 1, SINCE, D, E),

@@ -22,7 +22,7 @@ from revstore_async.errors import (
 )
 from revstore_async.formats.names import Tag
 from revstore_async.layout import TagCurrent, TagIndex
-from revstore_async.tags.changes import Expected
+from revstore_async.tags.state import Expected
 from revstore_async.testing import run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver
 from revstore_drivers.wrappers import LatencyDriver

@@ -32,7 +32,7 @@ from ...formats.descriptors import (
 from ...formats.digest import Digest
 from ...formats.names import Tag, tag_or_digest
 from ...manifests.service import StoredManifest
-from ...tags.changes import ABSENT, Expected
+from ...tags.state import ABSENT, Expected
 from ...threads import digest_of
 from .. import error_answers
 from ..access.policy import Action

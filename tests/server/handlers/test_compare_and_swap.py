@@ -37,7 +37,7 @@ async def test_a_deletion_by_tag_is_a_compare_and_swap_where_the_storage_can_do_
         for expected in (Digest.of(b"another"), digest)
     ]
     left = await client.head(at("manifests/v1"))
-    if registry.driver.capabilities.conditional_delete:
+    if registry.driver.capabilities.conditional_put:
         assert [answer.status_code for answer in answers] == [412, 202]
         assert left.status_code == 404
     else:  # it is not made up by looking first

@@ -1,0 +1,13 @@
+"""Drivers that lack a capability."""
+
+from dataclasses import replace
+
+from revstore_async.driver import Capabilities, DriverWrapper
+
+
+class WithoutConditionalDelete(DriverWrapper):
+    """A store that can't delete on a condition, as MinIO."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(self.inner.capabilities, conditional_delete=False)
