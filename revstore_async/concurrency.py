@@ -66,9 +66,13 @@ async def gather(*coroutines: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
 async def gather_map(function: Callable[[A], Awaitable[B]], items: Iterable[A], *, limit: int) -> Sequence[B]:
     """Call a function on each item, at most `limit` at once, and return the results in the items' order.
 
-    No more than `limit` tasks exist at any time. Failure and cancellation are as in `gather`.
+    No more than `limit` tasks exist at any time, and a single item needs none. Failure and cancellation are as in
+    `gather`.
     """
-    waiting = list(enumerate(items))
+    listed = list(items)
+    if len(listed) < 2:
+        return [await function(item) for item in listed]
+    waiting = list(enumerate(listed))
     waiting.reverse()
     results: dict[int, B] = {}
 
@@ -77,7 +81,7 @@ async def gather_map(function: Callable[[A], Awaitable[B]], items: Iterable[A], 
             index, item = waiting.pop()
             results[index] = await function(item)
 
-    await gather(*(work() for _ in range(min(limit, len(waiting)))))
+    await gather(*[work() for _ in range(min(limit, len(waiting)))])
     return [results[index] for index in range(len(results))]
 
 

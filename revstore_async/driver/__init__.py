@@ -3,7 +3,7 @@
 from .composing import Comparing, check_sources, check_version, other_version
 from .contract import LIST_LIMIT, Driver, Reader, Writer
 from .deadline import METADATA_TIMEOUT, metadata_deadline
-from .keys import KEY_LIMIT, PART_LIMIT, check_key, check_prefix
+from .keys import KEY_LIMIT, PART_LIMIT, check_key, check_prefix, is_key
 from .opening import GROUP, open_driver, without_secrets
 from .paging import entries
 from .values import Capabilities, Condition, File, FileInfo, Folder, IfAbsent, IfMatch, Page, Source
@@ -34,6 +34,7 @@ __all__ = [
     "check_sources",
     "check_version",
     "entries",
+    "is_key",
     "metadata_deadline",
     "open_driver",
     "other_version",

@@ -41,6 +41,11 @@ def check_key(key: str) -> str:
     return key
 
 
+def is_key(name: str) -> bool:
+    """Say whether a name is a key; see `check_key` for the grammar."""
+    return len(name) <= KEY_LIMIT and _KEY.fullmatch(name) is not None
+
+
 def check_prefix(prefix: str) -> str:
     """Return the prefix, if it is a key or empty (the whole store).
 

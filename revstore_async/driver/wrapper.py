@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from functools import cached_property
 from types import TracebackType
 from typing import Self
 
@@ -23,11 +24,12 @@ class DriverWrapper(Driver):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.inner!r})"
 
-    @property
+    @cached_property
     def capabilities(self) -> Capabilities:
         return self.inner.capabilities
 
     async def __aenter__(self) -> Self:
+        self.__dict__.pop("capabilities", None)  # it is the same only while the driver is open
         await self.inner.__aenter__()
         return self
 

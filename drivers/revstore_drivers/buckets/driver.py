@@ -118,6 +118,11 @@ class BucketDriver(Driver, Generic[OptionsT, ClientT]):
             await self._disconnect(client)
 
     def _open(self) -> ClientT:
+        """Return the client.
+
+        Raises:
+            DriverClosed: There is none.
+        """
         if self._client is None:
             raise DriverClosed(self.name)
         return self._client
@@ -127,17 +132,17 @@ class BucketDriver(Driver, Generic[OptionsT, ClientT]):
     async def get(self, key: str, *, limit: int | None = None) -> File:
         check_key(key)
         with metadata_operation(self._limit):
-            return await self._verbs.get(self._open(), key, limit)
+            return await self._verbs.get(self._client or self._open(), key, limit)
 
     async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
         check_key(key)
         with metadata_operation(self._limit, size=len(content)):
-            return await self._verbs.put(self._open(), key, bytes(content), condition)
+            return await self._verbs.put(self._client or self._open(), key, bytes(content), condition)
 
     async def stat(self, key: str) -> FileInfo:
         check_key(key)
         with metadata_operation(self._limit):
-            return await self._verbs.stat(self._open(), key)
+            return await self._verbs.stat(self._client or self._open(), key)
 
     @asynccontextmanager
     async def open_reader(
@@ -179,14 +184,14 @@ class BucketDriver(Driver, Generic[OptionsT, ClientT]):
     ) -> Page[FileInfo | Folder]:
         begin = check_listing(prefix, limit)
         with metadata_operation(self._limit, bulk=True):
-            return await self._verbs.list_children(self._open(), begin, start_after, limit)
+            return await self._verbs.list_children(self._client or self._open(), begin, start_after, limit)
 
     async def list_all(
         self, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
     ) -> Page[FileInfo]:
         begin = check_listing(prefix, limit)
         with metadata_operation(self._limit, bulk=True):
-            return await self._verbs.list_below(self._open(), begin, start_after, limit)
+            return await self._verbs.list_below(self._client or self._open(), begin, start_after, limit)
 
     # ---- deletion
 
@@ -194,7 +199,7 @@ class BucketDriver(Driver, Generic[OptionsT, ClientT]):
         judged = [*dict.fromkeys(check_key(key) for key in keys)]
         for begin in range(0, len(judged), _AT_ONCE):
             with metadata_operation(self._limit, bulk=True):
-                await self._verbs.delete_many(self._open(), judged[begin : begin + _AT_ONCE])
+                await self._verbs.delete_many(self._client or self._open(), judged[begin : begin + _AT_ONCE])
 
     async def delete_prefix(self, prefix: str) -> None:
         check_key(prefix)

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from revstore_async.driver import KEY_LIMIT, FileInfo, Folder, check_key
-from revstore_async.errors import InvalidKey
+from revstore_async.driver import KEY_LIMIT, FileInfo, Folder
 
 _LAST: Final = "~"  # after every character of a key
 _FIRST: Final = ","  # before every one
@@ -95,12 +94,3 @@ def levels(begin: str, place: str, *, folders: bool) -> Iterator[Level]:
 def place_of(entry: FileInfo | Folder) -> str:
     """Return where an entry stands in the order."""
     return entry.key + "/" if isinstance(entry, Folder) else entry.key
-
-
-def is_key(name: str) -> bool:
-    """Say whether a name in a bucket is a key; others put other things there."""
-    try:
-        check_key(name)
-    except InvalidKey:
-        return False
-    return True

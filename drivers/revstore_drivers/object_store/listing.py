@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import obstore
 
-from revstore_async.driver import FileInfo, Folder, Page
+from revstore_async.driver import FileInfo, Folder, Page, is_key
 
-from ..buckets.key_order import Level, is_key, levels, place_of, start_of
+from ..buckets.key_order import Level, levels, place_of, start_of
 from ..buckets.refusals import Refused
 from .client import Client
 from .errors import of_refused

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, Final, cast
 
-from revstore_async.driver import FileInfo, Folder, Page
+from revstore_async.driver import FileInfo, Folder, Page, is_key
 from revstore_async.errors import Unavailable
 
-from ..buckets.key_order import Level, is_key, levels, place_of, start_of
+from ..buckets.key_order import Level, levels, place_of, start_of
 from ..buckets.refusals import Refused
 from .client import Client
 from .errors import of_missing

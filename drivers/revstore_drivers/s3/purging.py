@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from revstore_async.driver import is_key
 from revstore_async.errors import Unsupported
 
-from ..buckets.key_order import is_key
 from ..buckets.refusals import Refused
 from .client import Client, time_of
 from .errors import of_missing

@@ -16,7 +16,7 @@ from ..buckets.reading import DELETED, REPLACED, NoRange, Source, Stream, Versio
 from ..buckets.refusals import Refused
 from ..buckets.retries import Tries, no_answer, seconds_for_try
 from .client import Client
-from .errors import DRIVER, SDK_ERRORS, of_failure, of_missing, translated
+from .errors import DRIVER, SDK_ERRORS, of_failure, of_missing
 from .wire.answers import Answer, Download
 
 
@@ -82,9 +82,11 @@ async def _whole(client: Client, key: str, body: StreamingBody | Download, size:
     seconds = seconds_for_try(key, client.options.read_timeout + size / SLOWEST)
     try:
         async with asyncio.timeout(seconds):
-            with translated(key, client.options.shown):
+            try:
                 content: bytes = await body.read()
-                return content
+            except SDK_ERRORS as error:
+                raise of_failure(error, key, client.options.shown) from error
+            return content
     except TimeoutError as error:
         raise no_answer(key, seconds, error) from error
     finally:

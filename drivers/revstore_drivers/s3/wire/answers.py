@@ -164,7 +164,7 @@ def listing_of(content: bytes) -> Answer:
 
 def _listing(root: Element) -> Answer:
     stamp = _STAMP.fullmatch
-    if _bare(root.tag) != "ListBucketResult":
+    if root.tag.rpartition("}")[2] != "ListBucketResult":
         raise ValueError(f"it is <{root.tag}>")
     contents: list[dict[str, Any]] = []
     folders: list[dict[str, str]] = []
@@ -183,8 +183,7 @@ def _listing(root: Element) -> Answer:
         time = entry["LastModified"]
         entry["LastModified"] = datetime.fromisoformat(time) if stamp(time) else parse_time(time)
     if told.get("EncodingType") == "url":
-        _unescape(contents, "Key")
-        _unescape(folders, "Prefix")
+        _unescape(contents, folders)
     answer: Answer = {"Contents": contents, "CommonPrefixes": folders}
     answer["IsTruncated"] = told.get("IsTruncated") == "true"
     if "NextContinuationToken" in told:
@@ -192,11 +191,12 @@ def _listing(root: Element) -> Answer:
     return answer
 
 
-def _unescape(entries: list[dict[str, Any]], name: str) -> None:
-    for entry in entries:
-        text = entry[name]
-        if "%" in text or "+" in text:
-            entry[name] = unquote_plus(text)
+def _unescape(contents: list[dict[str, Any]], folders: list[dict[str, str]]) -> None:
+    for name, entries in (("Key", contents), ("Prefix", folders)):
+        for entry in entries:
+            text = entry[name]
+            if "%" in text or "+" in text:
+                entry[name] = unquote_plus(text)
 
 
 def _bare(tag: str) -> str:

@@ -37,14 +37,8 @@ encoded_path: Final = partial(quote, safe="/")
 
 def encoded_query(parameters: Mapping[str, str]) -> str:
     """Return a query as it is sent and signed: escaped, and in order."""
-    if not parameters:
-        return ""
-    return "&".join(
-        f"{name}={value}"
-        for name, value in sorted(
-            (quote(name, safe=""), quote(text, safe="")) for name, text in parameters.items()
-        )
-    )
+    escaped = [(quote(name, safe=""), quote(text, safe="")) for name, text in parameters.items()]
+    return "&".join([f"{name}={text}" for name, text in sorted(escaped)])
 
 
 class Signer:
