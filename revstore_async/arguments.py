@@ -1,4 +1,4 @@
-"""Checks of the types of arguments, for public calls: a wrong type is refused by name before any work.
+"""Checks of the types of arguments, for public calls: they refuse a wrong type by name before any work.
 
 `Digest`, `Tag` and `RepositoryName` check their own text in the same way.
 """
@@ -36,6 +36,16 @@ def as_bytes(argument: str, content: bytes | bytearray | memoryview) -> bytes:
         return content
     check_type(argument, content, bytes, bytearray, memoryview)
     return bytes(content)
+
+
+def as_encoded(argument: str, text: str | bytes | bytearray | memoryview) -> bytes:
+    """Return text, or bytes of text, as bytes.
+
+    Raises:
+        WrongType: It is neither text nor bytes.
+    """
+    check_type(argument, text, str, bytes, bytearray, memoryview)
+    return text.encode() if isinstance(text, str) else bytes(text)
 
 
 def check_series(argument: str, values: Iterable[object] | AsyncIterable[object], of: str) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Final
+from types import NoneType
+from typing import Final, cast
 
+from .arguments import check_type
 from .errors import InvalidArgument
 from .formats.names import RepositoryName, Tag
 from .trust import TrustPolicy
@@ -15,7 +17,13 @@ TagRule = Callable[[RepositoryName, Tag], bool]
 
 
 def tags_matching(*patterns: str) -> TagRule:
-    """Return a rule that holds for the tags that match a shell pattern: `v*`, `release-[0-9]*`."""
+    """Return a rule that holds for the tags that match a shell pattern: `v*`, `release-[0-9]*`.
+
+    Raises:
+        WrongType: A pattern is not text.
+    """
+    for pattern in patterns:
+        check_type("patterns", pattern, str)
 
     def rule(_name: RepositoryName, tag: Tag) -> bool:
         return any(fnmatchcase(tag, pattern) for pattern in patterns)
@@ -51,6 +59,9 @@ class Policy:
     link_within: timedelta = timedelta(minutes=10)
 
     def __post_init__(self) -> None:
+        check_type("immutable", self.immutable, cast("type", Callable))
+        check_type("trust", self.trust, TrustPolicy, NoneType)
         for name in ("lease", "link_within"):
+            check_type(name, getattr(self, name), timedelta)
             if getattr(self, name) <= timedelta(0):
                 raise InvalidArgument(name, getattr(self, name), "it is not a time to wait")

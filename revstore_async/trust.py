@@ -20,6 +20,7 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
+from .arguments import check_series, check_type
 from .errors import KeyUnreadable
 from .signatures import PublicKey, Signature, load_certificates
 
@@ -56,11 +57,18 @@ class TrustedKeys:
 
     Args:
         keys: Public keys, or libtrust key IDs (`ABCD:EFGH:...`).
+
+    Raises:
+        WrongType: It is no iterable of keys or IDs, such as a single one.
     """
 
     __slots__ = ("kids",)
 
     def __init__(self, keys: Iterable[PublicKey | str]) -> None:
+        check_series("keys", keys, "public keys or key IDs")
+        keys = tuple(keys)
+        for key in keys:
+            check_type("keys", key, PublicKey, str)
         self.kids = frozenset(key.kid if isinstance(key, PublicKey) else key for key in keys)
 
     def trusted(self, signature: Signature) -> bool:
@@ -85,19 +93,20 @@ class TrustedCertificates:
     certificates safely.
 
     Args:
-        authorities: CA certificates in PEM, one or more.
+        authorities: CA certificates in PEM, one or more; text or bytes.
         at_signing: Check at the signature's time instead of now.
         clock: Returns the present time.
 
     Raises:
-        KeyUnreadable: The bytes are not certificates in PEM.
+        KeyUnreadable: They are not certificates in PEM.
+        WrongType: They are neither text nor bytes.
     """
 
     __slots__ = ("_at_signing", "_clock", "_store")
 
     def __init__(
         self,
-        authorities: bytes,
+        authorities: str | bytes,
         *,
         at_signing: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -134,11 +143,16 @@ class AnyOf:
 
     Args:
         policies: The policies, asked in this order until one trusts the signature.
+
+    Raises:
+        WrongType: One of them is no policy.
     """
 
     __slots__ = ("policies",)
 
     def __init__(self, *policies: TrustPolicy) -> None:
+        for each in policies:
+            check_type("policies", each, TrustPolicy)
         self.policies = policies
 
     def trusted(self, signature: Signature) -> bool:

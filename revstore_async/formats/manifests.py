@@ -6,8 +6,10 @@ schema 1 and schema 2.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Final
 
+from ..arguments import as_bytes, check_type
 from ..errors import InvalidDigest, InvalidManifest, ManifestTooLarge, TooManyReferences
 from . import strictjson
 from .descriptors import (
@@ -103,7 +105,7 @@ class ManifestDocument:
         return is_schema1_type(self.media_type)
 
 
-def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocument:
+def read_manifest(content: bytes | bytearray | memoryview, media_type: str | None = None) -> ManifestDocument:
     """Read a manifest and judge its form; for a signed schema 1 manifest, read its payload.
 
     Docker schema 1 and 2, the manifest list, the OCI image manifest and index are judged member by member. A
@@ -118,7 +120,10 @@ def read_manifest(content: bytes, media_type: str | None = None) -> ManifestDocu
         InvalidJSON: It is not strict JSON, or not an object (see `revstore_async.formats.strictjson`).
         InvalidManifest: A member is missing or wrong, or the media type is another than the document's own.
         TooManyReferences: A list of layers or manifests has more than `REFERENCE_LIMIT` entries.
+        WrongType: An argument is of another type.
     """
+    content = content if type(content) is bytes else as_bytes("content", content)
+    check_type("media_type", media_type, str, NoneType)
     if len(content) > MANIFEST_LIMIT:
         raise ManifestTooLarge(len(content), MANIFEST_LIMIT)
     members = strictjson.loads_object(content)

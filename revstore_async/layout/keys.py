@@ -35,6 +35,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
+from ..arguments import check_type
 from ..driver import check_key
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
@@ -99,6 +100,8 @@ class Layout:
     _forms: Mapping[type[StoredObject], _Form] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for name in ("root", "manifests", "layers", "uploads"):
+            check_type(name, getattr(self, name), str)
         object.__setattr__(self, "root", check_key(self.root.removeprefix("/")))
         forms = {kind: _form(template) for kind, template in _templates(self).items()}
         object.__setattr__(self, "_forms", forms)

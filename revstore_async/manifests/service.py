@@ -260,8 +260,10 @@ class ManifestService:
             TagImmutable: The policy forbids to move a tag; as before.
             TagContended: Others changed a tag each of 100 times; as before.
         """
-        document = as_bytes("document", document)
-        check_type("media_type", media_type, str, NoneType)
+        if type(document) is not bytes:
+            document = as_bytes("document", document)
+        if media_type is not None and type(media_type) is not str:
+            check_type("media_type", media_type, str, NoneType)
         check_series("tags", tags, "tags")
         given = (*(() if tag is None else (tag,)), *tags)
         names, expected = tuple(dict.fromkeys(map(Tag, given))), check_expected(expected)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import NoneType
 
-from ..arguments import as_bytes, check_series, check_type
+from ..arguments import as_bytes, check_type
 from ..blobs.links import Link, LinkStore, expect
 from ..blobs.store import BlobStore
 from ..concurrency import gather, gather_map
@@ -31,6 +31,7 @@ from ..formats.lenient_manifests import StoredDocument, StoredKind, kind_of, rea
 from ..formats.names import RepositoryName
 from ..layout import Layout, ReferrerLink, RevisionLink, RevisionMediaType, SignatureLink
 from ..signatures import Signature, verify
+from ..signatures.entry import taken
 from ..threads import digest_of, in_thread_if_large
 from .kept_types import KeptType, MediaTypeStore
 from .signature_links import SignatureStore
@@ -319,7 +320,7 @@ class RevisionStore:
         check_type("media_type", media_type, str, NoneType)
         if media_type is not None:
             check_media_type(media_type)
-        signed = _taken(signatures)
+        signed = taken(signatures)
         await _verify_all(payload, signed)
         digest = await digest_of(payload)
         kind = await self.kind(digest, payload)
@@ -491,7 +492,7 @@ class RevisionStore:
             Damaged: The stored revision can't be read.
         """
         digest = Digest(digest)
-        added = _taken(signatures)
+        added = taken(signatures)
         revision = await self.get(digest, signatures=False)
         await _verify_all(revision.payload, added)
         signed, _ = await gather(
@@ -605,16 +606,3 @@ class RevisionStore:
 async def _verify_all(payload: bytes, signatures: Sequence[Signature]) -> None:
     size = len(payload) + sum(len(signature.blob) for signature in signatures)
     await in_thread_if_large(size, verify, payload, signatures)
-
-
-def _taken(signatures: Iterable[Signature]) -> tuple[Signature, ...]:
-    """Return the signatures that a caller gives.
-
-    Raises:
-        WrongType: They are no iterable, or one of them is no signature.
-    """
-    check_series("signatures", signatures, "signatures")
-    taken = tuple(signatures)
-    for each in taken:
-        check_type("signatures", each, Signature)
-    return taken

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..arguments import as_bytes
 from ..errors import (
     ChainWithoutKeyID,
     DuplicateMember,
@@ -34,7 +35,7 @@ from ..errors import (
     UnsignedMember,
 )
 from ..formats.strictjson import JSONObject, JSONValue, Member, loads_object, members
-from .entry import Signature
+from .entry import Signature, taken
 
 SIGNATURE_LIMIT: Final = 1000
 """Signatures in one document."""
@@ -98,22 +99,25 @@ class Split:
             raise FormatNotCut(signature.format_length, signature.format_tail, self.length)
 
 
-def is_signed(document: bytes) -> bool:
+def is_signed(document: bytes | bytearray | memoryview) -> bool:
     """Say whether a JSON object has a member `signatures`, good or not.
 
     Raises:
         InvalidJSON: The bytes are not strict JSON, or not an object.
+        WrongType: The document is no bytes.
     """
-    return _KEY in loads_object(document)
+    return _KEY in loads_object(as_bytes("document", document))
 
 
-def parse(document: bytes) -> SignedDocument:
+def parse(document: bytes | bytearray | memoryview) -> SignedDocument:
     """Take a signed document apart, and check everything about it except that its signatures verify.
 
     Raises:
         InvalidJSON: The document is not strict JSON, or not an object.
         InvalidSignature: Each fault has its own class.
+        WrongType: The document is no bytes.
     """
+    document = as_bytes("document", document)
     array = array_of(load(document))
     signatures = tuple(Signature.from_members(entry, f"{_KEY}[{index}]") for index, entry in enumerate(array))
     first = signatures[0]
@@ -125,7 +129,7 @@ def parse(document: bytes) -> SignedDocument:
     return SignedDocument(payload, signatures)
 
 
-def serialise(payload: bytes, signatures: Iterable[Signature]) -> bytes:
+def serialise(payload: bytes | bytearray | memoryview, signatures: Iterable[Signature]) -> bytes:
     """Write the one document of a payload and these signatures; their order does not matter.
 
     Identical signatures are written once. Without signatures, the document is the payload itself, which may
@@ -136,8 +140,10 @@ def serialise(payload: bytes, signatures: Iterable[Signature]) -> bytes:
         InvalidJSON: The payload is not strict JSON, or not an object.
         InvalidSignature: The payload or the signatures can't be written so; `FormatNotCut` for a signature
             that was made for another payload or another cut of it.
+        WrongType: An argument is of another type.
     """
-    ordered = sorted(set(signatures), key=lambda each: each.sort_key)
+    payload = as_bytes("payload", payload)
+    ordered = sorted(set(taken(signatures)), key=lambda each: each.sort_key)
     if not ordered:
         return payload
     split = Split.of(payload)

@@ -12,10 +12,12 @@ Everything that can be checked without the payload is checked when a `Signature`
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Self
 
+from ..arguments import as_bytes, check_series, check_type
 from ..errors import (
     AlgorithmKeyMismatch,
     AlgorithmRefused,
@@ -97,13 +99,15 @@ class Signature:
         return self.kid, self.text, self.blob
 
     @classmethod
-    def from_blob(cls, blob: bytes) -> Self:
+    def from_blob(cls, blob: bytes | bytearray | memoryview) -> Self:
         """Read a signature blob as it is stored.
 
         Raises:
+            WrongType: It is no bytes.
             InvalidJSON: It is not strict JSON, or not an object.
             InvalidSignature: Each fault has its own class; `BlobNotCanonical` for the writing.
         """
+        blob = as_bytes("blob", blob)
         signature = cls.from_members(loads_object(blob), "")
         if signature.blob != blob:
             raise BlobNotCanonical(blob, signature.blob)
@@ -149,6 +153,19 @@ class Signature:
             x5c=x5c,
             sortable="jwk" in header,
         )
+
+
+def taken(signatures: Iterable[Signature]) -> tuple[Signature, ...]:
+    """Return the signatures that a caller gives.
+
+    Raises:
+        WrongType: They are no iterable, or one of them is no signature.
+    """
+    check_series("signatures", signatures, "signatures")
+    found = tuple(signatures)
+    for each in found:
+        check_type("signatures", each, Signature)
+    return found
 
 
 def _key_of(header: JSONObject, member: str) -> tuple[PublicKey, tuple[bytes, ...]]:

@@ -7,6 +7,7 @@ A key is named by its libtrust `kid`, not by the thumbprint of RFC 7638. Sources
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Self, TypeAlias
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwcrypto.common import JWException
 from jwcrypto.jwk import JWK
 
+from ..arguments import as_encoded, check_type
 from ..errors import InvalidJSON, KeyUnreadable, KeyUnsupported
 from ..formats.strictjson import loads_object
 from .encoding import to_base64url
@@ -55,6 +57,9 @@ RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512")
 
 _REMEMBERED: Final = 1024
 """Keys of each kind kept in memory: hosts sign often, and a key is a third of the work on a signature."""
+
+JWKForm: TypeAlias = str | bytes | Mapping[str, object]
+"""A JWK: its JSON, or its members as a mapping. An object of `jwcrypto.jwk.JWK` is such a mapping."""
 
 _CryptoPublicKey: TypeAlias = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
@@ -103,24 +108,30 @@ class PublicKey:
         return cls(key_id(spki), algorithms, key)
 
     @classmethod
-    def from_pem(cls, pem: bytes) -> Self:
-        """Read a `PUBLIC KEY` in PEM.
+    def from_pem(cls, pem: str | bytes) -> Self:
+        """Read a `PUBLIC KEY` in PEM, as text or bytes.
 
         Raises:
+            WrongType: It is neither text nor bytes.
             KeyUnreadable: The bytes are not a public key.
             KeyUnsupported: The key is of another type, curve or size.
         """
+        content = as_encoded("pem", pem)
         try:
-            key = serialization.load_pem_public_key(pem)
+            key = serialization.load_pem_public_key(content)
         except (ValueError, UnsupportedAlgorithm) as error:
             raise KeyUnreadable("it is not a public key in PEM") from error
         return cls.of(key)
 
     @classmethod
-    def from_jwk(cls, content: bytes) -> Self:
+    def from_jwk(cls, content: JWKForm) -> Self:
         """Read a public JWK. Its `kid`, if any, is not used: the key's own ID is computed.
 
+        Args:
+            content: Its JSON, as bytes or text; or its members as a mapping, such as an object of `jwcrypto`.
+
         Raises:
+            WrongType: It has another form.
             KeyUnreadable: It is not a JWK, or holds a private key.
             KeyUnsupported: The key is of another type, curve or size.
         """
@@ -135,7 +146,9 @@ class PublicKey:
 
         Raises:
             KeyUnsupported: The key is of another type, curve or size.
+            WrongType: It is not a certificate of `cryptography`.
         """
+        check_type("certificate", certificate, x509.Certificate)
         try:
             key = certificate.public_key()
         except (ValueError, UnsupportedAlgorithm) as error:
@@ -186,14 +199,16 @@ class PublicKey:
         )
 
 
-def load_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
-    """Read certificates in PEM, one or more, in their order.
+def load_certificates(pem: str | bytes) -> tuple[x509.Certificate, ...]:
+    """Read certificates in PEM, one or more, in their order; from text or bytes.
 
     Raises:
-        KeyUnreadable: The bytes are not certificates.
+        KeyUnreadable: They are not certificates.
+        WrongType: They are neither text nor bytes.
     """
+    content = as_encoded("certificates", pem)
     try:
-        return tuple(x509.load_pem_x509_certificates(pem))
+        return tuple(x509.load_pem_x509_certificates(content))
     except ValueError as error:
         raise KeyUnreadable("it is not a certificate in PEM") from error
 
@@ -234,15 +249,17 @@ def check_bits(bits: int) -> None:
         raise KeyUnsupported(f"an RSA key of {bits} bits is outside {RSA_BITS[0]} to {RSA_BITS[1]}")
 
 
-def read_jwk(content: bytes) -> tuple[bool, bytes]:
-    """Read a JWK; return whether it is private, and its key in PEM.
+def read_jwk(content: JWKForm) -> tuple[bool, bytes]:
+    """Read a JWK in any form of `JWKForm`; return whether it is private, and its key in PEM.
 
     Raises:
+        WrongType: It has another form.
         KeyUnreadable: It is not a JWK.
         KeyUnsupported: Its type is neither EC nor RSA.
     """
+    check_type("jwk", content, str, bytes, bytearray, memoryview, Mapping)
     try:
-        members = loads_object(content)
+        members = content if isinstance(content, Mapping) else loads_object(as_encoded("jwk", content))
     except InvalidJSON as error:
         raise KeyUnreadable("it is not a JWK") from error
     if members.get("kty") not in ("EC", "RSA"):
@@ -252,7 +269,7 @@ def read_jwk(content: bytes) -> tuple[bool, bytes]:
         jwk = JWK(**{name: members[name] for name in _JWK_PARTS if name in members})
         private = bool(jwk.has_private)
         return private, jwk.export_to_pem(private_key=private, password=None)
-    except (JWException, ValueError, TypeError):
+    except (JWException, ValueError, TypeError, AttributeError):  # a member of a mapping may be anything
         raise KeyUnreadable("its members don't make a key") from None  # the cause may quote a private part
 
 

@@ -9,9 +9,10 @@ this way, an OCI manifest too. Its own bytes are the payload, and the rules of t
 from collections.abc import Iterable
 from typing import Final
 
+from ..arguments import as_bytes, check_type
 from ..errors import EntryMemberUnknown, SignaturesTooLarge
 from .document import array_of, check_list, load
-from .entry import Signature
+from .entry import Signature, taken
 
 LIST_BYTES: Final = 4 << 20
 """The most bytes of a list by default: as many as a signed manifest may have."""
@@ -19,7 +20,9 @@ LIST_BYTES: Final = 4 << 20
 _KEY = "signatures"
 
 
-def parse_signatures(document: bytes, *, limit: int = LIST_BYTES) -> tuple[Signature, ...]:
+def parse_signatures(
+    document: bytes | bytearray | memoryview, *, limit: int = LIST_BYTES
+) -> tuple[Signature, ...]:
     """Read a list of signatures, and check everything about each except that it verifies.
 
     It takes some 0.1 ms of CPU for each signature. A coroutine calls it in a thread.
@@ -37,7 +40,10 @@ def parse_signatures(document: bytes, *, limit: int = LIST_BYTES) -> tuple[Signa
         InvalidSignature: Each other fault has its own class: `EntryMemberUnknown` for another member,
             `NotSigned` for no array, `TooManySignatures`, `SignatureRepeated`, and the errors of a single
             signature.
+        WrongType: An argument is of another type.
     """
+    document = as_bytes("document", document)
+    check_type("limit", limit, int)
     if len(document) > limit:
         raise SignaturesTooLarge(len(document), limit)
     content = load(document)
@@ -51,6 +57,10 @@ def parse_signatures(document: bytes, *, limit: int = LIST_BYTES) -> tuple[Signa
 
 
 def serialise_signatures(signatures: Iterable[Signature]) -> bytes:
-    """Write a list of signatures, each once, in the order of a merged document. One set gives one text."""
-    ordered = sorted(set(signatures), key=lambda each: each.sort_key)
+    """Write a list of signatures, each once, in the order of a merged document. One set gives one text.
+
+    Raises:
+        WrongType: The signatures are of another type.
+    """
+    ordered = sorted(set(taken(signatures)), key=lambda each: each.sort_key)
     return b"".join((b'{"signatures":[', b",".join(each.blob for each in ordered), b"]}"))

@@ -7,14 +7,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from jwcrypto.jwk import JWK
 from jwcrypto.jws import JWS
 
-from ..errors import InvalidArgument
+from ..arguments import as_bytes, check_moment, check_type
 from .document import Split
 from .encoding import to_base64url
 from .entry import Signature, compact
 from .signing_key import SigningKey
 
 
-def sign(payload: bytes, key: SigningKey, *, time: datetime | None = None) -> Signature:
+def sign(
+    payload: bytes | bytearray | memoryview, key: SigningKey, *, time: datetime | None = None
+) -> Signature:
     """Sign a payload; `serialise` makes a document of it and its signatures.
 
     It computes in the calling thread: 0.3 ms for P-256, about 90 ms for RSA of 3,072 bits. A coroutine calls it
@@ -31,11 +33,13 @@ def sign(payload: bytes, key: SigningKey, *, time: datetime | None = None) -> Si
         InvalidJSON: The payload is not strict JSON, or not an object.
         InvalidSignedPayload: It is empty, is signed already, or is indented too wide.
         InvalidArgument: The time has no zone.
+        WrongType: An argument is of another type.
     """
+    payload = as_bytes("payload", payload)
+    check_type("key", key, SigningKey)
     split = Split.of(payload)
     moment = datetime.now(UTC) if time is None else time
-    if moment.tzinfo is None:
-        raise InvalidArgument("time", time, "it has no time zone")
+    check_moment("time", moment)
     protected = json.dumps(
         {
             "formatLength": split.length,

@@ -11,8 +11,16 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwcrypto.jwk import JWK
 
-from ..errors import CertificateMismatch, KeyUnreadable, KeyUnsupported, PassphraseNeeded, PassphraseWrong
-from .keys import CURVES, PublicKey, check_bits, load_certificates, read_jwk
+from ..arguments import as_encoded, check_series, check_type
+from ..errors import (
+    CertificateMismatch,
+    InvalidArgument,
+    KeyUnreadable,
+    KeyUnsupported,
+    PassphraseNeeded,
+    PassphraseWrong,
+)
+from .keys import CURVES, JWKForm, PublicKey, check_bits, load_certificates, read_jwk
 
 KeyKind: TypeAlias = Literal["P-256", "P-384", "P-521", "RSA"]
 
@@ -50,7 +58,10 @@ class SigningKey:
 
         Raises:
             KeyUnsupported: Keys of this kind or size do not sign here.
+            WrongType: The kind is no text, or the size no number.
         """
+        check_type("kind", kind, str)
+        check_type("bits", bits, int)
         if kind == "RSA":
             check_bits(bits)
             return cls.of(rsa.generate_private_key(public_exponent=65537, key_size=bits))
@@ -59,19 +70,22 @@ class SigningKey:
         return cls.of(ec.generate_private_key(CURVES[kind].group))
 
     @classmethod
-    def from_pem(cls, pem: bytes, passphrase: bytes | None = None) -> Self:
-        """Read a private key in PEM: PKCS 8, PKCS 1 (RSA) or SEC 1 (EC), encrypted or not.
+    def from_pem(cls, pem: str | bytes, passphrase: str | bytes | None = None) -> Self:
+        """Read a private key in PEM, as text or bytes: PKCS 8, PKCS 1 (RSA) or SEC 1 (EC), encrypted or not.
 
         A passphrase for a key that is not encrypted is an error: its owner would believe that it is encrypted.
 
         Raises:
             PassphraseNeeded: It is encrypted, and no passphrase was given.
             PassphraseWrong: The passphrase does not open it, or it is not encrypted.
-            KeyUnreadable: The bytes are not a private key.
+            KeyUnreadable: It is not a private key.
             KeyUnsupported: The key is of another type, curve or size.
+            WrongType: The key or the passphrase is neither text nor bytes.
         """
+        pem = as_encoded("pem", pem)
+        secret = None if passphrase is None else as_encoded("passphrase", passphrase)
         try:
-            key = serialization.load_pem_private_key(pem, passphrase)
+            key = serialization.load_pem_private_key(pem, secret)
         except (
             TypeError
         ) as error:  # cryptography's answer to encryption without a passphrase, and the reverse
@@ -83,10 +97,14 @@ class SigningKey:
         return cls.of(key)
 
     @classmethod
-    def from_jwk(cls, content: bytes) -> Self:
+    def from_jwk(cls, content: JWKForm) -> Self:
         """Read a private JWK. Its `kid`, if any, is not used: the key's own ID is computed.
 
+        Args:
+            content: Its JSON, as bytes or text; or its members as a mapping, such as an object of `jwcrypto`.
+
         Raises:
+            WrongType: It has another form.
             KeyUnreadable: It is not a JWK, or holds no private key.
             KeyUnsupported: The key is of another type, curve or size.
         """
@@ -105,15 +123,22 @@ class SigningKey:
         """The algorithm of its signatures: ES256, ES384, ES512 or RS256."""
         return self.public.algorithms[0]
 
-    def with_chain(self, certificates: bytes | Sequence[x509.Certificate]) -> Self:
+    def with_chain(self, certificates: str | bytes | Sequence[x509.Certificate]) -> Self:
         """Return the key with a chain, in PEM or parsed, this key's certificate first.
 
         Raises:
-            KeyUnreadable: The bytes are no certificates, or there are none.
+            KeyUnreadable: The PEM holds something else than certificates, or there are none.
+            WrongType: The chain is neither PEM nor certificates of `cryptography`.
             KeyUnsupported: The first certificate's key is of another type, curve or size.
             CertificateMismatch: The first certificate is for another key.
         """
-        chain = load_certificates(certificates) if isinstance(certificates, bytes) else tuple(certificates)
+        if isinstance(certificates, str | bytes | bytearray):
+            chain = load_certificates(certificates)
+        else:
+            check_series("certificates", certificates, "certificates")
+            chain = tuple(certificates)
+        for each in chain:
+            check_type("certificates", each, x509.Certificate)
         if not chain:
             raise KeyUnreadable("the chain has no certificate")
         leaf = PublicKey.from_certificate(chain[0])
@@ -121,13 +146,21 @@ class SigningKey:
             raise CertificateMismatch(leaf.kid, self.kid)
         return replace(self, certificates=chain)
 
-    def to_pem(self, passphrase: bytes | None = None) -> bytes:
-        """Write the private key in PEM, the way libtrust reads it; with a passphrase, as encrypted PKCS 8."""
+    def to_pem(self, passphrase: str | bytes | None = None) -> bytes:
+        """Write the private key in PEM, the way libtrust reads it; with a passphrase, as encrypted PKCS 8.
+
+        Raises:
+            WrongType: The passphrase is neither text nor bytes.
+            InvalidArgument: The passphrase is empty.
+        """
         if passphrase is not None:
+            secret = as_encoded("passphrase", passphrase)
+            if not secret:
+                raise InvalidArgument("passphrase", "", "an empty one protects nothing")
             return self.crypto.private_bytes(
                 serialization.Encoding.PEM,
                 serialization.PrivateFormat.PKCS8,
-                serialization.BestAvailableEncryption(passphrase),
+                serialization.BestAvailableEncryption(secret),
             )
         return self.crypto.private_bytes(
             serialization.Encoding.PEM,

@@ -8,12 +8,13 @@ A verification takes about 0.3 ms of CPU for a signature by ES256, besides hashi
 coroutine calls it in a thread.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from jwcrypto.jwk import JWK
 from jwcrypto.jws import JWS, InvalidJWSSignature
 
+from ..arguments import as_bytes, check_series
 from ..errors import (
     InvalidArgument,
     InvalidSignature,
@@ -24,7 +25,7 @@ from ..errors import (
 )
 from ..formats.digest import Digest
 from .document import SignedDocument, Split, check_set, parse, serialise
-from .entry import SIGNATURE_BYTES, Signature
+from .entry import SIGNATURE_BYTES, Signature, taken
 
 VERIFIED_BYTES: Final = 256 << 20
 """The most bytes to hash for the signatures of one call: those of the payload, once for each signature.
@@ -33,7 +34,7 @@ So one call verifies 1,000 signatures of a payload of 256 KiB, or 64 of one of 4
 """
 
 
-def verify(payload: bytes, signatures: Sequence[Signature]) -> None:
+def verify(payload: bytes | bytearray | memoryview, signatures: Iterable[Signature]) -> None:
     """Check that each of the signatures was made over the payload. An empty list passes.
 
     Raises:
@@ -41,17 +42,20 @@ def verify(payload: bytes, signatures: Sequence[Signature]) -> None:
         InvalidSignature: The first fault: of the payload, of the signatures as a set, of their number for a
             payload of this size (`VERIFIED_BYTES`), of the size of one (`SignatureTooLarge`), of its cut
             (`FormatNotCut`), or `SignatureMismatch`, which names the signature.
+        WrongType: An argument is of another type.
     """
     if errors := check(payload, signatures):
         raise errors.pop(0)  # the error's traceback holds this frame, with the payload
 
 
-def check(payload: bytes, signatures: Sequence[Signature]) -> list[InvalidSignature]:
+def check(payload: bytes | bytearray | memoryview, signatures: Iterable[Signature]) -> list[InvalidSignature]:
     """Return the error of each wrong signature, as `verify` would raise it; an empty list if all verify.
 
     Raises:
         InvalidJSON: The payload is not strict JSON, or not an object.
+        WrongType: An argument is of another type.
     """
+    payload, signatures = as_bytes("payload", payload), taken(signatures)
     if not signatures:
         return []
     errors: list[InvalidSignature] = []
@@ -74,19 +78,20 @@ def check(payload: bytes, signatures: Sequence[Signature]) -> list[InvalidSignat
     return errors
 
 
-def verify_document(document: bytes) -> SignedDocument:
+def verify_document(document: bytes | bytearray | memoryview) -> SignedDocument:
     """Take a signed document apart and verify every signature in it.
 
     Raises:
         InvalidJSON: The document is not strict JSON, or not an object.
         InvalidSignature: Each fault has its own class.
+        WrongType: The document is no bytes.
     """
     signed = parse(document)
     verify(signed.payload, signed.signatures)
     return signed
 
 
-def merge(documents: Iterable[bytes]) -> bytes:
+def merge(documents: Iterable[bytes | bytearray | memoryview]) -> bytes:
     """Verify signed documents of one payload and write the one document with all their signatures.
 
     Raises:
@@ -94,7 +99,9 @@ def merge(documents: Iterable[bytes]) -> bytes:
         PayloadsDiffer: The documents don't carry the same payload, byte for byte.
         InvalidSignature: Each other fault has its own class.
         InvalidArgument: There is no document.
+        WrongType: It is no iterable of bytes.
     """
+    check_series("documents", documents, "documents")
     parsed = [parse(document) for document in documents]
     if not parsed:
         raise InvalidArgument("documents", [], "there is nothing to merge")
