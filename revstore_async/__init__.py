@@ -21,6 +21,7 @@ from .manifests.service import StoredManifest
 from .policy import Policy, tags_matching
 from .registry import Registry, Repository
 from .revisions.referrers import Referrer, ReferrerPage
+from .revisions.revision import Signatures
 from .signatures import (
     PublicKey,
     Signature,
@@ -58,6 +59,7 @@ __all__ = [
     "RepositoryName",
     "RevstoreError",
     "Signature",
+    "Signatures",
     "SigningKey",
     "StoredManifest",
     "Tag",

@@ -55,7 +55,7 @@ class Repository:
         self.referrers: Final = ReferrerStore(name, self.revisions, driver, layout)
         self.tags: Final = TagStore(name, self.revisions, driver, layout, policy)
         self.manifests: Final = ManifestService(
-            name, self.revisions, self.tags, self.blobs, driver, policy, blobs.caches.guesses
+            name, self.revisions, self.tags, self.blobs, driver, policy, blobs.caches.tag_hints
         )
         self._driver = driver
         self._layout = layout

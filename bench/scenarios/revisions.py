@@ -85,7 +85,7 @@ async def _measure(bench: Bench, registry: Registry, latency: float, count: int,
 
 async def _links(registry: Registry, digest: Digest) -> Sequence[str]:
     """Read the payload, then list its signatures; return the keys of the links to them."""
-    await registry.repository(_NAME).revisions.get(digest, signatures=False)
+    await registry.repository(_NAME).revisions.read(digest)
     page = await registry.driver.list_all(CURRENT.signatures_of(_NAME, digest))
     return [info.key for info in page.entries]
 

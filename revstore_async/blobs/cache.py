@@ -23,7 +23,7 @@ FACTS_SIZE: Final = 8 << 20
 SOUNDNESS_SIZE: Final = 4 << 20
 """Bytes for the known sizes of content and the damage found, enough for some 8,000 blobs."""
 
-GUESSES_SIZE: Final = 8 << 20
+TAG_HINTS_SIZE: Final = 8 << 20
 """Bytes for the digests that tags pointed at, enough for some 17,000 tags."""
 
 _OVERHEAD: Final = 400  # bytes of an entry beside its content: digest, key, node and the object's own head
@@ -99,7 +99,7 @@ class Caches:
     Attributes:
         content: Content, and values computed from it.
         facts: Small facts about content that never change.
-        guesses: The digest that each tag pointed at when it was last read. A guess is never an answer: it tells
+        tag_hints: The digest that each tag pointed at when it was last read. A hint is never an answer: it tells
             which content to request together with the tag.
         soundness: The knowledge of `revstore_async.blobs.soundness` about content. It only ever leads
             to a new upload of content.
@@ -107,17 +107,19 @@ class Caches:
 
     content: Cache
     facts: Cache
-    guesses: Cache
+    tag_hints: Cache
     soundness: Cache
 
     @classmethod
     def of(cls, size: int) -> "Caches":
         """Return empty caches; `size` is the size of the content cache in bytes."""
-        return cls(Cache(size), Cache(FACTS_SIZE), Cache(GUESSES_SIZE if size else 0), Cache(SOUNDNESS_SIZE))
+        return cls(
+            Cache(size), Cache(FACTS_SIZE), Cache(TAG_HINTS_SIZE if size else 0), Cache(SOUNDNESS_SIZE)
+        )
 
     def clear(self) -> None:
         """Forget everything."""
         self.content.clear()
         self.facts.clear()
-        self.guesses.clear()
+        self.tag_hints.clear()
         self.soundness.clear()

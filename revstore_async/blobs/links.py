@@ -36,7 +36,7 @@ class LinkStore:
         self._driver = driver
 
     async def link(self, key: str, digest: Digest) -> None:
-        """Write a link; it replaces any that is there. One request."""
+        """Write a link; it replaces any that is there. 1 request."""
         await self._driver.put(key, digest.encode())
 
     async def create(self, key: str, digest: Digest) -> bool:
@@ -57,7 +57,7 @@ class LinkStore:
         return True
 
     async def relink(self, key: str, digest: Digest, etag: str) -> bool:
-        """Write a link over the version that has this etag; return False where that is gone. One request."""
+        """Write a link over the version that has this etag; return False if that is gone. 1 request."""
         try:
             await self._driver.put(key, digest.encode(), condition=IfMatch(etag))
         except ConditionFailed:
@@ -65,14 +65,14 @@ class LinkStore:
         return True
 
     async def etag(self, key: str) -> str | None:
-        """Return the version of a link without reading it; None where there is none. One request."""
+        """Return the version of a link without reading it; None if there is no link. 1 request."""
         try:
             return (await self._driver.stat(key)).etag
         except KeyNotFound:
             return None
 
     async def readlink(self, key: str) -> Link:
-        """Read a link. One request.
+        """Read a link. 1 request.
 
         Raises:
             KeyNotFound: There is no link.
@@ -84,7 +84,7 @@ class LinkStore:
             raise LinkDamaged(key, f"{error.size} bytes".encode()) from error
 
     async def find(self, key: str) -> Link | None:
-        """Read a link; return None if there is none. One request.
+        """Read a link; return None if there is none. 1 request.
 
         Raises:
             LinkDamaged: Its content is not a digest.
@@ -95,12 +95,8 @@ class LinkStore:
             return None
 
     async def linked(self, key: str) -> bool:
-        """Say whether there is a link, without reading it. One request."""
-        try:
-            await self._driver.stat(key)
-        except KeyNotFound:
-            return False
-        return True
+        """Say whether there is a link, without reading it. 1 request."""
+        return await self.etag(key) is not None
 
 
 def read_link(file: File) -> Link:

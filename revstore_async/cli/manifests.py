@@ -131,10 +131,10 @@ def sign(session: Session, key_file: str, passphrase: str | None, source: str) -
         digest = target.target
         if isinstance(digest, Tag):
             digest = await repository.tags.resolve(digest)
-        revision = await repository.revisions.get(Digest(str(digest)), signatures=False)
-        signature = signing.sign(revision.payload, key)
-        await repository.revisions.add_signatures(revision.digest, [signature])
-        session.say({"digest": revision.digest, **_described(signature, None)}, revision.digest)
+        revision = Digest(str(digest))
+        signature = signing.sign(await repository.revisions.payload(revision), key)
+        await repository.revisions.add_signatures(revision, [signature])
+        session.say({"digest": revision, **_described(signature, None)}, revision)
 
     session.within(work)
 

@@ -43,16 +43,13 @@ class StoredKind:
         media_type: As `StoredDocument.media_type`.
         declared: As `StoredDocument.declared`.
         size: Its bytes, without signatures.
+        schema1: Whether it is Docker schema 1, which the server serves with its signatures.
     """
 
     media_type: str | None
     declared: bool
     size: int
-
-    @property
-    def schema1(self) -> bool:
-        """Whether it is Docker schema 1, which the server serves with its signatures."""
-        return is_schema1_type(self.media_type)
+    schema1: bool
 
 
 def read_stored(content: bytes) -> StoredDocument:
@@ -86,7 +83,9 @@ def guess_media_type(content: bytes) -> tuple[str | None, bool]:
 
 def kind_of(content: bytes) -> StoredKind:
     """Return the facts about a stored manifest that never change."""
-    return StoredKind(*guess_media_type(content), len(content))
+    members = _members(content)
+    media_type, declared = (None, False) if members is None else _media_type(members)
+    return StoredKind(media_type, declared, len(content), is_schema1_type(media_type))
 
 
 def listed_manifests(content: bytes) -> tuple[Digest, ...]:

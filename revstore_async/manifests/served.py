@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ..errors import Damaged, InvalidJSON, InvalidSignature, ObjectTooLarge, RecordDamaged
 from ..formats.descriptors import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, Descriptor
 from ..formats.digest import Digest
-from ..revisions.store import Revision
+from ..revisions.revision import Revision
 from ..signatures import SIGNATURE_LIMIT, Signature, serialise
 from ..threads import in_thread_if_large
 

@@ -3,18 +3,15 @@
 The manifest service puts the stores together. Its name is Docker Distribution's.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import NoneType
-from typing import Any, Final, TypeVar
 
 from ..arguments import as_bytes, check_series, check_type
 from ..blobs.cache import Cache
 from ..blobs.layers import LayerStore
-from ..concurrency import alongside, gather, gather_map, settled
+from ..concurrency import gather
 from ..driver import Driver
 from ..errors import (
     Damaged,
@@ -23,42 +20,34 @@ from ..errors import (
     ManifestUnknown,
     ObjectTooLarge,
     RevstoreError,
-    StorageFailure,
-    TagContended,
     TagUnknown,
-    Unavailable,
-    VerificationFailed,
 )
 from ..formats.descriptors import OCTET_STREAM, Descriptor, is_schema1_type
 from ..formats.digest import Digest
 from ..formats.lenient_manifests import StoredKind
 from ..formats.names import RepositoryName, Tag, tag_or_digest
 from ..policy import Policy
-from ..revisions.kept_types import KeptType
-from ..revisions.store import Revision, RevisionStore
-from ..tags.changes import TRIES
-from ..tags.state import Expected, TagChange, check_expected
+from ..revisions.revision import Signatures
+from ..revisions.store import RevisionStore
+from ..tags.state import Expected, check_expected
 from ..tags.store import TagStore
 from ..threads import digest_of, in_thread_if_large
-from .incoming import IncomingManifest, take_apart
+from .following import TagFollower
+from .incoming import take_apart
+from .putting import ManifestPut, ManifestWriter
 from .references import References
 from .served import Manifest, merged
-
-R = TypeVar("R")
-
-_GRACE: Final = 5.0  # seconds in which links are written after a failure or a cancellation
-_TRIES = 5  # how often all is asked again when the answers are too old to rely on
 
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """What came of putting a manifest.
+    """A manifest that was put.
 
     Attributes:
         digest: The digest of the revision: for a signed document, of its payload.
         media_type: Its type.
-        size: Bytes of what was put.
-        tags: The tags that point at it now: those that were given, each once.
+        size: The size of the document in bytes.
+        tags: The tags that the put set, each once.
         subject: The manifest that it is about, if any.
     """
 
@@ -70,7 +59,7 @@ class StoredManifest:
 
     @property
     def tag(self) -> Tag | None:
-        """The first of the tags; None where none was given."""
+        """The first of the tags; None if the put set no tag."""
         return self.tags[0] if self.tags else None
 
 
@@ -85,126 +74,126 @@ class ManifestService:
         layers: LayerStore,
         driver: Driver,
         policy: Policy,
-        guesses: Cache,
+        tag_hints: Cache,
     ) -> None:
         self._name = name
         self._revisions = revisions
         self._tags = tags
-        self._guesses = guesses
-        self._at_once = driver.capabilities.connections
-        self._references = References(name, revisions, layers, self._at_once)
         self._policy = policy
+        self._follower = TagFollower(name, tags, revisions, tag_hints)
+        at_once = driver.capabilities.connections
+        references = References(name, revisions, layers, at_once)
+        self._writer = ManifestWriter(name, revisions, tags, references, policy, at_once)
 
     # ---- reading
 
-    async def get(self, reference: str, *, signatures: bool = True, likely_signed: bool = True) -> Manifest:
+    async def get(self, reference: str, *, signatures: Signatures = Signatures.ALL) -> Manifest:
         """Return a manifest by tag or digest.
 
-        By digest one round trip, two if it is signed; by tag one more; one more for a manifest that does not
-        tell its own media type. By a tag that still points at what it did when it was last asked for, without
-        signatures, it is one round trip: both are asked for together.
+        By digest 1 round trip, with signatures 2; by tag 1 more; 1 more if the manifest does not declare its type.
+        Without `Signatures.ALL`, the tag and the manifest that it pointed at when it was last read are asked for
+        together: 1 round trip while the tag still points at it, unless it is schema 1.
 
         Args:
             reference: A tag, or a digest.
-            signatures: False where only what is served matters: `Manifest.signatures` are then those of Docker
-                schema 1, whose document holds them, and none of any other manifest. For one that was read before
-                it saves the listing of them, and for one that has some a round trip. A damaged signature is then
-                left out and named in `Manifest.unreadable`, unless no signature is left.
-            likely_signed: False where, besides, schema 1 is not expected: it saves that listing for one that was
-                not read before, too. If it is schema 1 all the same, that is one round trip more.
+            signatures: The signatures to return. The document is the same with each; only Docker schema 1 holds its
+                signatures. Without `ALL`, damaged signatures are left out and named in `Manifest.unreadable`,
+                unless no other is left.
 
         Raises:
-            InvalidTag: It is neither a tag nor a digest.
-            InvalidDigest: It is meant for a digest, but is none.
+            InvalidTag: The reference is neither a tag nor a digest.
+            InvalidDigest: It has a colon, but is no digest.
             TagUnknown: There is no such tag.
             ManifestUnknown: The repository has no such revision.
-            Damaged: What is stored is not what it must be; the error names it.
+            Damaged: A stored object is damaged; the error names it.
+            WrongType: An argument is of another type.
         """
-        if signatures:
-            return await self._named(reference, partial(self._get, signatures=True))
-        return await self._at(reference, partial(self._get, likely_signed=likely_signed))
+        check_type("signatures", signatures, Signatures)
+        read = partial(self._get, signatures=signatures)
+        if signatures is Signatures.ALL:
+            return await self._follower.read(reference, read)
+        return await self._follower.read_together(reference, read)
 
     async def stat(self, reference: str) -> Descriptor:
-        """Return what `get` would serve, without the bytes: the media type, the digest, the size in bytes.
+        """Return the descriptor of the document that `get` returns: its media type, digest and size in bytes.
 
-        By digest one round trip, of two requests and no listing, signed or not; by tag one more; one more for a
-        manifest that does not tell its own media type. Docker schema 1 is merged to be measured: two more.
+        By digest 2 requests, 1 round trip, signed or not; by tag 1 round trip more; 1 more if the manifest does
+        not declare its type. Docker schema 1 is merged to be measured: 2 round trips more.
 
         Args:
             reference: A tag, or a digest.
 
         Raises:
-            InvalidTag: It is neither a tag nor a digest.
-            InvalidDigest: It is meant for a digest, but is none.
+            InvalidTag: The reference is neither a tag nor a digest.
+            InvalidDigest: It has a colon, but is no digest.
             TagUnknown: There is no such tag.
             ManifestUnknown: The repository has no such revision.
-            Damaged: What is stored is not what it must be; the error names it.
+            Damaged: A stored object is damaged; the error names it.
         """
         found = await self.head(reference)
         return found.descriptor if isinstance(found, Manifest) else found
 
     async def head(self, reference: str) -> Descriptor | Manifest:
-        """Return what `stat` would; for Docker schema 1 the manifest, which had to be merged to tell.
+        """Return the descriptor from `stat`; for Docker schema 1 the manifest, which had to be merged.
 
         Costs and errors are those of `stat`.
         """
-        return await self._at(reference, self._head)
+        return await self._follower.read_together(reference, self._head)
 
     async def rely_on(self, reference: str) -> Descriptor | Manifest:
-        """Return what `head` would, of a manifest that is here to rely on, for one who may push. As `head`.
+        """Return the result of `head` for a manifest that a push can rely on; for callers who may push. As `head`.
 
-        To one who may push, a damaged manifest is not there: its client pushes it, and that writes it again. What
-        is kept in memory counts for nothing here; a schema 1 manifest that is kept costs a request more.
+        A damaged manifest counts as missing: the client then pushes it, which writes it again. The content in
+        memory does not count; a schema 1 manifest in memory costs 1 request more.
 
         Args:
             reference: A tag, or a digest.
 
         Raises:
-            InvalidTag: It is neither a tag nor a digest.
-            InvalidDigest: It is meant for a digest, but is none.
-            TagUnknown: There is no such tag; or it, or what it points at, is damaged, which is the error's cause.
-            ManifestUnknown: The repository has no such revision, or a damaged one, likewise.
+            InvalidTag: The reference is neither a tag nor a digest.
+            InvalidDigest: It has a colon, but is no digest.
+            TagUnknown: There is no such tag, or the tag or its revision is damaged; the damage is then the cause.
+            ManifestUnknown: The repository has no such revision, or a damaged one; the damage is then the cause.
         """
         try:
-            return await self._at(reference, partial(self._head, relying=True))
+            return await self._follower.read_together(reference, partial(self._head, relying=True))
         except (Damaged, ObjectTooLarge) as error:
             target = tag_or_digest(reference)
             if isinstance(target, Tag):
                 raise TagUnknown(self._name, target) from error
             raise ManifestUnknown(self._name, target) from error
 
-    async def _get(self, digest: Digest, *, signatures: bool = False, likely_signed: bool = True) -> Manifest:
-        if signatures:
-            revision = await self._revisions.get(digest)
-        else:
-            revision = await self._revisions.served(digest, likely_signed=likely_signed)
-        kind = await self._revisions.kind(digest, revision.payload)
-        media_type = await self._media_type(digest, kind)
+    async def _get(self, digest: Digest, *, signatures: Signatures) -> Manifest:
+        revision = await self._revisions.get(digest, signatures)
+        media_type = await self._media_type(digest, revision.kind)
         if not is_schema1_type(media_type):
             return Manifest(revision.payload, media_type, digest, revision.signatures)
-        return await self._merged(revision, whole=signatures or kind.schema1)
+        if (
+            signatures is not Signatures.ALL and not revision.kind.schema1
+        ):  # only the kept type tells that it is
+            revision = await self._revisions.with_signatures(revision)
+        return await merged(revision)
 
     async def _head(self, digest: Digest, *, relying: bool = False) -> Descriptor | Manifest:
         kind = await self._revisions.stat(digest, relying=relying)
         if kind is not None and not is_schema1_type(media_type := await self._media_type(digest, kind)):
             return Descriptor(media_type, digest, kind.size)
-        revision = await self._revisions.get(digest, signatures=False, fresh=relying)
-        kind = await self._revisions.kind(digest, revision.payload)
-        media_type = await self._media_type(digest, kind)
+        revision = await self._revisions.read(digest, fresh=relying)
+        media_type = await self._media_type(digest, revision.kind)
         if not is_schema1_type(media_type):
-            return Descriptor(media_type, digest, kind.size)
-        return await self._merged(revision, whole=False, relying=relying)
+            return Descriptor(media_type, digest, revision.kind.size)
+        return await merged(await self._revisions.with_signatures(revision, relying=relying))
 
     async def exists(self, reference: str) -> bool:
-        """Say whether a manifest is there, by tag or digest. One round trip; by tag two.
+        """Say whether a manifest is there, by tag or digest. 2 requests, 1 round trip; by tag 1 more.
 
         Raises:
-            InvalidTag: It is neither a tag nor a digest.
-            InvalidDigest: It is meant for a digest, but is none.
+            InvalidTag: The reference is neither a tag nor a digest.
+            InvalidDigest: It has a colon, but is no digest.
             LinkDamaged: A link on the way holds something else.
         """
         try:
-            await self._named(reference, self._linked)
+            await self._follower.read(reference, self._linked)
         except (TagUnknown, ManifestUnknown):
             return False
         return True
@@ -224,40 +213,39 @@ class ManifestService:
     ) -> StoredManifest:
         """Verify and store a manifest, add its signatures to those stored, and set tags.
 
-        Two round trips; with tags three: content together with all checks, then links, then the tags. One more
-        for a manifest that does not declare the type that it came as, nor shows it by its form. What is wrong is
-        collected: one error tells all of it. A manifest with a subject is one of its referrers from then on.
+        2 round trips; with tags 3: first content and all checks, then links, then the tags. 1 more for a manifest
+        that came as a type that neither the document nor its form tells. One error names all that is wrong. A
+        manifest with a subject becomes one of its referrers.
 
-        Each tag is a switch of its own. All are judged before any is announced; yet where another writer comes
-        in between, one may be refused when others were set.
+        Each tag is a switch of its own. All tags are checked before the first is announced. If another writer
+        changes a tag in between, the put may fail after it has set other tags.
 
         Args:
             document: A manifest of any type, of 4 MiB at most; for Docker schema 1, signed or not.
-            tag: A tag to set; None for none.
+            tag: A tag to set; None for no tag.
             tags: More tags to set.
-            media_type: The type that it came with; None to go by the document.
-            digest: What its digest must be; also chooses the algorithm under which it is stored.
+            media_type: The type that the client sent with it; None to read the type from the document.
+            digest: The digest that it must have. Its algorithm is the one under which the manifest is stored.
             expected: What each of the tags must point at now (see `TagStore.set`); only together with a tag.
-            check_layers: Refuse it when the repository lacks something that it refers to; None for what the
-                registry's policy says.
+            check_layers: Refuse it when the repository lacks content that it refers to; None for the registry's
+                policy.
 
         Raises:
             InvalidTag: A tag is outside the grammar.
             InvalidDigest: The digest, or the expected one, is outside the grammar.
-            InvalidArgument: Something is expected of no tag.
+            InvalidArgument: `expected` came without a tag.
             WrongType: An argument is of another type, such as text where tags are expected.
             ManifestTooLarge: It has more than 4 MiB.
             InvalidJSON: It is not strict JSON, or not an object.
-            InvalidManifest: It is not the manifest that it claims to be.
-            InvalidSignature: Its signatures are not of the form.
+            InvalidManifest: It is not a valid manifest of its type.
+            InvalidSignature: Its signatures are malformed.
             DigestMismatch: It has another digest.
-            VerificationFailed: All else that is wrong: `ManifestNameMismatch`, `ManifestTagMismatch`,
-                `SignatureMismatch` and its kin, `NotTrusted`, `BlobUnknown` and `ManifestUnknown` for what it
-                refers to and what is not there, is damaged or has another size than it announces. Content may have
-                been written, which nothing refers to; no link was.
+            VerificationFailed: All other faults: `ManifestNameMismatch`, `ManifestTagMismatch`, `SignatureMismatch`
+                and the like, `NotTrusted`, and `BlobUnknown` and `ManifestUnknown` for content that is missing,
+                damaged, or of another size than it announces. Content may have been written, and no link.
             MediaTypeConflict: It does not declare its type, and is stored as another than it came with.
             TagChanged: A tag is not as expected. It was not moved; the manifest may be stored by its digest.
-            TagImmutable: The policy forbids to move a tag; as before.
+            TagImmutable: The policy forbids moving a tag; as before.
             TagContended: Others changed a tag each of 100 times; as before.
         """
         if type(document) is not bytes:
@@ -278,39 +266,41 @@ class ManifestService:
             and (actual := await digest_of(incoming.payload, revision.algorithm)) != revision
         ):
             raise DigestMismatch(revision, actual)
-        wanted = self._policy.check_layers if check_layers is None else check_layers
-        if incoming.errors:
-            missing = await self._references.missing(incoming.document) if wanted else ()
-            raise VerificationFailed(self._name, (*incoming.errors, *missing))
-        came_as = None if media_type is None or incoming.document.declared else incoming.document.media_type
-        found = await self._write(revision, incoming, names, expected, came_as, check_layers=wanted)
-        await self._link(revision, found, incoming.document.subject)
-        subject = incoming.document.subject
-        return StoredManifest(revision, incoming.document.media_type, len(document), names, subject)
+        read = incoming.document
+        await self._writer.put(
+            ManifestPut(
+                revision,
+                incoming,
+                names,
+                expected,
+                media_type=None if media_type is None or read.declared else read.media_type,
+                check_layers=self._policy.check_layers if check_layers is None else check_layers,
+            )
+        )
+        return StoredManifest(revision, read.media_type, len(document), names, read.subject)
 
     async def delete(self, reference: str, *, expected: Expected = None) -> None:
         """Delete a tag, by its name; or a revision, by its digest, with the tags that point at it.
 
-        Content stays stored, for other repositories may have it. Tags go before the revision, and those that
-        were set meanwhile after it; one that is set later still, by a writer who looked before, points at
-        nothing until it is set again or deleted. A revision with a subject is no longer among its referrers;
-        what refers to the revision itself stays.
+        Content stays stored, since other repositories may have it. Tags go before the revision; tags
+        that a put set meanwhile go after it. A tag that is set still later points at a missing revision until it is
+        set again or deleted. A revision with a subject leaves its referrers; the revision's own referrers stay.
 
         Args:
             reference: A tag, or a digest.
-            expected: What the tag must point at now (see `TagStore.delete`). With a digest it can only be that.
+            expected: What the tag must point at now (see `TagStore.delete`). With a digest only the digest itself.
 
         Raises:
-            InvalidTag: It is neither a tag nor a digest.
-            InvalidDigest: It is meant for a digest, but is none; or the expected one is outside the grammar.
-            InvalidArgument: Something else is expected of a digest than itself.
+            InvalidTag: The reference is neither a tag nor a digest.
+            InvalidDigest: It has a colon, but is no digest; or the expected one is outside the grammar.
+            InvalidArgument: `expected` is another digest than the reference.
             TagUnknown: There is no such tag.
             ManifestUnknown: The repository has no such revision.
             TagChanged: The tag is not as expected; nothing was deleted.
-            LinkDamaged: Something is expected, but what the tag is can't be read.
-            TagImmutable: The policy forbids to delete the tag, or one that points at the revision.
+            LinkDamaged: The tag can't be read, and `expected` was given.
+            TagImmutable: The policy forbids deleting the tag, or one that points at the revision.
             TagContended: Others changed the tag each of 100 times.
-            Unsupported: Something is expected of a tag, and the driver lacks conditional writes.
+            Unsupported: `expected` was given for a tag, and the driver lacks conditional writes.
         """
         target, expected = tag_or_digest(reference), check_expected(expected)
         if isinstance(target, Tag):
@@ -342,191 +332,7 @@ class ManifestService:
         if not await self._revisions.exists(digest):
             raise ManifestUnknown(self._name, digest)
 
-    async def _named(self, reference: str, read: Callable[[Digest], Coroutine[Any, Any, R]]) -> R:
-        """Resolve a reference, then read the revision it names."""
-        target = tag_or_digest(reference)
-        if not isinstance(target, Tag):
-            return await read(target)
-        return await self._follow(target, await self._tags.resolve(target), read)
-
-    async def _follow(self, tag: Tag, digest: Digest, read: Callable[[Digest], Coroutine[Any, Any, R]]) -> R:
-        """Read the revision that a tag pointed at; where it is gone, the one that the tag points at now.
-
-        Since the tag was read, a put may have moved it, and a deletion may have removed the revision that it left.
-        A client that asks for a tag that always pointed at something must not hear of that.
-
-        Raises:
-            TagUnknown: The tag is gone as well.
-            ManifestUnknown: The tag still points at a revision that is not there, or moved each of 5 times.
-        """
-        for _ in range(_TRIES):
-            try:
-                return await read(digest)
-            except ManifestUnknown:
-                now = await self._tags.resolve(tag)
-                if now == digest:
-                    raise
-                digest = now
-        return await read(digest)
-
-    async def _at(self, reference: str, read: Callable[[Digest], Coroutine[Any, Any, R]]) -> R:
-        """Read what a reference names; beside the tag, already what it named when it was last asked for.
-
-        The guess is an answer only if the tag still points at it. Where reading it fails it is read once more:
-        it may have been stored since.
-        """
-        target = tag_or_digest(reference)
-        if not isinstance(target, Tag):
-            return await read(target)
-        place = f"{self._name}:{target}"
-        guess = self._guesses.find(Digest, place)
-        if guess is None or not self._revisions.plain(guess):
-            digest = await self._tags.resolve(target)
-            self._guesses.keep(place, digest, len(digest))
-            return await self._follow(target, digest, read)
-        async with alongside(read(guess)) as reading:
-            digest = await self._tags.resolve(target)
-            if digest == guess:
-                with suppress(RevstoreError):
-                    return await reading
-        self._guesses.keep(place, digest, len(digest))
-        return await self._follow(target, digest, read)
-
     async def _media_type(self, digest: Digest, kind: StoredKind) -> str:
-        """Return a revision's media type; one request where the document does not tell it."""
+        """Return a revision's media type; 1 request if the document does not declare it."""
         kept = None if kind.declared else await self._revisions.media_type(digest)
         return kept or kind.media_type or OCTET_STREAM
-
-    async def _merged(self, revision: Revision, *, whole: bool, relying: bool = False) -> Manifest:
-        """Return a schema 1 manifest as it is served; two round trips where it was read without its signatures."""
-        if not whole:
-            revision = await self._revisions.signed(revision, relying=relying)
-        return await merged(revision)
-
-    async def _write(
-        self,
-        revision: Digest,
-        incoming: IncomingManifest,
-        tags: Sequence[Tag],
-        expected: Expected,
-        media_type: str | None,
-        *,
-        check_layers: bool,
-    ) -> "_Found":
-        """Write content and ask about all that it relies on, together; anew if that took too long to rely on."""
-        loop = asyncio.get_running_loop()
-        payload, signatures = incoming.payload, incoming.signatures
-        begin = partial(self._tags.changes.begin, digest=revision, expected=expected)
-        for _ in range(_TRIES):
-            asked = loop.time()
-            signed, missing, changes, (linked, known, kept) = await gather(
-                self._revisions.write_content(revision, payload, signatures),
-                self._references.missing(incoming.document) if check_layers else _nothing(),
-                gather_map(begin, tags, limit=self._at_once),
-                gather(
-                    _no() if tags else self._revisions.linked(revision),
-                    self._revisions.check_room(revision, payload, signatures),
-                    self._revisions.check_media_type(
-                        revision, media_type, apparent=incoming.document.apparent
-                    ),
-                ),
-            )
-            if missing:
-                raise VerificationFailed(self._name, tuple(missing))
-            if loop.time() - asked <= self._policy.link_within.total_seconds():
-                there = bool(tags) or linked or known or (kept is not None and kept.stored)
-                return _Found(changes, signed, kept, there=there)
-        reason = f"each of {_TRIES} times it took longer than Policy.link_within, {self._policy.link_within}"
-        raise Unavailable(revision, reason)
-
-    async def _link(self, revision: Digest, found: "_Found", subject: Descriptor | None) -> None:
-        """Make content a revision, and point tags at it; a put that fails leaves no revision by half."""
-        about = None if subject is None else subject.digest
-        links = partial(self._revisions.link, revision, found.signed, subject=about, kept=found.kept)
-        is_whole = partial(self._revisions.is_whole, revision, found.signed, subject=about, kept=found.kept)
-        try:
-            await self._point(revision, found, links, is_whole)
-        except (StorageFailure, asyncio.CancelledError):
-            # A deletion at the same time may have taken some of the links, and a tag may have been switched.
-            if found.there:
-                await settled(_until_whole(links, is_whole), grace=_GRACE)
-            raise
-
-    async def _point(
-        self,
-        revision: Digest,
-        found: "_Found",
-        links: Callable[[], Coroutine[Any, Any, None]],
-        is_whole: Callable[[], Coroutine[Any, Any, bool]],
-    ) -> None:
-        """Write the links of a revision, and point tags at it.
-
-        Where some of the revision was there before, a deletion of it may be under way, and take what was written
-        here. So the writer looks again, beside the switch of the tags, and writes again what is gone.
-        """
-        tags, changes = self._tags.changes, found.changes
-
-        whole = False
-        for _ in range(TRIES):
-            for change in changes:
-                tags.check(change)
-            announced, _ = await gather(
-                gather_map(tags.announce, changes, limit=self._at_once), _nothing() if whole else links()
-            )
-            # Asked for after the tags are announced: a deletion that begins later finds them.
-            whole, switched = await gather(
-                is_whole() if found.there else _yes(),
-                gather_map(tags.switch, announced, limit=self._at_once),
-            )
-            if whole and all(switched):
-                return
-            anew = [each for each in zip(announced, switched, strict=True) if not (whole and each[1])]
-            changes = await gather_map(
-                lambda each: tags.again(each[0], switched=each[1]), anew, limit=self._at_once
-            )
-        raise (
-            TagContended(self._name, changes[0].state.tag)
-            if changes
-            else Unavailable(revision, f"others deleted it each of the {TRIES} times that it was stored")
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What a put found while it wrote the content.
-
-    Attributes:
-        changes: What is to become of the tags.
-        signed: The digests of the signatures that it brings.
-        kept: The media type to keep beside the revision's link, if any.
-        there: Whether some of the revision may have been there before; always so with tags, where it costs no round
-            trip to take it for there.
-    """
-
-    changes: Sequence[TagChange]
-    signed: Sequence[Digest]
-    kept: KeptType | None
-    there: bool
-
-
-async def _until_whole(
-    links: Callable[[], Coroutine[Any, Any, None]], is_whole: Callable[[], Coroutine[Any, Any, bool]]
-) -> None:
-    """Write links until all are there, as far as the storage lets it."""
-    for _ in range(_TRIES):
-        with suppress(RevstoreError):
-            if await is_whole():
-                return
-            await links()
-
-
-async def _nothing() -> tuple[()]:
-    return ()
-
-
-async def _yes() -> bool:
-    return True
-
-
-async def _no() -> bool:
-    return False

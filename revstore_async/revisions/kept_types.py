@@ -6,8 +6,9 @@ The registry serves a manifest as its kept type. The type is therefore written o
 import asyncio
 from dataclasses import dataclass
 
+from ..blobs.links import LinkStore
 from ..concurrency import pauses
-from ..driver import Driver, FileInfo, IfAbsent
+from ..driver import Driver, IfAbsent
 from ..errors import (
     ConditionFailed,
     InvalidManifest,
@@ -43,6 +44,7 @@ class MediaTypeStore:
     def __init__(self, name: RepositoryName, driver: Driver, layout: Layout) -> None:
         self._name = name
         self._driver = driver
+        self._links = LinkStore(driver)
         self._layout = layout
 
     def _key(self, digest: Digest) -> str:
@@ -63,7 +65,7 @@ class MediaTypeStore:
         except (UnicodeDecodeError, InvalidManifest, ObjectTooLarge) as error:
             raise RecordDamaged(key, "it is not a media type") from error
 
-    async def judge(self, digest: Digest, media_type: str, *, apparent: bool) -> KeptType | None:
+    async def check(self, digest: Digest, media_type: str, *, apparent: bool) -> KeptType | None:
         """Return the type to keep to serve a manifest as this type; None if it needs no kept type. 1 request.
 
         Args:
@@ -94,7 +96,7 @@ class MediaTypeStore:
         """
         if await self.renew(digest, media_type):
             return
-        found = await self.judge(digest, media_type, apparent=False)
+        found = await self.check(digest, media_type, apparent=False)
         if found is not None and not found.stored:  # it is damaged, or gone again
             await self._driver.put(self._key(digest), media_type.encode())
 
@@ -108,16 +110,10 @@ class MediaTypeStore:
             clock = asyncio.get_running_loop().time
             end = clock() + self._driver.capabilities.metadata_timeout.total_seconds()
             for pause in pauses():
-                if clock() >= end or await self._find_any(digest) is None:
+                if clock() >= end or not await self._links.linked(self._key(digest)):
                     break
                 await asyncio.sleep(pause)
         await self._driver.put(self._key(digest), media_type.encode())
-
-    async def _find_any(self, digest: Digest) -> FileInfo | None:
-        try:
-            return await self._driver.stat(self._key(digest))
-        except KeyNotFound:
-            return None
 
     async def renew(self, digest: Digest, media_type: str) -> bool:
         """Write a media type that may be gone since it was read; return whether it was written. 1 request."""

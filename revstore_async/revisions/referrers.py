@@ -24,7 +24,7 @@ from ..formats.lenient_manifests import StoredDocument, listed_manifests, read_s
 from ..formats.names import RepositoryName, Tag
 from ..layout import Layout, ReferrerLink, TagCurrent
 from ..threads import in_thread_if_large
-from .store import Revision, RevisionStore
+from .store import RevisionStore
 
 PAGE_BYTES: Final = MANIFEST_LIMIT - 1024
 """The most bytes of a page, as `written` returns it: clients read no more of an index than of any manifest."""
@@ -180,14 +180,14 @@ class ReferrerStore:
         """Return the digests that the clients' index lists, or the error of reading it."""
         if not isinstance(tagged, Digest):
             return tagged or ()
-        revision = await self._revision(tagged)
-        if not isinstance(revision, Revision):
-            return revision or ()
-        return await in_thread_if_large(len(revision.payload), listed_manifests, revision.payload)
+        payload = await self._payload(tagged)
+        if not isinstance(payload, bytes):
+            return payload or ()
+        return await in_thread_if_large(len(payload), listed_manifests, payload)
 
-    async def _revision(self, digest: Digest) -> Revision | Damaged | ObjectTooLarge | None:
+    async def _payload(self, digest: Digest) -> bytes | Damaged | ObjectTooLarge | None:
         try:
-            return await self._revisions.get(digest, signatures=False)
+            return await self._revisions.payload(digest)
         except ManifestUnknown:
             return None
         except (Damaged, ObjectTooLarge) as error:
@@ -202,27 +202,26 @@ class ReferrerStore:
             nonlocal told, seen
             if told > PAGE_BYTES or seen > READ_BYTES:
                 return
-            revision = await self._revision(digest)
-            if not isinstance(revision, Revision):
-                found[digest] = revision
+            payload = await self._payload(digest)
+            if not isinstance(payload, bytes):
+                found[digest] = payload
                 return
-            seen += len(revision.payload)
-            found[digest] = each = await self._tell(revision, wanted)
+            seen += len(payload)
+            found[digest] = each = await self._tell(digest, payload, wanted)
             told += each.size if isinstance(each, _Told) else 0
 
         await gather_map(read, digests, limit=self._driver.capabilities.connections)
         return found
 
-    async def _tell(self, revision: Revision, wanted: "_Wanted") -> "_Told | Damaged | None":
-        payload = revision.payload
+    async def _tell(self, digest: Digest, payload: bytes, wanted: "_Wanted") -> "_Told | Damaged | None":
         document = await in_thread_if_large(len(payload), read_stored, payload)
         if not wanted.covers(document):
             return None
         try:
-            kept = None if document.declared else await self._revisions.media_type(revision.digest)
+            kept = None if document.declared else await self._revisions.media_type(digest)
         except Damaged as error:
             return error
-        return await in_thread_if_large(len(payload), _told, revision, document, kept)
+        return await in_thread_if_large(len(payload), _told, digest, len(payload), document, kept)
 
 
 def fallback_tag(subject: Digest) -> Tag:
@@ -269,9 +268,9 @@ _Found = dict[Digest, _Told | Damaged | ObjectTooLarge | None]
 """The results of reading manifests: None for a manifest that is absent or not wanted."""
 
 
-def _told(revision: Revision, document: StoredDocument, kept: str | None) -> _Told:
+def _told(digest: Digest, payload_size: int, document: StoredDocument, kept: str | None) -> _Told:
     media_type = kept or document.media_type or OCTET_STREAM
-    descriptor = Descriptor(media_type, revision.digest, len(revision.payload), document.artifact_type)
+    descriptor = Descriptor(media_type, digest, payload_size, document.artifact_type)
     referrer = Referrer(descriptor, document.annotations)
     size = len(written(referrer.members()))
     if size > PAGE_BYTES:

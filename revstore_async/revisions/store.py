@@ -1,23 +1,20 @@
 """The revision store: a repository's manifests by digest, each with its signatures.
 
-The digest of a revision is that of its payload, which the signatures sign: however many hosts sign a manifest,
-it is one revision.
+The digest of a revision is that of its payload, which the signatures sign. A manifest is one revision, however many
+hosts sign it.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from types import NoneType
 
 from ..arguments import as_bytes, check_type
 from ..blobs.links import Link, LinkStore, expect
 from ..blobs.store import BlobStore
-from ..concurrency import gather, gather_map
-from ..driver import Driver, IfMatch, entries
+from ..concurrency import gather
+from ..driver import Driver, entries
 from ..errors import (
-    ConditionFailed,
     Damaged,
     LinkDangling,
     ManifestSizeMismatch,
@@ -27,48 +24,24 @@ from ..errors import (
 )
 from ..formats.descriptors import MANIFEST_LIMIT, canonical, check_media_type
 from ..formats.digest import Digest
-from ..formats.lenient_manifests import StoredDocument, StoredKind, kind_of, read_stored
+from ..formats.lenient_manifests import StoredKind, kind_of
 from ..formats.names import RepositoryName
-from ..layout import Layout, ReferrerLink, RevisionLink, RevisionMediaType, SignatureLink
+from ..layout import Layout, RevisionLink, SignatureLink
 from ..signatures import Signature, verify
 from ..signatures.entry import taken
 from ..threads import digest_of, in_thread_if_large
-from .kept_types import KeptType, MediaTypeStore
+from .kept_types import MediaTypeStore
+from .revision import Revision, RevisionInfo, Signatures
 from .signature_links import SignatureStore
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """A manifest as it is stored.
-
-    Attributes:
-        digest: The digest of the payload.
-        payload: Its bytes, unsigned.
-        signatures: All its signatures, in the order of a merged document.
-        unreadable: What keeps signatures out that are stored, in a revision that was read to be served.
-    """
-
-    digest: Digest
-    payload: bytes = field(repr=False)
-    signatures: tuple[Signature, ...]
-    unreadable: tuple[Damaged | ObjectTooLarge, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RevisionInfo:
-    """A revision as a listing tells of it.
-
-    Attributes:
-        digest: Its digest.
-        linked: When it was put last, by the store's clock.
-    """
-
-    digest: Digest
-    linked: datetime
+from .writing import RevisionWriter
 
 
 class RevisionStore:
-    """The revisions of one repository."""
+    """The revisions of one repository.
+
+    Attributes:
+        writer: The steps of a put, for callers that take them together with others.
+    """
 
     def __init__(self, name: RepositoryName, blobs: BlobStore, driver: Driver, layout: Layout) -> None:
         self._name = name
@@ -78,6 +51,7 @@ class RevisionStore:
         self._layout = layout
         self._signatures = SignatureStore(name, blobs, driver, layout)
         self._media_types = MediaTypeStore(name, driver, layout)
+        self.writer = RevisionWriter(name, blobs, self._signatures, self._media_types, driver, layout)
 
     def _key(self, digest: Digest) -> str:
         return self._layout.key(RevisionLink(self._name, digest))
@@ -98,18 +72,17 @@ class RevisionStore:
         return link is not None and found is not None
 
     async def rely_on(self, digest: str, size: int | None = None) -> None:
-        """Check that a revision is here to rely on, for one who may push. One round trip, two requests.
+        """Check that a push can rely on a revision; for callers who may push. 2 requests, 1 round trip.
 
-        To one who may push, a damaged revision is not there; see `LayerStore.rely_on`.
+        A damaged revision counts as missing; see `LayerStore.rely_on`.
 
         Args:
             digest: The revision's digest.
-            size: Bytes that an index announces of it; None where nothing announces a size. The size of Docker
-                schema 1 can't be told so: it is served with its signatures.
+            size: Its size in bytes by an index; None without an index. The size of Docker schema 1 is not
+                compared: the registry serves it with its signatures.
 
         Raises:
-            InvalidDigest: The digest is outside the grammar.
-            ManifestUnknown: It is not here. Where it is here and damaged, the damage is the error's cause.
+            ManifestUnknown: It is missing, or damaged; the damage is then the error's cause.
             ManifestSizeMismatch: Its size is not the announced one.
         """
         digest = Digest(digest)
@@ -117,7 +90,7 @@ class RevisionStore:
             check_type("size", size, int, NoneType)
         try:
             link, found = await gather(self._links.find(self._key(digest)), self._blobs.rely(digest))
-            self._judge(link, digest)
+            self._check(link, digest)
         except Damaged as error:
             raise ManifestUnknown(self._name, digest) from error
         if found is None or isinstance(found, Damaged):
@@ -135,61 +108,70 @@ class RevisionStore:
         digest = Digest(digest)
         return await self._links.linked(self._key(digest))
 
-    async def get(self, digest: str, *, signatures: bool = True, fresh: bool = False) -> Revision:
-        """Return a revision with all its signatures.
+    async def get(self, digest: str, signatures: Signatures = Signatures.ALL) -> Revision:
+        """Return a revision, by default with all its signatures.
 
-        The link, the payload and the listing of the signatures are asked for together, then all signatures
-        together, up to the driver's limit: one round trip without signatures, two with any number of them.
-        The links to signatures are not read, their keys name the content.
+        3 requests, 1 round trip: the link, the payload, the listing of signatures. Each signature is 1 request
+        more, all together 1 round trip more: a link's key names its content, so links are not read.
 
         Args:
             digest: The revision's digest.
-            signatures: False to leave the signatures out, and the listing of them.
-            fresh: Read the payload from the store, whatever is kept in memory: for a caller who relies on it.
+            signatures: The signatures to return. `SERVED` and `UNSIGNED` save the listing, as they say, and leave
+                out damaged signatures.
 
         Raises:
-            InvalidDigest: The digest is outside the grammar.
             ManifestUnknown: The repository has no such revision.
             LinkDamaged: Its link holds something else.
             LinkDangling: The payload, or a signature, is linked but not stored.
-            BlobDamaged: The payload or a signature is not what its digest says.
+            BlobDamaged: The bytes of the payload or of a signature have another digest.
             ObjectTooLarge: The payload is over the limit of manifests.
-            RecordDamaged: What is linked as a signature is none.
+            RecordDamaged: A linked blob is not a signature.
+            WrongType: An argument is of another type.
         """
         digest = Digest(digest)
-        payload, signed = await self._read(digest, listed=signatures, fresh=fresh)
-        return Revision(digest, payload, await self._signatures.read(signed))
+        check_type("signatures", signatures, Signatures)
+        known = self._known(digest)
+        listed = signatures is Signatures.ALL or (
+            signatures is Signatures.SERVED if known is None else known.schema1
+        )
+        payload, signed = await self._read(digest, listed=listed)
+        revision = Revision(digest, payload, known or await self._kind(digest, payload))
+        if signatures is Signatures.ALL:
+            return replace(revision, signatures=await self._signatures.read(signed))
+        if not revision.kind.schema1:
+            return revision
+        if not listed:
+            signed = await self._signatures.linked(digest)
+        return await self._with_readable(revision, signed)
 
-    async def served(self, digest: Digest, *, likely_signed: bool = True) -> Revision:
-        """Return a revision with the signatures that its document holds: all of Docker schema 1, none of another.
-
-        As `get`; but where it is known not to be schema 1, because it was read before, signatures are not listed.
-        A damaged signature is left out and named in `Revision.unreadable`, unless no signature is left.
+    async def read(self, digest: str, *, fresh: bool = False) -> Revision:
+        """Return a revision without its signatures. 2 requests, 1 round trip.
 
         Args:
             digest: The revision's digest.
-            likely_signed: False where schema 1 is not expected: of one that was not read before, signatures are
-                not listed together with the payload. If it is schema 1 all the same, that is one round trip more.
+            fresh: Read the payload from the store and ignore memory, for a caller that relies on it.
 
         Raises:
-            As `get`.
+            ManifestUnknown: The repository has no such revision.
+            LinkDamaged: Its link holds something else.
+            LinkDangling: The payload is linked but not stored.
+            BlobDamaged: The bytes of the payload have another digest.
+            ObjectTooLarge: The payload is over the limit of manifests.
         """
-        known = self._known(digest)
-        listed = likely_signed if known is None else known.schema1
-        payload, signed = await self._read(digest, listed=listed)
-        kind = known or await self.kind(digest, payload)
-        if not kind.schema1:
-            return Revision(digest, payload, ())
-        if not listed:
-            signed = await self._signatures.linked(digest)
-        return await self._with_readable(Revision(digest, payload, ()), signed)
+        digest = Digest(digest)
+        payload, _ = await self._read(digest, listed=False, fresh=fresh)
+        return Revision(digest, payload, await self._kind(digest, payload))
 
-    async def signed(self, revision: Revision, *, relying: bool = False) -> Revision:
-        """Return a revision that was read without signatures together with them. Two round trips, or one.
+    async def payload(self, digest: str, *, fresh: bool = False) -> bytes:
+        """Return a revision's payload. Costs and errors are those of `read`."""
+        return (await self._read(Digest(digest), listed=False, fresh=fresh))[0]
+
+    async def with_signatures(self, revision: Revision, *, relying: bool = False) -> Revision:
+        """Return a revision from `read` with its signatures. 2 round trips; 1 if it has no signature.
 
         Args:
             revision: The revision.
-            relying: Raise the first damage of a signature; otherwise it is left out, as `served` says.
+            relying: Raise the first damage of a signature; False leaves damaged ones out, unless no other is left.
 
         Raises:
             As `signatures`.
@@ -199,37 +181,26 @@ class RevisionStore:
         link, signed = await gather(
             self._links.find(self._key(revision.digest)), self._signatures.linked(revision.digest)
         )
-        self._judge(link, revision.digest)
+        self._check(link, revision.digest)
         return await self._with_readable(revision, signed)
 
-    async def kind(self, digest: Digest, payload: bytes) -> StoredKind:
-        """Return what is known for ever of a revision that was read. No request; it is read but once."""
-        kind = self._known(digest)
-        if kind is None:
-            kind = await in_thread_if_large(len(payload), kind_of, payload)
-            self._blobs.caches.facts.keep(digest, kind)
-        return kind
-
     def plain(self, digest: Digest) -> bool:
-        """Say whether a revision was read before and is served as it is stored, which Docker schema 1 is not.
-
-        No request.
-        """
+        """Say whether a revision was read before and is not Docker schema 1: it is served as stored. No request."""
         known = self._known(digest)
         return known is not None and not known.schema1
 
     async def stat(self, digest: Digest, *, relying: bool = False) -> StoredKind | None:
-        """Return what is known of a revision that was read before, if link and content are there still.
+        """Return the known facts about a revision, if its link and content are stored. 2 requests, 1 round trip.
 
-        One round trip, two requests; the content is stated, not read.
+        It asks for the content's size, and does not read it.
 
         Args:
             digest: The revision's digest.
-            relying: True for a caller who relies on what is stored, whatever is kept in memory.
+            relying: True for a caller that relies on the stored content, and not on memory.
 
         Returns:
-            None for one that must be read to tell: it was not read before, the content has another size, or it
-            is Docker schema 1, which is served with its signatures.
+            None if only a read can tell: no read came before, the content has another size, or it is Docker
+            schema 1, which the registry serves with its signatures.
 
         Raises:
             ManifestUnknown: The repository has no such revision.
@@ -242,29 +213,31 @@ class RevisionStore:
             return None
         key = self._key(digest)
         link, found = await gather(self._links.find(key), self._blobs.rely(digest))
-        self._judge(link, digest)
+        self._check(link, digest)
         if found is None:
             raise LinkDangling(key, digest)
         if isinstance(found, Damaged):
             if relying:
                 raise copy(found)  # no cycle with this frame
-            return None  # what is kept in memory is served all the same
+            return None  # the registry serves the content in memory all the same
         return kind
 
     async def signatures(self, digest: str) -> tuple[Signature, ...]:
-        """Return the signatures of a revision, in the order of a merged document. Two round trips, or one.
+        """Return the signatures of a revision, in the order of a merged document.
+
+        2 requests and 1 for each signature; 2 round trips, 1 if it has no signature.
 
         Raises:
             InvalidDigest: The digest is outside the grammar.
             ManifestUnknown: The repository has no such revision.
             LinkDamaged: Its link holds something else.
             LinkDangling: A signature is linked but not stored.
-            BlobDamaged: A signature is not what its digest says.
-            RecordDamaged: What is linked as a signature is none.
+            BlobDamaged: The bytes of a signature have another digest.
+            RecordDamaged: A linked blob is not a signature.
         """
         digest = Digest(digest)
         link, signed = await gather(self._links.find(self._key(digest)), self._signatures.linked(digest))
-        self._judge(link, digest)
+        self._check(link, digest)
         return await self._signatures.read(signed)
 
     async def media_type(self, digest: str) -> str | None:
@@ -296,21 +269,20 @@ class RevisionStore:
         *,
         media_type: str | None = None,
     ) -> Digest:
-        """Store a revision, or more signatures of it, and return its digest. Two round trips.
+        """Store a revision, or more signatures of it, and return its digest. 2 round trips.
 
-        Signatures that are there already stay: puts of one manifest signed by different hosts add up, whoever
-        comes first.
+        Signatures that are there already stay: puts of one manifest by several hosts add up, in any order. A media
+        type that neither the manifest nor its form tells is kept beside the link: 1 round trip more.
 
         Args:
             payload: The manifest, unsigned.
             signatures: Signatures of it; each is verified.
-            media_type: The type that it came with: kept beside the link where the manifest neither declares a
-                type nor tells this one by its form, which is one round trip more.
+            media_type: The type that the manifest came with.
 
         Raises:
             ManifestTooLarge: The payload has more than 4 MiB.
-            InvalidManifest: The media type is none.
-            InvalidSignature: A signature does not verify; nothing was written. Or there is no room for them.
+            InvalidManifest: The media type is outside its grammar.
+            InvalidSignature: A signature does not verify, and nothing was written; or there are too many.
             MediaTypeConflict: Another type is kept of the same manifest.
             WrongType: An argument is of another type.
         """
@@ -323,235 +295,67 @@ class RevisionStore:
         signed = taken(signatures)
         await _verify_all(payload, signed)
         digest = await digest_of(payload)
-        kind = await self.kind(digest, payload)
+        kind = await self._kind(digest, payload)
         given = None if kind.declared else media_type
-        stored, _, kept = await gather(
-            self.write_content(digest, payload, signed),
-            self.check_room(digest, payload, signed),
-            self.check_media_type(
-                digest, given, apparent=given is not None and canonical(given) == kind.media_type
-            ),
+        apparent = given is not None and canonical(given) == kind.media_type
+        await self.writer.link(
+            await self.writer.store(
+                digest, payload, signed, schema1=kind.schema1, media_type=given, apparent=apparent
+            )
         )
-        await self.link(digest, stored, kept=kept)
         return digest
 
-    async def check_room(self, digest: Digest, payload: bytes, signatures: Sequence[Signature]) -> bool:
-        """Check that signatures can be added to those stored. One request; none without signatures.
-
-        Returns:
-            Whether one of them is stored already.
-
-        A round trip more, and a request for each stored signature, where those and these might come to more than
-        4 MiB: with more than a hundred stored, or a large payload of schema 1.
-
-        Raises:
-            TooManySignatures: There would be more than `SIGNATURE_LIMIT`.
-            SignaturesTooLarge: Written together they would be larger than is taken back.
-            ChainWithoutKeyID: One of these can stand only alone in a document, and there are others.
-        """
-        if signatures:
-            schema1 = (await self.kind(digest, payload)).schema1
-            return await self._signatures.check_room(digest, signatures, payload if schema1 else None)
-        return False
-
-    async def check_media_type(
-        self, digest: Digest, media_type: str | None, *, apparent: bool
-    ) -> KeptType | None:
-        """Return what `link` must keep for a manifest to be served as this type. 2 requests; none without a type.
-
-        Args:
-            digest: The revision.
-            media_type: The type that it came with; None where it declares one, or came with none.
-            apparent: Whether its form tells the same type.
-
-        Raises:
-            MediaTypeConflict: Another type is kept of it.
-        """
-        if media_type is None:
-            return None
-        kept, etag = await gather(
-            self._media_types.judge(digest, media_type, apparent=apparent),
-            self._links.etag(self._key(digest)),
-        )
-        return replace(kept, link=etag) if kept is not None and kept.stored else kept
-
-    async def write_content(
-        self,
-        digest: Digest,
-        payload: bytes,
-        signatures: Sequence[Signature],
-    ) -> Sequence[Digest]:
-        """Store what `link` makes visible: the payload and the signatures. One round trip.
-
-        Nothing is verified here but the payload's digest.
-
-        Args:
-            digest: The payload's digest.
-            payload: The manifest, unsigned.
-            signatures: Signatures of it.
-
-        Returns:
-            The digests of the signatures.
-        """
-        stored, _ = await gather(
-            gather_map(
-                self._blobs.put,
-                [signature.blob for signature in signatures],
-                limit=self._driver.capabilities.connections,
-            ),
-            self._blobs.put(payload, digest=digest),
-        )
-        return [descriptor.digest for descriptor in stored]
-
-    async def link(
-        self,
-        digest: Digest,
-        signatures: Iterable[Digest] = (),
-        *,
-        subject: Digest | None = None,
-        kept: KeptType | None = None,
-    ) -> None:
-        """Make stored content a revision of this repository, with these signatures. One round trip.
-
-        One more where a media type is to be kept that was not there: without it, nobody may see the revision.
-
-        Args:
-            digest: The digest of the payload.
-            signatures: The digests of signatures of it.
-            subject: The manifest that it is about, among whose referrers it is listed from now on.
-            kept: What `check_media_type` returned.
-
-        Raises:
-            MediaTypeConflict: Another type has been kept of it since; nothing was linked.
-        """
-        links = self._signature_links(digest, signatures)
-        if subject is not None:
-            links.append((self._layout.key(ReferrerLink(self._name, subject, digest)), digest))
-        if kept is not None and kept.stored:
-            if await self._linked_beside(digest, links, kept):
-                return
-            # A deletion is under way, or left the type. It deletes only the object that it found.
-            await self._media_types.overwrite(digest, kept.media_type)
-        elif kept is not None:
-            await self._media_types.keep(digest, kept.media_type)
-        await self._write_links([*links, (self._key(digest), digest)])
-
-    async def _linked_beside(
-        self, digest: Digest, links: Sequence[tuple[str, Digest]], kept: KeptType
-    ) -> bool:
-        """Link a revision beside the media type that was found there; return whether that was there all the time.
-
-        A deletion takes a revision's link before its media type. While the link is the one that was found with the
-        type, no deletion has taken the type.
-        """
-        if not self._driver.capabilities.conditional_put:
-            await gather(
-                self._write_links([*links, (self._key(digest), digest)]),
-                self._media_types.renew(digest, kept.media_type),
-            )
-            return True
-        if kept.link is None:
-            return False
-        _, linked = await gather(
-            self._write_links(links), self._links.relink(self._key(digest), digest, kept.link)
-        )
-        return linked
-
-    async def is_whole(
-        self,
-        digest: Digest,
-        signatures: Iterable[Digest] = (),
-        *,
-        subject: Digest | None = None,
-        kept: KeptType | None = None,
-    ) -> bool:
-        """Return whether all that `link` wrote is there: a deletion at the same time may have taken some of it.
-
-        1 round trip: 1 request, 1 more with signatures, with a subject and with a kept media type each.
-        """
-        keys = [self._key(digest)]
-        if subject is not None:
-            keys.append(self._layout.key(ReferrerLink(self._name, subject, digest)))
-        if kept is not None:
-            keys.append(self._layout.key(RevisionMediaType(self._name, digest)))
-        wanted = {*signatures}
-
-        async def signed() -> bool:
-            return not wanted or wanted <= {link.digest for link in await self._signatures.linked(digest)}
-
-        found = await gather(signed(), *(self._links.linked(key) for key in keys))
-        return all(found)
-
     async def add_signatures(self, digest: str, signatures: Iterable[Signature]) -> None:
-        """Add signatures to a stored revision. Three round trips: its payload, the signatures, their links.
+        """Add signatures to a stored revision. 3 round trips: its payload, the signatures, their links.
 
         Raises:
-            InvalidDigest: The digest is outside the grammar.
             ManifestUnknown: The repository has no such revision.
             InvalidSignature: A signature does not verify; nothing was written.
             Damaged: The stored revision can't be read.
         """
-        digest = Digest(digest)
-        added = taken(signatures)
-        revision = await self.get(digest, signatures=False)
+        digest, added = Digest(digest), taken(signatures)
+        revision = await self.read(digest)
         await _verify_all(revision.payload, added)
-        signed, _ = await gather(
-            self.write_content(digest, revision.payload, added),
-            self.check_room(digest, revision.payload, added),
-        )
-        # Not its own link: a revision that was deleted meanwhile would be back.
-        await self._write_links(self._signature_links(digest, signed))
+        write = await self.writer.store(digest, revision.payload, added, schema1=revision.kind.schema1)
+        await self.writer.link_signatures(write)
 
     async def delete(self, digest: str) -> None:
-        """Delete a revision, and its signatures, from this repository; content stays stored. Idempotent.
+        """Delete a revision and its signatures from this repository; content stays stored. Idempotent.
 
-        2 round trips; 1 more for a revision with a subject, among whose referrers it is no longer listed; 2 more
-        with signatures or a kept media type; 1 more for one that does not declare its type. What refers to it, as
-        its subject, stays as well.
+        2 round trips; with a subject 1 more; with signatures or a kept media type 2 more; 1 more if the manifest
+        does not declare its type. Manifests that refer to it stay.
 
-        The link among the referrers goes first: when the deletion dies there, repeating it still finds the
-        revision. Its own link goes before what lies beside it, so that no reader sees it without, and once more
-        after: a put that came in between relies on what was deleted then. Only what was beside it before is
-        deleted. A put of the same manifest at the same time looks again after it has written its links (see
-        `is_whole`), and writes them again.
-
-        Raises:
-            InvalidDigest: The digest is outside the grammar.
+        The deletion takes only those objects that it found at its beginning. A put of the same manifest at the same
+        time looks again after it has written its links, and writes them again (`RevisionWriter.is_whole`).
         """
-        digest = Digest(digest)
-        signed, document = await gather(self._signatures.linked(digest), self._document(digest))
-        kept = self._layout.key(RevisionMediaType(self._name, digest))
-        etag = None if document is not None and document.declared else await self._links.etag(kept)
-        if document is not None and document.subject is not None:
-            await self._driver.delete(self._layout.key(ReferrerLink(self._name, document.subject, digest)))
-        await self._driver.delete(self._key(digest))
-        if etag is not None:
-            exact = self._driver.capabilities.conditional_delete
-            with suppress(ConditionFailed):
-                await self._driver.delete(kept, condition=IfMatch(etag) if exact else None)
-        if signed:
-            await self._driver.delete_many([self._layout.key(place) for place in signed])
-        if signed or etag is not None:
-            await self._driver.delete(self._key(digest))
+        await self.writer.delete(Digest(digest))
 
     # ---- inside
 
     async def _with_readable(self, revision: Revision, signed: Sequence[SignatureLink]) -> Revision:
         signatures, unreadable = await self._signatures.readable(signed)
-        if unreadable and not signatures:  # an unsigned document would be another one than was pushed
+        if unreadable and not signatures:  # the client pushed a signed document
             raise copy(unreadable[0])  # no cycle with this frame
         return replace(revision, signatures=signatures, unreadable=unreadable)
 
     async def _fetch(self, digest: Digest, *, fresh: bool = False) -> bytes | ObjectTooLarge | None:
         try:
             return await self._blobs.fetch(digest, limit=MANIFEST_LIMIT, fresh=fresh)
-        except ObjectTooLarge as error:  # judged after the link: without one, nothing is told of the content
+        except ObjectTooLarge as error:  # raised after the check of the link, which comes first
             return error
+
+    async def _kind(self, digest: Digest, payload: bytes) -> StoredKind:
+        """Return the facts about a payload. No request; memory keeps them, so it is parsed once."""
+        kind = self._known(digest)
+        if kind is None:
+            kind = await in_thread_if_large(len(payload), kind_of, payload)
+            self._blobs.caches.facts.keep(digest, kind)
+        return kind
 
     def _known(self, digest: Digest) -> StoredKind | None:
         return self._blobs.caches.facts.find(StoredKind, digest)
 
-    def _judge(self, link: Link | None, digest: Digest) -> None:
+    def _check(self, link: Link | None, digest: Digest) -> None:
         if link is None:
             raise ManifestUnknown(self._name, digest)
         expect(link, digest)
@@ -563,7 +367,7 @@ class RevisionStore:
         key = self._key(digest)
         signed: Sequence[SignatureLink] = ()
         payload: bytes | ObjectTooLarge | None = None if fresh else self._blobs.kept(digest)
-        # What is kept needs no task of its own, which would be most of what such a read costs.
+        # Content in memory needs no task of its own, which would be most of the cost of such a read.
         if payload is None and listed:
             link, payload, signed = await gather(
                 self._links.find(key), self._fetch(digest, fresh=fresh), self._signatures.linked(digest)
@@ -574,33 +378,12 @@ class RevisionStore:
             link, signed = await gather(self._links.find(key), self._signatures.linked(digest))
         else:
             link = await self._links.find(key)
-        self._judge(link, digest)
+        self._check(link, digest)
         if payload is None:
             raise LinkDangling(key, digest)
         if isinstance(payload, ObjectTooLarge):
             raise copy(payload)  # no cycle with this frame
         return await self._blobs.verified(digest, payload), signed
-
-    def _signature_links(self, digest: Digest, signatures: Iterable[Digest]) -> list[tuple[str, Digest]]:
-        return [
-            (self._layout.key(SignatureLink(self._name, digest, signature)), signature)
-            for signature in signatures
-        ]
-
-    async def _write_links(self, links: Sequence[tuple[str, Digest]]) -> None:
-        await gather_map(
-            lambda link: self._links.link(*link), links, limit=self._driver.capabilities.connections
-        )
-
-    async def _document(self, digest: Digest) -> StoredDocument | None:
-        """Return a revision's document; None for one whose content is gone or too large.
-
-        A referrer's link that is left for such a one shows nothing: who lists them asks for the revision's own.
-        """
-        payload = await self._fetch(digest)
-        if not isinstance(payload, bytes):
-            return None
-        return await in_thread_if_large(len(payload), read_stored, payload)
 
 
 async def _verify_all(payload: bytes, signatures: Sequence[Signature]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from revstore_async import CURRENT, Digest, Driver, Policy, Registry, Repository, sign
+from revstore_async import CURRENT, Digest, Driver, Policy, Registry, Repository, Signatures, sign
 from revstore_async.blobs.cache import CACHE_SIZE, ENTRY_LIMIT, Cache
 from revstore_async.errors import (
     BlobDamaged,
@@ -137,7 +137,7 @@ SIGNATURES = CURRENT.signatures_of(RepositoryName(NAME), DIGEST)
 
 async def test_a_pull_by_tag_asks_for_the_tag_and_the_link(pulled: Registry, tracing: TracingDriver):
     manifests = pulled.repository(NAME).manifests
-    assert (await manifests.get("image", signatures=False)).content == IMAGE
+    assert (await manifests.get("image", signatures=Signatures.SERVED)).content == IMAGE
     assert asked(tracing) == [(LINK, "get"), (TAG, "get")]
     assert (await manifests.get("image")).content == IMAGE
     assert asked(tracing) == sorted([(LINK, "get"), (SIGNATURES, "list_all"), (TAG, "get")])
@@ -148,9 +148,9 @@ async def test_without_a_cache_content_is_asked_for_but_its_kind_is_known(tracin
     manifests = registry.repository(NAME).manifests
     blob = registry.blobs.path(DIGEST)
     expected = sorted([(LINK, "get"), (blob, "get"), (SIGNATURES, "list_all")])
-    assert (await manifests.get(DIGEST, signatures=False)).content == IMAGE
+    assert (await manifests.get(DIGEST, signatures=Signatures.SERVED)).content == IMAGE
     assert asked(tracing) == expected, "nobody knows yet that it isn't schema 1, so all is asked together"
-    assert (await manifests.get(DIGEST, signatures=False)).content == IMAGE
+    assert (await manifests.get(DIGEST, signatures=Signatures.SERVED)).content == IMAGE
     assert asked(tracing) == sorted([(LINK, "get"), (blob, "get")])
     assert (await manifests.get(DIGEST)).content == IMAGE
     assert asked(tracing) == expected
@@ -169,13 +169,13 @@ async def test_signatures_are_listed_each_time_and_read_once(pulled: Registry, t
     digest = Digest.of(PAYLOAD)
     link = CURRENT.key(RevisionLink(repository.name, digest))
     folder = CURRENT.signatures_of(repository.name, digest)
-    for signatures in (True, False):
+    for signatures in (Signatures.ALL, Signatures.SERVED):
         assert len((await repository.manifests.get(digest, signatures=signatures)).signatures) == 3
         assert asked(tracing) == sorted([(link, "get"), (folder, "list_all")])
 
     another = Registry(tracing).repository(NAME)
     await another.revisions.add_signatures(digest, [sign(PAYLOAD, key(3))])
-    served = await repository.manifests.get(digest, signatures=False)
+    served = await repository.manifests.get(digest, signatures=Signatures.SERVED)
     assert served == await Registry(tracing).repository(NAME).manifests.get(digest)
     assert len(served.signatures) == 4
 
@@ -205,7 +205,7 @@ async def test_what_is_kept_gives_no_access(pulled: Registry):
 
 async def test_what_was_deleted_is_not_served_though_it_is_kept(pulled: Registry, driver: Driver):
     await Registry(driver).repository(NAME).manifests.delete(DIGEST)
-    for signatures in (True, False):
+    for signatures in (Signatures.ALL, Signatures.SERVED):
         with pytest.raises(ManifestUnknown):
             await pulled.repository(NAME).manifests.get(DIGEST, signatures=signatures)
     with pytest.raises(ManifestUnknown):
@@ -272,8 +272,8 @@ async def test_what_is_served_is_the_same_with_all_signatures_and_without():
         for digest in digests:
             fresh = Registry(registry.driver).repository(NAME).manifests
             whole = await registry.repository(NAME).manifests.get(digest)
-            for likely_signed in (False, True, False):
-                served = await fresh.get(digest, signatures=False, likely_signed=likely_signed)
+            for wanted in (Signatures.UNSIGNED, Signatures.SERVED, Signatures.UNSIGNED):
+                served = await fresh.get(digest, signatures=wanted)
                 merged = served.media_type == DOCKER_SCHEMA1_SIGNED
                 assert served == (whole if merged else replace(whole, signatures=()))
                 described = await fresh.stat(digest)
@@ -292,7 +292,7 @@ async def test_a_manifest_that_is_schema_1_only_by_what_is_kept_beside_it_has_it
         whole = await repository.manifests.get(digest)
         assert len(whole.signatures) == 1
         for _ in range(2):
-            assert await repository.manifests.get(digest, signatures=False) == whole
+            assert await repository.manifests.get(digest, signatures=Signatures.SERVED) == whole
             assert (await repository.manifests.stat(digest)).size == len(whole.content)
 
 
@@ -310,7 +310,9 @@ def cost_of_pulls(work):
             await pusher.manifests.put(IMAGE, tag="image")
             repository = registry.repository(NAME)
             for _ in range(2):  # the second time it is known what is behind the tag
-                assert (await repository.manifests.get("image", signatures=False)).content == IMAGE
+                assert (
+                    await repository.manifests.get("image", signatures=Signatures.SERVED)
+                ).content == IMAGE
             start = asyncio.get_running_loop().time()
             await work(repository, pusher)
             return asyncio.get_running_loop().time() - start
@@ -320,7 +322,7 @@ def cost_of_pulls(work):
 
 def test_a_tag_that_did_not_move_is_one_round_trip():
     async def pull(repository, _):
-        assert (await repository.manifests.get("image", signatures=False)).content == IMAGE
+        assert (await repository.manifests.get("image", signatures=Signatures.SERVED)).content == IMAGE
 
     async def head(repository, _):
         assert (await repository.manifests.stat("image")).digest == DIGEST
@@ -333,7 +335,7 @@ def test_a_tag_that_moved_is_what_it_is_now_at_no_more_than_a_first_pull():
 
     async def pull(repository, pusher):
         await pusher.manifests.put(other, tag="image")
-        assert (await repository.manifests.get("image", signatures=False)).content == other
+        assert (await repository.manifests.get("image", signatures=Signatures.SERVED)).content == other
 
     assert cost_of_pulls(pull) == 2
 
@@ -342,7 +344,7 @@ def test_a_tag_that_was_deleted_is_unknown_though_its_revision_is_there():
     async def pull(repository, pusher):
         await pusher.manifests.delete("image")
         with pytest.raises(TagUnknown):
-            await repository.manifests.get("image", signatures=False)
+            await repository.manifests.get("image", signatures=Signatures.SERVED)
         assert (await repository.manifests.get(DIGEST)).content == IMAGE
 
     assert cost_of_pulls(pull) == 2
@@ -358,10 +360,10 @@ def test_a_revision_that_was_stored_between_the_guess_and_the_tag_is_found():
             pusher, repository = Registry(memory).repository(NAME), registry.repository(NAME)
             await pusher.blobs.put(CONFIG)
             await pusher.manifests.put(IMAGE, tag="image")
-            await repository.manifests.get("image", signatures=False)
+            await repository.manifests.get("image", signatures=Signatures.SERVED)
             await pusher.manifests.delete(DIGEST)
             waits[:] = [3.0, 1.0]  # the tag, the guess
-            pull = asyncio.ensure_future(repository.manifests.get("image", signatures=False))
+            pull = asyncio.ensure_future(repository.manifests.get("image", signatures=Signatures.SERVED))
             await asyncio.sleep(2)
             assert not waits
             await pusher.manifests.put(IMAGE, tag="image")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from revstore_async import ABSENT, Digest, Registry, Repository, RepositoryName, sign
+from revstore_async import ABSENT, Digest, Registry, Repository, RepositoryName, Signatures, sign
 from revstore_async.revisions.referrers import fallback_tag
 from revstore_async.testing import run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver
@@ -95,13 +95,13 @@ ROWS = [
     Row("manifest by tag, 64 signatures", lambda r: r.manifests.get("latest"), 3, 4 + 64),
     Row(
         "manifest by digest, not likely to be signed",
-        lambda r: unread(r).manifests.get(Digest.of(IMAGE), signatures=False, likely_signed=False),
+        lambda r: unread(r).manifests.get(Digest.of(IMAGE), signatures=Signatures.UNSIGNED),
         1,
         2,
     ),
     Row(
         "manifest by digest, 64 signatures that were not likely",
-        lambda r: unread(r).manifests.get(Digest.of(PAYLOAD), signatures=False, likely_signed=False),
+        lambda r: unread(r).manifests.get(Digest.of(PAYLOAD), signatures=Signatures.UNSIGNED),
         3,
         3 + 64,
     ),

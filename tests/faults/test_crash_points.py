@@ -23,6 +23,7 @@ from revstore_async.errors import (
     Unavailable,
     UploadUnknown,
 )
+from revstore_async.revisions.revision import RevisionWrite
 from revstore_async.tags.state import Expected
 from revstore_drivers.memory import MemoryDriver, MemoryStore
 from revstore_drivers.wrappers import At, Fault, FaultsDriver, When
@@ -145,7 +146,11 @@ WRITES = [
     Write("link of a layer", [], lambda r: r.blobs.link(Digest.of(LAYERS[0]))),
     Write("deletion of a layer's link", [], lambda r: r.blobs.delete(Digest.of(LAYERS[0]))),
     Write("revision", [], lambda repository: repository.revisions.put(PAYLOAD, [SIGNATURE_5])),
-    Write("link of a revision", [], lambda repository: repository.revisions.link(Digest.of(LAYERS[0]))),
+    Write(
+        "link of a revision",
+        [],
+        lambda repository: repository.revisions.writer.link(RevisionWrite(Digest.of(LAYERS[0]))),
+    ),
     Write(
         "signatures later",
         [put(BY_0)],

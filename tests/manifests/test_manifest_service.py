@@ -43,6 +43,7 @@ from revstore_async.errors import (
 )
 from revstore_async.formats.descriptors import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, MANIFEST_LIMIT
 from revstore_async.layout import CURRENT, LayerLink, RevisionLink, RevisionMediaType, SignatureLink
+from revstore_async.revisions.revision import RevisionWrite
 from tests.parts.documents import (
     DOCKER_LIST,
     DOCKER_SCHEMA2,
@@ -471,7 +472,7 @@ async def test_what_another_program_stored_is_served_as_it_is(registry: Registry
         (b"[1]", None),
     ]:
         digest = (await registry.blobs.put(content)).digest
-        await hello.revisions.link(digest)
+        await hello.revisions.writer.link(RevisionWrite(digest))
         manifest = await hello.manifests.get(digest)
         assert manifest.content == content
         assert manifest.media_type == (media_type or "application/octet-stream")

@@ -19,6 +19,7 @@ from revstore_async.blobs.store import BlobStore
 from revstore_async.manifests.service import ManifestService
 from revstore_async.registry import Repository
 from revstore_async.revisions.referrers import ReferrerStore
+from revstore_async.revisions.revision import Signatures
 from revstore_async.revisions.store import RevisionStore
 from revstore_async.tags.store import TagStore
 from revstore_async.uploads.store import UploadStore
@@ -46,18 +47,7 @@ PLUMBING = {
     }
     | {"store", "verified", "write"},
     LayerStore: {"link_stored"},
-    RevisionStore: {
-        "check_media_type",
-        "check_room",
-        "is_whole",
-        "kind",
-        "link",
-        "plain",
-        "served",
-        "signed",
-        "stat",
-    }
-    | {"write_content"},
+    RevisionStore: {"plain", "stat", "with_signatures"},
     TagStore: {"delete_all_of", "read"},
     ManifestService: {"head"},
 }
@@ -121,7 +111,7 @@ ARGUMENTS: dict[str, Argument] = {
 }
 """The parameters by name."""
 
-FLAGS = {"check_layers", "fresh", "likely_signed", "signatures", "verify"}
+FLAGS = {"check_layers", "fresh", "verify"}
 """Parameters that are true or false: Python takes every object for one of these."""
 
 OF_REVISIONS = {(RevisionStore, "digest"), (TagStore, "digest")}
@@ -177,6 +167,8 @@ def parameters(store: type, name: str) -> dict[str, Argument]:
         argument = ARGUMENTS[each.name]
         if (store, each.name) in OF_REVISIONS:
             argument = text(str(REVISION), REVISION)
+        if each.annotation is Signatures:
+            argument = Argument([*Signatures], (Signatures,), equal=False)
         found[each.name] = argument
     return found
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from revstore_async import Digest, Driver, Manifest, Registry
+from revstore_async import Digest, Driver, Manifest, Registry, Signatures
 from revstore_async.driver import METADATA_TIMEOUT, DriverWrapper, File, FileInfo
 from revstore_async.errors import KeyNotFound, ObjectTooLarge, Unavailable
 from revstore_async.shared_reads import PATIENCE, WIDTH, SharedReads, SharedReadsDriver
@@ -143,7 +143,7 @@ def test_pulls_of_a_hot_tag_at_once_cost_the_store_a_few_requests():
             tracing.reset()
             begun = now()
             pulls = [
-                registry.repository("library/hello").manifests.get("latest", signatures=False)
+                registry.repository("library/hello").manifests.get("latest", signatures=Signatures.SERVED)
                 for _ in range(64)
             ]
             assert {manifest.content for manifest in await asyncio.gather(*pulls)} == {image(b"{}")}

@@ -15,6 +15,7 @@ from revstore_async.errors import InvalidArgument, InvalidDigest
 from revstore_async.formats.descriptors import MANIFEST_LIMIT
 from revstore_async.formats.lenient_manifests import read_stored
 from revstore_async.revisions.referrers import PAGE_BYTES, READ_BYTES, fallback_tag, written
+from revstore_async.revisions.revision import RevisionWrite
 from revstore_async.testing import run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver
 from revstore_drivers.wrappers import TracingDriver
@@ -94,7 +95,7 @@ async def test_annotations_of_any_text_take_no_more_room_than_in_the_manifest(te
         hello = registry.repository("library/hello")
         for each in documents:
             await hello.revisions.put(each)
-            await hello.revisions.link(Digest.of(each), subject=Digest.of(SUBJECT))
+            await hello.revisions.writer.link(RevisionWrite(Digest.of(each), subject=Digest.of(SUBJECT)))
         page = await hello.referrers.list(Digest.of(SUBJECT))
         content = written({"manifests": [referrer.members() for referrer in page.referrers]})
         assert len(content) <= MANIFEST_LIMIT

@@ -16,6 +16,7 @@ from revstore_async.errors import (
 )
 from revstore_async.layout import ReferrerLink, RevisionLink, RevisionMediaType, TagCurrent
 from revstore_async.revisions.referrers import fallback_tag
+from revstore_async.revisions.revision import RevisionWrite
 from tests.parts.documents import DOCKER_SCHEMA2, OCI_INDEX, OCI_MANIFEST, image, index
 from tests.parts.referring import CONFIG, SBOM, SIGNATURE, SUBJECT, about, listed
 
@@ -74,8 +75,8 @@ async def test_an_index_has_no_config_to_take_an_artifact_type_from(hello: Repos
         "config": json.loads(about())["config"]
     }
     document = json.dumps(odd).encode()
-    await hello.revisions.link(
-        (await hello.revisions.put(document)), subject=Digest.of(SUBJECT)
+    await hello.revisions.writer.link(
+        RevisionWrite(await hello.revisions.put(document), subject=Digest.of(SUBJECT))
     )  # as another program may have stored it
     (referrer,) = (await hello.referrers.list(Digest.of(SUBJECT))).referrers
     assert referrer.descriptor == Descriptor(OCI_INDEX, Digest.of(document), len(document))

@@ -18,6 +18,7 @@ from revstore_async.errors import (
 )
 from revstore_async.formats.descriptors import MANIFEST_LIMIT
 from revstore_async.layout import CURRENT, RevisionLink, SignatureLink
+from revstore_async.revisions.revision import RevisionWrite
 from revstore_async.signatures import SIGNATURE_LIMIT, Signature
 from revstore_drivers.wrappers.tracing import TracingDriver
 from tests.parts.documents import key, schema1, without_key_id
@@ -97,7 +98,7 @@ async def test_revisions_are_a_repositorys_own(registry: Registry) -> None:
 async def test_link_makes_stored_content_a_revision(registry: Registry) -> None:
     await registry.blobs.put(PAYLOAD)
     repository = registry.repository("elsewhere")
-    await repository.revisions.link(DIGEST)
+    await repository.revisions.writer.link(RevisionWrite(DIGEST))
     assert (await repository.revisions.get(DIGEST)).payload == PAYLOAD
 
 
@@ -212,7 +213,7 @@ async def test_content_over_the_limit_is_told_only_to_who_has_a_link(registry: R
     repository = registry.repository("library/hello")
     with pytest.raises(ManifestUnknown):
         await repository.revisions.get(digest)
-    await repository.revisions.link(digest)
+    await repository.revisions.writer.link(RevisionWrite(digest))
     with pytest.raises(ObjectTooLarge):
         await repository.revisions.get(digest)
 

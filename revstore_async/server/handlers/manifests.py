@@ -32,6 +32,7 @@ from ...formats.descriptors import (
 from ...formats.digest import Digest
 from ...formats.names import Tag, tag_or_digest
 from ...manifests.service import StoredManifest
+from ...revisions.revision import Signatures
 from ...tags.state import ABSENT, Expected
 from ...threads import digest_of
 from .. import error_answers
@@ -157,7 +158,7 @@ async def _find(context: RequestContext, reference: str) -> tuple[Descriptor, st
             return looked_at, looked_at.digest, b""
         manifest = looked_at
     else:
-        manifest = await manifests.get(reference, signatures=False, likely_signed=_likely_signed(context))
+        manifest = await manifests.get(reference, signatures=_wanted(context))
     for error in manifest.unreadable:
         _LOG.error("left out of the signatures of %s in %s: %s", manifest.digest, context.name, error)
     found = manifest.descriptor
@@ -167,16 +168,18 @@ async def _find(context: RequestContext, reference: str) -> tuple[Descriptor, st
     return found, etag, manifest.content
 
 
-def _likely_signed(context: RequestContext) -> bool:
-    """Say whether the client may want schema 1: it names that type, or no other type of a manifest.
+def _wanted(context: RequestContext) -> Signatures:
+    """Return the signatures to ask the engine for, by the types that the client names.
 
-    This is a guess about the stored type only; the answer is the stored manifest in any case. Most clients name
-    the types that they know, and `*/*` too.
+    The client may want schema 1 if it names that type, or no other type of a manifest. This is an expectation about
+    the stored type only; the answer is the stored manifest in any case. Most clients name the types that they
+    know, and `*/*` too.
     """
     accepted = canonical(",".join(context.request.headers.getlist("accept")))
-    return DOCKER_SCHEMA1.removesuffix("json") in accepted or not (
+    may_be_schema1 = DOCKER_SCHEMA1.removesuffix("json") in accepted or not (
         ".manifest." in accepted or ".index." in accepted
     )
+    return Signatures.SERVED if may_be_schema1 else Signatures.UNSIGNED
 
 
 # ---- writing

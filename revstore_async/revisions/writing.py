@@ -1,0 +1,229 @@
+"""The steps by which a revision is written and deleted: its content, the links, a look at the links.
+
+No reader sees a revision before its content and its kept media type are stored. A deletion at the same time may
+take some of the links; the writer therefore looks again.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from ..blobs.links import LinkStore
+from ..blobs.store import BlobStore
+from ..concurrency import gather, gather_map
+from ..driver import Driver, IfMatch
+from ..errors import ConditionFailed, ObjectTooLarge
+from ..formats.descriptors import MANIFEST_LIMIT
+from ..formats.digest import Digest
+from ..formats.lenient_manifests import StoredDocument, read_stored
+from ..formats.names import RepositoryName
+from ..layout import Layout, ReferrerLink, RevisionLink, RevisionMediaType, SignatureLink
+from ..signatures import Signature
+from ..threads import in_thread_if_large
+from .kept_types import KeptType, MediaTypeStore
+from .revision import RevisionWrite
+from .signature_links import SignatureStore
+
+
+class RevisionWriter:
+    """Writes the revisions of one repository, for callers that take these steps together with others."""
+
+    def __init__(
+        self,
+        name: RepositoryName,
+        blobs: BlobStore,
+        signatures: SignatureStore,
+        media_types: MediaTypeStore,
+        driver: Driver,
+        layout: Layout,
+    ) -> None:
+        self._name = name
+        self._blobs = blobs
+        self._driver = driver
+        self._links = LinkStore(driver)
+        self._layout = layout
+        self._signatures = signatures
+        self._media_types = media_types
+
+    async def store(
+        self,
+        digest: Digest,
+        payload: bytes,
+        signatures: Sequence[Signature] = (),
+        *,
+        schema1: bool = False,
+        media_type: str | None = None,
+        apparent: bool = False,
+        subject: Digest | None = None,
+    ) -> RevisionWrite:
+        """Store the content that `link` makes visible, and check what is linked with it. 1 round trip.
+
+        1 request for the payload and for each signature; with signatures 1 more for the listing of the stored
+        ones; with a media type 2 more. It verifies nothing: the caller did. When the stored signatures and the
+        new ones might come to more than 4 MiB, the sizes are asked for: 1 round trip more, and 1 request for each
+        stored signature.
+
+        Args:
+            digest: The payload's digest, as the caller computed it.
+            payload: The manifest, unsigned.
+            signatures: Signatures of it.
+            schema1: Whether it is Docker schema 1, into which the signatures are merged.
+            media_type: The type that it came with; None if it declares one, or came with none.
+            apparent: Whether its form shows the same type.
+            subject: The manifest that it is about, if any.
+
+        Raises:
+            TooManySignatures: There would be more than `SIGNATURE_LIMIT`.
+            SignaturesTooLarge: Written together they would be larger than the registry takes back.
+            ChainWithoutKeyID: A signature that can only stand alone in a document would stand with others.
+            MediaTypeConflict: Another type is kept of the manifest.
+        """
+        if not signatures and media_type is None:
+            await self._blobs.store(digest, payload)
+            return RevisionWrite(digest, subject=subject)
+        blobs = {Digest.of(signature.blob): signature.blob for signature in signatures}
+        _, _, known, kept = await gather(
+            self._blobs.store(digest, payload),
+            gather_map(
+                lambda each: self._blobs.store(*each),
+                blobs.items(),
+                limit=self._driver.capabilities.connections,
+            ),
+            self._has_some(digest, signatures, payload if schema1 else None),
+            self._kept(digest, media_type, apparent=apparent),
+        )
+        found = known or (kept is not None and kept.stored)
+        return RevisionWrite(digest, tuple(blobs), subject, kept, found)
+
+    async def link(self, write: RevisionWrite) -> None:
+        """Make stored content a revision of this repository, with its signatures. 1 round trip.
+
+        1 round trip more if a media type is to be kept that was absent: no reader may see the revision without
+        it.
+
+        Raises:
+            MediaTypeConflict: Another type has been kept of it since; nothing was linked.
+        """
+        links = [
+            *self._beside(write),
+            (self._layout.key(RevisionLink(self._name, write.digest)), write.digest),
+        ]
+        kept = write.kept
+        if kept is not None and kept.stored:
+            if await self._linked_beside(write, kept, links):
+                return
+            # A deletion is under way, or left the type. It deletes only the object that it found.
+            await self._media_types.overwrite(write.digest, kept.media_type)
+        elif kept is not None:
+            await self._media_types.keep(write.digest, kept.media_type)
+        await self._write_links(links)
+
+    async def link_signatures(self, write: RevisionWrite) -> None:
+        """Link the signatures of a revision, and not the revision: it may be deleted by now. 1 round trip."""
+        await self._write_links(self._beside(write))
+
+    async def is_whole(self, write: RevisionWrite) -> bool:
+        """Return whether all that `link` wrote is there: a deletion at the same time may have taken some of it.
+
+        1 round trip: 1 request, 1 more with signatures, with a subject and with a kept media type each.
+        """
+        keys = [self._layout.key(RevisionLink(self._name, write.digest))]
+        if write.subject is not None:
+            keys.append(self._layout.key(ReferrerLink(self._name, write.subject, write.digest)))
+        if write.kept is not None:
+            keys.append(self._layout.key(RevisionMediaType(self._name, write.digest)))
+        looks = [self._links.linked(key) for key in keys]
+        if write.signatures:
+            looks.append(self._has_all(write))
+        return all(await gather(*looks)) if len(looks) > 1 else await looks[0]
+
+    async def delete(self, digest: Digest) -> None:
+        """Delete a revision; costs are those of `RevisionStore.delete`.
+
+        The link among the referrers goes first: if the deletion dies there, its repetition still finds the
+        revision. The revision's own link goes before the objects beside it, so that no reader sees the revision
+        without them. It goes once more after them: a put in between relies on the deleted objects.
+        """
+        signed, document = await gather(self._signatures.linked(digest), self._document(digest))
+        own = self._layout.key(RevisionLink(self._name, digest))
+        kept = self._layout.key(RevisionMediaType(self._name, digest))
+        etag = None if document is not None and document.declared else await self._links.etag(kept)
+        if document is not None and document.subject is not None:
+            await self._driver.delete(self._layout.key(ReferrerLink(self._name, document.subject, digest)))
+        await self._driver.delete(own)
+        if etag is not None:
+            exact = self._driver.capabilities.conditional_delete
+            with suppress(ConditionFailed):
+                await self._driver.delete(kept, condition=IfMatch(etag) if exact else None)
+        if signed:
+            await self._driver.delete_many([self._layout.key(link) for link in signed])
+        if signed or etag is not None:
+            await self._driver.delete(own)
+
+    # ---- inside
+
+    async def _document(self, digest: Digest) -> StoredDocument | None:
+        """Return a revision's document; None if its content is gone or too large.
+
+        The link among the referrers then stays, and does no harm: a listing asks for the revision's own link.
+        """
+        try:
+            payload = await self._blobs.fetch(digest, limit=MANIFEST_LIMIT)
+        except ObjectTooLarge:
+            return None
+        return None if payload is None else await in_thread_if_large(len(payload), read_stored, payload)
+
+    async def _has_some(self, digest: Digest, signatures: Sequence[Signature], payload: bytes | None) -> bool:
+        """Check that signatures can be added; return whether one of them is there. 1 request; 0 without any."""
+        return bool(signatures) and await self._signatures.check_room(digest, signatures, payload)
+
+    async def _has_all(self, write: RevisionWrite) -> bool:
+        linked = await self._signatures.linked(write.digest)
+        return {*write.signatures} <= {link.digest for link in linked}
+
+    async def _kept(self, digest: Digest, media_type: str | None, *, apparent: bool) -> KeptType | None:
+        """Return the type that `link` must keep. 2 requests; 0 without a type.
+
+        Raises:
+            MediaTypeConflict: Another type is kept.
+        """
+        if media_type is None:
+            return None
+        kept, etag = await gather(
+            self._media_types.check(digest, media_type, apparent=apparent),
+            self._links.etag(self._layout.key(RevisionLink(self._name, digest))),
+        )
+        return replace(kept, link=etag) if kept is not None and kept.stored else kept
+
+    async def _linked_beside(
+        self, write: RevisionWrite, kept: KeptType, links: Sequence[tuple[str, Digest]]
+    ) -> bool:
+        """Link a revision beside the media type that was found; return whether the type was there all the time.
+
+        A deletion takes a revision's link before its media type. While the link is the one that was found with the
+        type, no deletion has taken the type.
+        """
+        if not self._driver.capabilities.conditional_put:
+            await gather(self._write_links(links), self._media_types.renew(write.digest, kept.media_type))
+            return True
+        if kept.link is None:
+            return False
+        *beside, (key, digest) = links
+        _, linked = await gather(self._write_links(beside), self._links.relink(key, digest, kept.link))
+        return linked
+
+    def _beside(self, write: RevisionWrite) -> Sequence[tuple[str, Digest]]:
+        """Return the links beside a revision's own: of its signatures, and of it among the referrers."""
+        links = [
+            (self._layout.key(SignatureLink(self._name, write.digest, signature)), signature)
+            for signature in write.signatures
+        ]
+        if write.subject is not None:
+            referrer = ReferrerLink(self._name, write.subject, write.digest)
+            links.append((self._layout.key(referrer), write.digest))
+        return links
+
+    async def _write_links(self, links: Sequence[tuple[str, Digest]]) -> None:
+        await gather_map(
+            lambda link: self._links.link(*link), links, limit=self._driver.capabilities.connections
+        )
