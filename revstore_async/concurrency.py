@@ -10,6 +10,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Collection,
     Coroutine,
     Generator,
     Iterable,
@@ -201,15 +202,12 @@ async def settled(work: Coroutine[Any, Any, A], *, grace: float) -> A:
     Cancellation: the work goes on for at most `grace` seconds; then the cancellation is raised.
     """
     task = asyncio.ensure_future(work)
-    clock = asyncio.get_running_loop().time
     interrupted: asyncio.CancelledError | None = None
-    end = float("inf")
-    while not task.done() and clock() < end:
-        try:
-            await asyncio.wait([task], timeout=None if interrupted is None else end - clock())
-        except asyncio.CancelledError as error:
-            interrupted = error
-            end = min(end, clock() + grace)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError as error:
+        end = asyncio.get_running_loop().time() + grace
+        interrupted = await wait_despite_cancellation([task], end=end) or error
     try:
         if interrupted is None:
             return task.result()
@@ -217,6 +215,35 @@ async def settled(work: Coroutine[Any, Any, A], *, grace: float) -> A:
         raise interrupted
     finally:
         del task, interrupted
+
+
+async def wait_despite_cancellation(
+    futures: Sequence["asyncio.Future[Any]"],
+    *,
+    end: float | None = None,
+    on_cancellation: Callable[[], None] | None = None,
+) -> asyncio.CancelledError | None:
+    """Wait until futures are done; return the last cancellation that came meanwhile, for the caller to raise.
+
+    Args:
+        futures: The futures; their results and errors are left to the caller.
+        end: The time of the loop at which the wait ends anyhow; None for no end.
+        on_cancellation: Called at each cancellation.
+    """
+    clock = asyncio.get_running_loop().time
+    interrupted: asyncio.CancelledError | None = None
+    pending: Collection[asyncio.Future[Any]] = futures
+    try:
+        while pending and (end is None or clock() < end):
+            try:
+                _, pending = await asyncio.wait(pending, timeout=None if end is None else end - clock())
+            except asyncio.CancelledError as error:
+                interrupted = error
+                if on_cancellation is not None:
+                    on_cancellation()
+        return interrupted
+    finally:
+        del futures, pending, interrupted, on_cancellation  # the cancellation's traceback holds this frame
 
 
 def look_at(task: "asyncio.Future[Any]") -> None:
@@ -232,12 +259,7 @@ async def cancel_and_wait(tasks: Sequence["asyncio.Task[Any]"]) -> None:
     """Cancel tasks and wait until each is over, with any result. Cancellation: raised after that."""
     for each in tasks:
         each.cancel()
-    interrupted: asyncio.CancelledError | None = None
-    while pending := [task for task in tasks if not task.done()]:
-        try:
-            await asyncio.wait(pending)
-        except asyncio.CancelledError as error:  # cancelled while cleaning up: the siblings come first
-            interrupted = error
+    interrupted = await wait_despite_cancellation(tasks)
     for each in tasks:
         look_at(each)
     try:

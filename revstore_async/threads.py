@@ -8,7 +8,7 @@ from typing import Final, Protocol, Self, TypeVar
 from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
 
-from .concurrency import in_thread, look_at
+from .concurrency import in_thread, look_at, wait_despite_cancellation
 from .formats.digest import Digest, new_hasher
 
 R = TypeVar("R")
@@ -137,15 +137,11 @@ class StreamHasher:
     async def stop(self) -> None:
         """Drop the gathered bytes, and wait until no hashing is under way. It may be called more than once."""
         self._taken()
-        interrupted: asyncio.CancelledError | None = None
-        while self._under_way is not None and not self._under_way.done():
-            try:
-                await asyncio.wait([self._under_way])
-            except asyncio.CancelledError as error:  # it takes a millisecond
-                interrupted = error
-        if self._under_way is not None:
-            look_at(self._under_way)
-        self._under_way = None
+        under_way, self._under_way = self._under_way, None
+        if under_way is None:
+            return
+        interrupted = await wait_despite_cancellation([under_way])  # it takes a millisecond
+        look_at(under_way)
         try:
             if interrupted is not None:
                 raise interrupted

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter
 
-from revstore_async.concurrency import in_thread, look_at, until
+from revstore_async.concurrency import in_thread, look_at, until, wait_despite_cancellation
 from revstore_async.driver.deadline import due, metadata_operation
 from revstore_async.errors import AccessDenied, StorageFull, Unavailable
 
@@ -166,27 +166,24 @@ class Threads:
         # A task of its own: anyio's shield holds against anyio's cancel scopes only, not against
         # Task.cancel().
         task = asyncio.create_task(in_thread(step, limiter=self._limiter))
-        clock, end = asyncio.get_running_loop().time, due() if withdrawable else None
-        stopped: asyncio.CancelledError | Unavailable | None = None
-        while not task.done():
-            try:
-                await asyncio.wait([task], timeout=None if end is None else max(0.0, end - clock()))
-            except asyncio.CancelledError as error:
-                stopped = error
-                if withdrawable and step.withdraw():
-                    task.cancel()
-            if end is not None and clock() >= end and not task.done():
-                end = None  # a step that has begun is waited for
-                if step.withdraw():
-                    stopped = stopped or Unavailable(step.key, "no thread was free before its time was over")
-                    task.cancel()
-                elif abandonable:
-                    stopped = stopped or Unavailable(
-                        step.key, "the disk gave no answer before its time was over"
-                    )
-                    self._abandoned.add(task)
-                    task.add_done_callback(self._came_late)
-                    break
+
+        def withdraw(task: asyncio.Task[Result] = task) -> None:
+            if withdrawable and step.withdraw():
+                task.cancel()
+
+        stopped: asyncio.CancelledError | Unavailable | None = await wait_despite_cancellation(
+            [task], end=due() if withdrawable else None, on_cancellation=withdraw
+        )
+        if not task.done():  # the operation must end
+            if step.withdraw():
+                task.cancel()
+                stopped = stopped or Unavailable(step.key, "no thread was free before its time was over")
+            elif abandonable:
+                stopped = stopped or Unavailable(step.key, "the disk gave no answer before its time was over")
+                self._abandoned.add(task)
+                task.add_done_callback(self._came_late)
+            if task not in self._abandoned:  # a step that has begun is waited for
+                stopped = await wait_despite_cancellation([task]) or stopped
         try:
             if stopped is not None:
                 if task.done():
@@ -194,7 +191,7 @@ class Threads:
                 raise stopped
             return task.result()
         finally:
-            del task, stopped  # the error's traceback holds this frame
+            del task, stopped, withdraw  # the error's traceback holds this frame
 
     def _came_late(self, task: asyncio.Task[Any]) -> None:
         self._abandoned.discard(task)
