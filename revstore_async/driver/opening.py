@@ -25,6 +25,7 @@ def open_driver(url: str | PathLike[str], **options: object) -> Driver:
     Raises:
         InvalidStoreURL: It is no URL, no installed driver has its scheme, or the driver refuses the rest.
         MissingExtra: The driver needs packages that are not installed; the extra is named.
+        IncompatiblePackage: An installed package lacks what the driver relies on.
         WrongType: The URL is neither text nor a path.
     """
     if isinstance(url, PathLike):

@@ -46,6 +46,17 @@ class MissingExtra(RevstoreError, ImportError):
 
 
 @dataclass(eq=False)
+class IncompatiblePackage(RevstoreError, ImportError):
+    """An installed package lacks what a part of the engine relies on. Nothing was asked of the store."""
+
+    what: str
+    package: str
+    reason: str
+    says: ClassVar[str] = "{what} can't use the installed {package}: {reason}"
+    advice: ClassVar[str] = "install the version that requirements.lock names"
+
+
+@dataclass(eq=False)
 class KeyNotFound(NotFound):
     """No object is stored under the key."""
 

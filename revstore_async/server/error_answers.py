@@ -98,6 +98,7 @@ TABLE: Final[Mapping[type[RevstoreError], ErrorAnswer]] = {
     # faults for the operator of the storage to mend: never a client's fault
     errors.InvalidStoreURL: ErrorAnswer("UNAVAILABLE", 503, told=False),
     errors.MissingExtra: ErrorAnswer("UNAVAILABLE", 503, told=False),
+    errors.IncompatiblePackage: ErrorAnswer("UNAVAILABLE", 503, told=False),
     errors.AccessDenied: ErrorAnswer("UNAVAILABLE", 503, told=False),
     errors.StorageFull: ErrorAnswer("UNAVAILABLE", 507, told=False),
     errors.Throttled: ErrorAnswer("TOOMANYREQUESTS", 429, told=False),
@@ -115,6 +116,7 @@ _INSIDE: Final[Mapping[type[RevstoreError], ErrorAnswer]] = {
 _OPERATORS: Final = (
     errors.InvalidStoreURL,
     errors.MissingExtra,
+    errors.IncompatiblePackage,
     errors.AccessDenied,
     errors.StorageFull,
     errors.Unsupported,

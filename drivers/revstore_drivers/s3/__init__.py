@@ -9,14 +9,18 @@ condition), `writing` (multipart uploads), `purging` (uploads of killed writers)
 A key is the object `<prefix>/<key>`.
 """
 
-from revstore_async.errors import MissingExtra
+from revstore_async.errors import IncompatiblePackage, MissingExtra
 
 try:
     import aioboto3 as _aioboto3  # noqa: F401 (asked for here, so that what is missing has one message)
 except ImportError as error:
     raise MissingExtra("the S3 driver", "s3") from error
 
-from .config import S3Options
-from .driver import S3Driver
+try:
+    from .config import S3Options
+    from .driver import S3Driver
+except ImportError as error:
+    package = str(error.name).partition(".")[0]
+    raise IncompatiblePackage("the S3 driver", package, str(error)) from error
 
 __all__ = ["S3Driver", "S3Options"]

@@ -41,7 +41,7 @@ from .errors import DRIVER, SDK_ERRORS, may_pass, of_failure, translated
 from .wire.answers import NEEDED, Answer, Download
 from .wire.bodies import as_file, md5_of, size_of
 from .wire.requests import SignedWay
-from .wire.sessions import Sessions
+from .wire.sessions import Sessions, check_packages
 from .wire.times import parse_http_date, parse_time
 
 _NOTHING: Final[frozenset[str]] = frozenset()
@@ -83,7 +83,9 @@ class Client:
 
         Raises:
             InvalidStoreURL: A file or profile that the options name is not there.
+            IncompatiblePackage: aiohttp or aiobotocore lacks what the sessions rely on.
         """
+        check_packages()
         options = self.options
         if isinstance(options.verify, str) and not await in_thread(Path(options.verify).is_file):
             raise InvalidStoreURL(options.shown, f"verify: there is no file {options.verify!r}")
@@ -94,6 +96,7 @@ class Client:
                 self._client = await stack.enter_async_context(
                     session.client("s3", **_arguments(options, options.endpoint_url, self._sessions))
                 )
+                self._sessions.check_used()
                 stack.push_async_callback(self._sessions.close)
                 self._client.meta.events.unregister("before-call.s3", add_expect_header)
                 self._client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
