@@ -1,10 +1,13 @@
 """The checks that all drivers share: arguments, conditions, the rest of a URL."""
 
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from revstore_async.driver import LIST_LIMIT, Condition, IfAbsent, check_prefix, without_secrets
 from revstore_async.errors import ConditionFailed, InvalidArgument, InvalidOffset, InvalidStoreURL
+
+_NAME: Final = 100  # characters of a name that a message shows
 
 
 def check_listing(prefix: str, limit: int) -> str:
@@ -57,6 +60,18 @@ def check_condition(key: str, condition: Condition | None, etag: str | None) -> 
         raise ConditionFailed(key, str(condition))
 
 
+def unknown_option(shown: str, name: str, known: frozenset[str]) -> InvalidStoreURL:
+    """Return the error for an option that a driver does not have.
+
+    Args:
+        shown: The name of the store in messages.
+        name: The name of the option.
+        known: The names of the options that the driver has.
+    """
+    others = "" if known else "; there are no options"
+    return InvalidStoreURL(shown, f"the option {name[:_NAME]!r} is not known{others}", known)
+
+
 def take_options(url: str, options: Mapping[str, object], known: frozenset[str]) -> dict[str, object]:
     """Return the URL's query and the program's options as one; the query goes first.
 
@@ -71,8 +86,5 @@ def take_options(url: str, options: Mapping[str, object], known: frozenset[str])
         taken.setdefault(name, value)
     for name in taken:
         if name not in known:
-            offered = ", ".join(sorted(known)) or "none"
-            raise InvalidStoreURL(
-                without_secrets(url), f"the option {name!r} is not known; there are: {offered}"
-            )
+            raise unknown_option(without_secrets(url), name, known)
     return taken

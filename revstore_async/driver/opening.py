@@ -41,9 +41,8 @@ def open_driver(url: str | PathLike[str], **options: object) -> Driver:
         )
     found = entry_points(group=GROUP)
     if scheme not in found.names:
-        known = ", ".join(sorted(found.names))
         raise InvalidStoreURL(
-            without_secrets(url), f"no installed driver has this scheme; there are: {known}"
+            without_secrets(url), "no installed driver has this scheme", frozenset(found.names)
         )
     driver: type[Driver] = found[scheme].load()
     return driver.from_url(url, options)

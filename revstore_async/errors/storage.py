@@ -27,11 +27,19 @@ class InvalidOffset(InvalidInput):
 
 @dataclass(eq=False)
 class InvalidStoreURL(InvalidInput):
-    """A store URL, or an option given beside it, that no driver understands."""
+    """A store URL, or an option given beside it, that no driver understands.
+
+    Attributes:
+        offered: The names that would be understood instead. The message has all of them.
+    """
 
     url: str
     reason: str
+    offered: frozenset[str] = frozenset()
     says: ClassVar[str] = "store URL {url!r} can't be opened: {reason}"
+
+    def __str__(self) -> str:
+        return super().__str__() + (f"; there are: {', '.join(sorted(self.offered))}" if self.offered else "")
 
 
 @dataclass(eq=False)

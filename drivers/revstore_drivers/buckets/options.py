@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from revstore_async.driver import check_prefix, without_secrets
 from revstore_async.errors import InvalidKey, InvalidStoreURL
 
-from ..arguments import take_options
+from ..arguments import take_options, unknown_option
 
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
@@ -194,7 +194,7 @@ class OptionReader:
         values: dict[str, Any] = {}
         for name, value in options.items():
             if name not in known:
-                raise InvalidStoreURL(shown, f"the option {name!r} is not known")
+                raise unknown_option(shown, name, known)
             if value is not None:
                 values[name] = self._parsed(shown, name, name, value)
         for name, told in self._options.items():

@@ -76,7 +76,7 @@ class ObjectStoreOptions(BucketOptions):
         parts = urlsplit(url)
         scheme = parts.scheme
         if scheme not in SCHEMES:
-            raise InvalidStoreURL(shown, f"its scheme is none of {', '.join(SCHEMES)}")
+            raise InvalidStoreURL(shown, "its scheme is not known", frozenset(SCHEMES))
         if parts.fragment or "@" in parts.netloc or not is_bucket(parts.netloc):
             raise InvalidStoreURL(shown, f"a store is written {scheme}://bucket/prefix?option=value")
         cloud = SCHEMES[scheme]
