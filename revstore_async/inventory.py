@@ -1,12 +1,12 @@
 """Lists a whole store: the only code that enumerates a root."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import heappop, heappush, nsmallest
 
 from .concurrency import gather_map
-from .driver import Driver, Folder, entries
+from .driver import Driver, FileInfo, Folder, entries
 from .errors import InvalidName
 from .formats.names import RepositoryName
 from .layout import Layout, UploadSegment, UploadState
@@ -48,6 +48,17 @@ async def repositories(
         name = heappop(pending)
         if found.pop(name) and name > start:
             yield RepositoryName(name)
+
+
+async def pages(driver: Driver, folder: str) -> AsyncGenerator[Sequence[FileInfo], None]:
+    """Yield the objects below a folder, at any depth, in pages of 1,000. One request for each."""
+    place = None
+    while True:
+        page = await driver.list_all(folder, start_after=place)
+        yield page.entries
+        if page.next is None:
+            return
+        place = page.next
 
 
 @dataclass(frozen=True, slots=True)

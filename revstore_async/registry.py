@@ -13,6 +13,7 @@ from .blobs.cache import CACHE_SIZE, Caches
 from .blobs.layers import LayerStore, find_layer
 from .blobs.memory_budget import MEMORY, WAIT, MemoryBudget
 from .blobs.store import BlobStore
+from .collector import Collector
 from .concurrency import gather, gather_map
 from .driver import Driver, open_driver
 from .errors import InvalidArgument
@@ -101,6 +102,7 @@ class Registry:
         driver: The storage.
         layout: The keys of the store.
         blobs: The content of all repositories, by digest.
+        collector: Finds and deletes what no root needs.
     """
 
     def __init__(
@@ -128,6 +130,9 @@ class Registry:
         )
         self._policy: Final = policy or Policy()
         made = partial(Repository, blobs=self.blobs, driver=self._reads, layout=layout, policy=self._policy)
+        self.collector: Final = Collector(
+            driver, layout, self._policy, lambda name: self.repository(name).tags, self._caches.clear
+        )
         self._repository: Final = lru_cache(_REPOSITORIES_KEPT)(lambda name: made(RepositoryName(name)))
 
     @classmethod

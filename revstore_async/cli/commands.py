@@ -2,7 +2,7 @@
 
 import click
 
-from . import doctor, manifests, purge, serve, signing_keys, tags
+from . import doctor, gc, manifests, purge, serve, signing_keys, tags
 from .session import exit_code, shared_options
 
 
@@ -18,7 +18,7 @@ def revstore() -> None:
     """
 
 
-for part in (manifests, tags, purge, doctor, serve):
+for part in (manifests, tags, purge, gc, doctor, serve):
     for command in part.COMMANDS:
         revstore.add_command(command)
 revstore.add_command(signing_keys.key)

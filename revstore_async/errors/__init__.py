@@ -16,6 +16,7 @@ A coarse branch tells the caller how to react; a leaf carries the facts as attri
 from .access import *  # noqa: F403
 from .arguments import *  # noqa: F403
 from .base import *  # noqa: F403
+from .collector import *  # noqa: F403
 from .content import *  # noqa: F403
 from .requests import *  # noqa: F403
 from .signatures import *  # noqa: F403

@@ -131,6 +131,21 @@ class Layout:
     # ---- folders, to list
 
     @property
+    def contents(self) -> str:
+        """The folder of all blobs and repositories."""
+        return f"{self.root}/v2"
+
+    @property
+    def histories(self) -> str:
+        """The folder of the records of all tags' changes."""
+        return f"{self.root}/revstore/history"
+
+    @property
+    def collector(self) -> str:
+        """The folder of the collector's own objects."""
+        return f"{self.root}/revstore/gc"
+
+    @property
     def blobs(self) -> str:
         """The folder of all blobs."""
         return f"{self.root}/v2/blobs"

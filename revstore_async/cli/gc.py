@@ -1,0 +1,157 @@
+"""The commands gc plan and gc apply: they free the space of garbage."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ..collector import Plan, Progress, Retention
+from ..concurrency import alongside
+from ..registry import Registry
+from .session import Session, shared_options
+
+TOLD_EVERY = 0.5
+"""Seconds between two lines of progress on a terminal."""
+
+
+@click.group()
+def gc() -> None:
+    """Free the space of garbage: content without a manifest that needs it.
+
+    A tag, a pin or a rule keeps a manifest with all of its references. Untagged manifests stay unless a rule
+    lets them expire. Do not run garbage-collect of Docker Distribution on a store with signatures: it deletes them.
+    """
+
+
+def _retention(path: Path | None) -> Retention | None:
+    return None if path is None else Retention.read(path)
+
+
+_RETENTION = click.option(
+    "--retention",
+    "path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Rules that say which tags and untagged manifests expire; see docs/collector.md.",
+)
+
+
+@gc.command()
+@_RETENTION
+@click.option(
+    "--offline", is_flag=True, help="Nothing else is at work on the store: what is young may go, too."
+)
+@click.option(
+    "--verbose", is_flag=True, help="Name each key that goes, and each manifest that stays, with the reason."
+)
+@shared_options
+@click.pass_obj
+def plan(session: Session, path: Path | None, *, offline: bool, verbose: bool) -> None:
+    """Print the plan of a run, with reasons; delete nothing."""
+    retention = _retention(path)
+
+    async def work(registry: Registry) -> None:
+        async with _planned(registry, retention, offline=offline) as (found, _):
+            _show(session, found, verbose=verbose)
+
+    session.within(work)
+
+
+@gc.command()
+@_RETENTION
+@click.option(
+    "--offline",
+    is_flag=True,
+    required=True,
+    help="Nothing else is at work on the store: no server, no other command. It is needed.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--verbose", is_flag=True, help="Name each key that goes, with the reason.")
+@shared_options
+@click.pass_obj
+def apply(session: Session, path: Path | None, *, offline: bool, yes: bool, verbose: bool) -> None:
+    """Print the plan of a run, ask, and carry it out.
+
+    Stop all servers of the store before, or run them with --read-only. A run that is killed leaves the store in
+    order; the next run deletes the rest.
+    """
+    retention = _retention(path)
+
+    async def work(registry: Registry) -> None:
+        async with _planned(registry, retention, offline=offline) as (found, progress):
+            if not session.as_json or verbose:
+                _show(session, found, verbose=verbose)
+            if found.numbers.keys and not (
+                yes or await asyncio.to_thread(click.confirm, "Delete it?", err=True)
+            ):
+                raise click.Abort
+            async with _told(progress):
+                await registry.collector.apply(found, progress=progress)
+            session.say(asdict(found.numbers), f"deleted: {_numbers(found)}")
+
+    session.within(work)
+
+
+@asynccontextmanager
+async def _planned(
+    registry: Registry, retention: Retention | None, *, offline: bool
+) -> AsyncIterator[tuple[Plan, Progress]]:
+    progress = Progress()
+    async with _told(progress):
+        found = await registry.collector.plan(retention, offline=offline, progress=progress)
+    try:
+        yield found, progress
+    finally:
+        found.close()
+
+
+@asynccontextmanager
+async def _told(progress: Progress) -> AsyncIterator[None]:
+    """Show on a terminal how far the run is."""
+    if not sys.stderr.isatty():
+        yield
+        return
+
+    async def tell() -> None:
+        while True:
+            await asyncio.sleep(TOLD_EVERY)
+            click.echo(f"\r\x1b[K{progress}", nl=False, err=True)
+
+    async with alongside(tell()):
+        yield
+    click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def _numbers(found: Plan) -> str:
+    numbers = found.numbers
+    return (
+        f"{numbers.keys} keys, {numbers.bytes} bytes "
+        f"({numbers.tags} tags, {numbers.revisions} manifests, {numbers.blobs} blobs)"
+    )
+
+
+def _show(session: Session, found: Plan, *, verbose: bool) -> None:
+    value: dict[str, object] = asdict(found.numbers)
+    value["unreadable"] = found.unreadable
+    lines = [f"would go: {_numbers(found)}"]
+    lines += [
+        f"all of {name} stays: its manifest {digest} can't be read"
+        for name, digest in found.unreadable.items()
+    ]
+    if verbose:
+        going = [{"key": each.key, "bytes": each.size, "why": each.why} for each in found.going()]
+        staying = [
+            {"repository": each.repository, "digest": each.digest, "why": each.why}
+            for each in found.staying()
+        ]
+        value |= {"going": going, "staying": staying}
+        lines += [f"goes: {each['key']} ({each['bytes']} bytes): {each['why']}" for each in going]
+        lines += [f"stays: {each['repository']}@{each['digest']}: {each['why']}" for each in staying]
+    session.say(value, "\n".join(lines))
+
+
+COMMANDS = (gc,)

@@ -1,0 +1,18 @@
+"""Retention and the collection of garbage."""
+
+from .filling import Progress
+from .planning import Going, Numbers, Plan, Staying
+from .retention import Conditions, Retention, Rule
+from .store import Collector
+
+__all__ = [
+    "Collector",
+    "Conditions",
+    "Going",
+    "Numbers",
+    "Plan",
+    "Progress",
+    "Retention",
+    "Rule",
+    "Staying",
+]

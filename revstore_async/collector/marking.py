@@ -1,0 +1,360 @@
+"""Marks the manifests and content of a survey that stay, and finds the keys that go. No requests."""
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from ..formats.digest import Digest
+from ..formats.names import RepositoryName, Tag
+from ..policy import TagRule
+from .deciding import Candidate, Verdict, decide
+from .retention import Retention
+from .survey import Kind, Survey, microseconds, moment
+
+_SCHEMA: Final = """
+-- Whatever a repository needs: roots have no `via`, all others are reached from the digest in `via`.
+CREATE TABLE mark (
+    repository TEXT NOT NULL, digest TEXT NOT NULL, via TEXT, why TEXT NOT NULL, step INTEGER NOT NULL,
+    PRIMARY KEY (repository, digest)
+) WITHOUT ROWID;
+CREATE INDEX of_step ON mark (step);
+-- What hangs on tags that expire, in the same form.
+CREATE TABLE leaving (
+    repository TEXT NOT NULL, digest TEXT NOT NULL, via TEXT, why TEXT NOT NULL, step INTEGER NOT NULL,
+    PRIMARY KEY (repository, digest)
+) WITHOUT ROWID;
+CREATE TABLE going (object INTEGER PRIMARY KEY, why TEXT NOT NULL);
+"""
+
+_REFERRERS_INDEX: Final = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(\.[a-z]+)?")
+"""The tag under which clients keep the referrers of a manifest, or cosign its signatures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules and times of a run.
+
+    Attributes:
+        retention: The retention rules; None lets nothing expire by rule, and trims no history.
+        immutable: The tags that the policy makes immutable.
+        now: The time, by the store's clock.
+        lease: Nothing younger goes.
+    """
+
+    retention: Retention | None
+    immutable: TagRule
+    now: datetime
+    lease: timedelta
+
+    @property
+    def rules(self) -> Retention:
+        """The retention rules; without a file, those that keep everything."""
+        return self.retention or Retention()
+
+    @property
+    def young(self) -> int:
+        """The time after which things are young, as the survey keeps times."""
+        return microseconds(self.now - self.lease) if self.lease else 1 << 62
+
+    @property
+    def remembered(self) -> int:
+        """The time after which a tag's history counts, as the survey keeps times."""
+        return microseconds(self.now - self.rules.history)
+
+
+def mark(survey: Survey, rules: Rules) -> None:
+    """Find out which keys of a survey go, and why. It may take seconds: coroutines call it in a thread."""
+    survey.db.executescript(_SCHEMA)
+    names = survey.db.execute(
+        "SELECT DISTINCT repository FROM object WHERE repository IS NOT NULL"
+    ).fetchall()
+    survey.db.execute("BEGIN")
+    for (name,) in names:
+        _Repository(survey.db, RepositoryName(name), rules).judge()
+    find_going(survey.db, rules)
+    survey.db.execute("COMMIT")
+
+
+@dataclass(slots=True)
+class _Repository:
+    """The marks of one repository."""
+
+    db: sqlite3.Connection
+    name: RepositoryName
+    rules: Rules
+    # For each table: grows with each generation of its rows, so that each row is followed once.
+    steps: dict[str, int] = field(default_factory=lambda: {"mark": 0, "leaving": 0})
+
+    def judge(self) -> None:
+        unread = self.db.execute(
+            "SELECT digest FROM object WHERE repository = ? AND kind = ? AND digest IN (SELECT * FROM unreadable)"
+            " ORDER BY digest LIMIT 1",
+            (self.name, Kind.REVISION),
+        ).fetchone()
+        if unread is not None:  # whatever hangs on that manifest is not known
+            self.keep_all(f"manifest {unread[0]} can't be read")
+            return
+        tags = self.tags()
+        verdicts = self.decide(tags)
+        late = []
+        for verdict in verdicts:
+            if not verdict.stays:
+                self.lets_go(verdict)
+            elif self.subject_of(verdict.candidate.tag) is not None:
+                late.append(verdict)
+            else:
+                self.root(verdict.candidate.digest, f"tag {verdict.candidate.tag}: {verdict.why}")
+        self.let_go_before()
+        self.close("leaving")
+        self.other_roots()
+        self.close("mark")
+        self.keep_untagged(self.decide(self.untagged()))
+        self.close("mark")
+        self.keep_late(late)
+
+    # ---- candidates
+
+    def tags(self) -> Sequence[Candidate]:
+        """Return the tags; a tag is as young as the younger of its link and its revision's link."""
+        rows = self.db.execute(
+            "SELECT tag.tag, tag.digest, max(tag.modified, coalesce(revision.modified, 0)) FROM object tag"
+            " LEFT JOIN object revision ON revision.repository = tag.repository AND revision.kind = ?"
+            " AND revision.digest = tag.digest WHERE tag.repository = ? AND tag.kind = ?",
+            (Kind.REVISION, self.name, Kind.TAG),
+        )
+        return [
+            Candidate(Tag(tag), None if digest is None else Digest(digest), moment(modified))
+            for tag, digest, modified in rows
+        ]
+
+    def untagged(self) -> Sequence[Candidate]:
+        """Return the revisions that nothing keeps yet, and that do not hang on a tag that goes.
+
+        Those that hang on one are judged only where a rule names untagged revisions.
+        """
+        rows = self.db.execute(
+            _UNTAGGED,
+            {
+                "name": self.name,
+                "kind": Kind.REVISION,
+                "tag": Kind.TAG,
+                "any": self.rules.rules.rule_of(self.name, None) is not None,
+            },
+        )
+        return [Candidate(None, Digest(digest), moment(modified)) for digest, modified in rows]
+
+    def decide(self, candidates: Sequence[Candidate]) -> Sequence[Verdict]:
+        def immutable(tag: Tag) -> bool:
+            return self.rules.immutable(self.name, tag)
+
+        return decide(self.name, candidates, self.rules.rules, self.rules.now, immutable=immutable)
+
+    def subject_of(self, tag: Tag | None) -> Digest | None:
+        """Return the subject of a tag of referrers. For any other tag the result is None."""
+        found = _REFERRERS_INDEX.fullmatch(tag or "")
+        if found is None or self.rules.retention is None:
+            return None
+        subject = f"{found[1]}:{found[2]}"
+        has = "SELECT 1 FROM object WHERE repository = ? AND kind = ? AND digest = ?"
+        there = self.db.execute(has, (self.name, Kind.REVISION, subject)).fetchone()
+        # Of a manifest that is elsewhere, other rules decide: signatures may have a repository of their own.
+        return Digest(subject) if there else None
+
+    # ---- marks
+
+    def root(self, digest: Digest | None, why: str) -> None:
+        if digest is not None:
+            self.db.execute(
+                "INSERT OR IGNORE INTO mark VALUES (?, ?, NULL, ?, ?)",
+                (self.name, digest, why, self.steps["mark"]),
+            )
+
+    def keep_all(self, why: str) -> None:
+        self.db.execute(
+            "INSERT OR IGNORE INTO mark SELECT DISTINCT repository, digest, NULL, ?, ? FROM object"
+            " WHERE repository = ? AND kind IN (?, ?)",
+            (why, self.steps["mark"], self.name, Kind.REVISION, Kind.LAYER),
+        )
+        self.close("mark")
+
+    def lets_go(self, verdict: Verdict) -> None:
+        tag, digest = verdict.candidate.tag, verdict.candidate.digest
+        key = "kind = ? AND repository = ? AND tag = ?"
+        young = self.db.execute(
+            f"SELECT 1 FROM object WHERE {key} AND modified >= ?",  # noqa: S608
+            (Kind.TAG, self.name, tag, self.rules.young),
+        ).fetchone()
+        if young:
+            self.root(digest, f"tag {tag}: it is young")
+            return
+        self.db.execute(
+            f"INSERT INTO going SELECT rowid, ? FROM object WHERE {key}",  # noqa: S608
+            (verdict.why, Kind.TAG, self.name, tag),
+        )
+        self.leave(digest, f"tag {tag}: {verdict.why}")
+
+    def let_go_before(self) -> None:
+        """Note the revisions of tags that are gone and that a rule let go, or would have let go.
+
+        A run before this one deleted the tag. It left the revision for the time of the tag's history, or it was
+        killed.
+        """
+        for tag, digest in self.db.execute(
+            _DELETED, {"name": self.name, "record": Kind.RECORD, "tag": Kind.TAG}
+        ):
+            rule = self.rules.rules.rule_of(self.name, tag)
+            if rule is not None and not (rule.keeps and rule.conditions.always):
+                self.leave(digest, f"{rule} let its tag {tag} go")
+
+    def leave(self, digest: str | None, why: str) -> None:
+        if digest is not None:
+            values = (self.name, digest, why, self.steps["leaving"])
+            self.db.execute("INSERT OR IGNORE INTO leaving VALUES (?, ?, NULL, ?, ?)", values)
+
+    def other_roots(self) -> None:
+        """Mark pinned and young manifests, and those that a tag had within the time of its history."""
+        for digest in self.rules.rules.pinned:
+            self.root(digest, "it is pinned")
+        add = (
+            "INSERT OR IGNORE INTO mark SELECT DISTINCT repository, digest, NULL, ?, ? FROM object"
+            " WHERE repository = ? AND kind = ? AND modified >= ?"
+        )
+        self.db.execute(add, ("it is young", self.steps["mark"], self.name, Kind.REVISION, self.rules.young))
+        if self.rules.retention is None or not self.rules.retention.history:
+            return
+        # A revision that a client deleted has no link any more, and is not kept.
+        there = " AND digest IN (SELECT digest FROM object WHERE repository = ? AND kind = ?)"
+        for kind in (Kind.RECORD, Kind.INDEX):
+            self.db.execute(
+                add + there,
+                (
+                    "a tag had it lately",
+                    self.steps["mark"],
+                    self.name,
+                    kind,
+                    self.rules.remembered,
+                    self.name,
+                    Kind.REVISION,
+                ),
+            )
+
+    def keep_untagged(self, verdicts: Sequence[Verdict]) -> None:
+        for verdict in verdicts:
+            if verdict.stays:
+                self.root(verdict.candidate.digest, f"untagged: {verdict.why}")
+
+    def keep_late(self, verdicts: Sequence[Verdict]) -> None:
+        """Keep each tag of referrers if its subject stays. One such tag may keep the subject of another."""
+        waiting = list(verdicts)
+        while True:
+            found = [each for each in waiting if self.is_marked(self.subject_of(each.candidate.tag))]
+            if not found:
+                break
+            for verdict in found:
+                self.root(verdict.candidate.digest, f"tag {verdict.candidate.tag}: {verdict.why}")
+            self.close("mark")
+            waiting = [each for each in waiting if each not in found]
+        for verdict in waiting:
+            self.lets_go(Verdict(verdict.candidate, stays=False, why="its subject goes"))
+
+    def is_marked(self, digest: Digest | None) -> bool:
+        query = "SELECT 1 FROM mark WHERE repository = ? AND digest = ?"
+        return self.db.execute(query, (self.name, digest)).fetchone() is not None
+
+    def close(self, table: str) -> None:
+        """Follow the rows of a table to their references and referrers, at any depth, and add those."""
+        added = 1
+        while added:
+            values = {"name": self.name, "step": self.steps[table], "kind": Kind.REVISION}
+            added = sum(
+                self.db.execute(query.format(table=table), values).rowcount
+                for query in (_REFERENCES, _REFERRERS)
+            )
+            self.steps[table] += 1
+
+
+_REFERENCES: Final = """
+INSERT OR IGNORE INTO {table} SELECT m.repository, r.child, m.digest, m.why, :step + 1
+FROM {table} m JOIN reference r ON r.parent = m.digest WHERE m.repository = :name AND m.step = :step
+"""
+_REFERRERS: Final = """
+INSERT OR IGNORE INTO {table} SELECT m.repository, r.parent, m.digest, m.why, :step + 1
+FROM {table} m JOIN reference r ON r.child = m.digest AND r.is_subject
+JOIN object o ON o.repository = m.repository AND o.kind = :kind AND o.digest = r.parent
+WHERE m.repository = :name AND m.step = :step
+"""
+
+
+_DELETED: Final = """
+SELECT tag, digest FROM object o WHERE repository = :name AND kind = :record AND key LIKE '%/deleted'
+AND NOT EXISTS (SELECT 1 FROM object t WHERE t.repository = :name AND t.kind = :tag AND t.tag = o.tag)
+"""
+_UNTAGGED: Final = """
+SELECT digest, modified FROM object WHERE repository = :name AND kind = :kind
+AND digest NOT IN (SELECT digest FROM mark WHERE repository = :name)
+AND digest NOT IN (SELECT digest FROM object WHERE repository = :name AND kind = :tag AND digest IS NOT NULL)
+AND (:any OR digest NOT IN (SELECT digest FROM leaving WHERE repository = :name))
+"""
+
+
+def find_going(db: sqlite3.Connection, rules: Rules) -> None:
+    """Find the keys that go, below the tags that go already."""
+    values = {
+        "young": rules.young,
+        "remembered": rules.remembered,
+        **{kind.name.lower(): kind for kind in Kind},
+    }
+    for query in _GOING[rules.retention is None :]:
+        db.execute(query, values)
+
+
+_UNMARKED: Final = (
+    "NOT EXISTS (SELECT 1 FROM mark m WHERE m.repository = o.repository AND m.digest = o.{field})"
+)
+_UNLINKED: Final = (
+    "NOT EXISTS (SELECT 1 FROM object r WHERE r.repository = o.repository AND r.kind = :revision"
+    " AND r.digest = o.{field})"
+)
+
+
+def _going(kind: str, why: str, *conditions: str, young: str = "young") -> str:
+    return (
+        f"INSERT OR IGNORE INTO going SELECT o.rowid, '{why}' FROM object o"  # noqa: S608
+        f" WHERE o.kind = :{kind} AND o.modified < :{young} AND {' AND '.join(conditions)}"
+    )
+
+
+_GOING: Final = (
+    # a tag's history before the time that counts, but for the latest change of then
+    _going(
+        "record",
+        "the history of the tag is trimmed",
+        "o.number < (SELECT max(n.number) FROM object n WHERE n.repository = o.repository AND n.kind = :record"
+        " AND n.tag = o.tag AND n.modified < :remembered)",
+        young="remembered",
+    ),
+    _going("index", "its revision goes", _UNMARKED.format(field="digest"), young="remembered"),
+    _going("revision", "no tag, pin or rule keeps it", _UNMARKED.format(field="digest")),
+    _going(
+        "beside",
+        "its revision goes",
+        f"({_UNMARKED.format(field='owner')} OR {_UNLINKED.format(field='owner')})",
+    ),
+    _going(
+        "referrer",
+        "the referrer goes",
+        f"({_UNMARKED.format(field='digest')} OR {_UNLINKED.format(field='digest')})",
+    ),
+    _going("layer", "no manifest of the repository refers to it", _UNMARKED.format(field="digest")),
+    _going(
+        "blob",
+        "no link leads to it",
+        "o.digest NOT IN (SELECT digest FROM mark)",
+        "o.digest NOT IN (SELECT l.digest FROM object l WHERE l.digest IS NOT NULL"
+        " AND l.kind IN (:tag, :revision, :beside, :referrer, :layer)"
+        " AND l.rowid NOT IN (SELECT object FROM going))",
+    ),
+)
