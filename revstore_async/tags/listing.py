@@ -13,16 +13,18 @@ before it set it, or whose deletion is not over.
 A store that lists in an order of its own is listed whole, for each page.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..arguments import check_type
 from ..concurrency import gather_map
 from ..driver import LIST_LIMIT, Driver, FileInfo, entries
 from ..errors import InvalidArgument, InvalidTag, KeyNotFound
+from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
-from ..layout import Layout, TagCurrent
+from ..layout import Layout, TagCurrent, TagIndex
 from .current import MARKER_SIZE, read_current
 
 
@@ -33,10 +35,15 @@ class TagInfo:
     Attributes:
         tag: Its name.
         modified: When it was set, by the store's clock.
+        digest: The revision that it points at, if the listing tells it; None otherwise, and `TagStore.resolve`
+            reads it. The listing tells it where the store's ETag is the MD5 of an object's content, as on S3
+            without KMS, or where the tag has had one revision only. It does not tell it of a tag with so many
+            revisions that one request can't list them, nor of the few tags that the page asks about by name.
     """
 
     tag: Tag
     modified: datetime
+    digest: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ async def list_tags(
         if len(scan.found) > limit >= len(scan.certain()):
             await scan.ask_about_late_names()
     names = sorted(scan.found)
-    tags = tuple(TagInfo(tag, scan.found[tag]) for tag in names[:limit])
+    tags = tuple(scan.told(tag) for tag in names[:limit])
     return TagPage(tags, tags[-1].tag if len(names) > limit else None)
 
 
@@ -79,7 +86,9 @@ class _Scan:
     layout: Layout
     name: RepositoryName
     last: Tag | None
-    found: dict[Tag, datetime] = field(default_factory=dict)
+    found: dict[Tag, FileInfo] = field(default_factory=dict)
+    indexed: dict[Tag, list[tuple[Digest, datetime]]] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)  # tags of whose index the scan has seen a part
     asked: set[Tag] = field(default_factory=set)
     place: str | None = None
     over: bool = False
@@ -101,11 +110,16 @@ class _Scan:
         unsure: list[Tag] = []
         for info in listed:
             place = self.layout.parse(info.key)
-            if not isinstance(place, TagCurrent) or (self.last is not None and place.tag <= self.last):
+            if not isinstance(place, TagCurrent | TagIndex) or (
+                self.last is not None and place.tag <= self.last
+            ):
+                continue
+            if isinstance(place, TagIndex):
+                self.indexed.setdefault(place.tag, []).append((place.digest, info.modified))
                 continue
             if info.size == MARKER_SIZE:
                 unsure.append(place.tag)
-            self.found[place.tag] = info.modified
+            self.found[place.tag] = info
         at_once = self.driver.capabilities.connections
         for tag, there in zip(unsure, await gather_map(self.is_there, unsure, limit=at_once), strict=True):
             if not there:
@@ -122,8 +136,21 @@ class _Scan:
         self.over = page.next is None
         if page.next is not None:
             tag, _, rest = page.next.removeprefix(f"{self.folder}/").partition("/")
+            self.cut.add(tag)
             if rest.startswith("index/"):  # its current link is behind; what else it had may be long
                 self.place = f"{self.folder}/{tag}/index/~"
+
+    def told(self, tag: Tag) -> TagInfo:
+        """Return what the listing tells of a found tag."""
+        link, indexed = self.found[tag], self.indexed.get(tag, [])
+        digest = next((each for each, _ in indexed if _md5(each) == link.etag), None)
+        if digest is None and len(indexed) == 1 and tag not in self.cut:
+            # A writer at work writes the index first. A tag whose index is lost would then have the wrong one.
+            (only, since) = indexed[0]
+            resolution = self.driver.capabilities.time_resolution
+            margin = resolution if resolution >= timedelta(seconds=1) else timedelta(0)
+            digest = only if since + margin <= link.modified else None
+        return TagInfo(tag, link.modified, digest)
 
     def late_names(self) -> set[Tag]:
         """Names that may lie behind the place where the scan stands, and come before found ones."""
@@ -157,3 +184,7 @@ class _Scan:
         except KeyNotFound:
             return
         await self.note([info])
+
+
+def _md5(digest: Digest) -> str:
+    return hashlib.md5(digest.encode(), usedforsecurity=False).hexdigest()
