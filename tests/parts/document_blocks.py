@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -40,10 +41,11 @@ class Block:
         return self.text.partition("\n")[0]
 
 
-def blocks_of(document: Path) -> list[Block]:
+@cache
+def blocks_of(document: Path) -> tuple[Block, ...]:
     """Return the code blocks of a document, fenced and indented ones."""
     name = document.relative_to(ROOT).as_posix()
-    return list(_blocks(name, document.read_text().splitlines()))
+    return tuple(_blocks(name, document.read_text().splitlines()))
 
 
 def block(document: str, first: str) -> Block:

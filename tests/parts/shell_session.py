@@ -43,6 +43,7 @@ class ShellSession:
         self.end_server()
         self._servers += 1
         log = self._folder / f"server-{self._servers}.log"
+        log.touch()
         output, _ = self._run(f"{command} >{log} 2>&1 </dev/null &\necho $!")
         self._server = int(output)
         end = time.monotonic() + 30
