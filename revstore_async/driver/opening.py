@@ -52,6 +52,6 @@ def without_secrets(url: str) -> str:
     """Return the URL as it may be shown: without user, password and query."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    place = f"//{host}{parts.path}" if host or parts.path.startswith("/") else parts.path
+    location = f"//{host}{parts.path}" if host or parts.path.startswith("/") else parts.path
     scheme = f"{parts.scheme}:" if parts.scheme else ""
-    return scheme + place + ("?..." if parts.query else "")
+    return scheme + location + ("?..." if parts.query else "")

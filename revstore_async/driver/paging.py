@@ -25,11 +25,11 @@ async def entries(
         prefix: As the method takes it.
         start_after: As the method takes it.
     """
-    place = start_after
+    after = start_after
     while True:
-        page = await listing(prefix, start_after=place, limit=LIST_LIMIT)
+        page = await listing(prefix, start_after=after, limit=LIST_LIMIT)
         for entry in page.entries:
             yield entry
         if page.next is None:
             return
-        place = page.next
+        after = page.next

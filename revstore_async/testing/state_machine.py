@@ -18,8 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from revstore_async.driver import Condition, Driver, FileInfo, IfAbsent, IfMatch, Source
 from revstore_async.errors import ConditionFailed, InvalidKey, InvalidOffset, KeyNotFound
 
-from .conformance.base import agree, children, content_of, place, read_all, walk
-from .strategies import contents, keys, places, prefixes
+from .conformance.base import agree, children, content_of, position_of, read_all, walk
+from .strategies import contents, keys, positions, prefixes
 
 Result = TypeVar("Result")
 
@@ -44,7 +44,7 @@ _FEW = st.sampled_from(
 )
 _KEYS = st.one_of(_FEW, _FEW, keys())
 _PREFIXES = st.one_of(st.sampled_from(["", "a", "a/b", "ab", "ab/c", "b", "a-b"]), prefixes())
-_PLACES = st.one_of(_FEW, _FEW.map(lambda key: key + "/"), places())
+_POSITIONS = st.one_of(_FEW, _FEW.map(lambda key: key + "/"), positions())
 
 
 class DriverStateMachine(RuleBasedStateMachine):
@@ -252,7 +252,7 @@ class DriverStateMachine(RuleBasedStateMachine):
         assert found == content[offset : None if length is None else offset + length]
         assert self.run(self.driver.get(key)).content == content
 
-    @rule(prefix=_PREFIXES, start_after=st.none() | _PLACES, limit=st.sampled_from([1, 2, 1000]))
+    @rule(prefix=_PREFIXES, start_after=st.none() | _POSITIONS, limit=st.sampled_from([1, 2, 1000]))
     def list_pages(self, prefix: str, start_after: str | None, limit: int) -> None:
         """List, by pages, from anywhere on."""
         begin = prefix and prefix + "/"
@@ -262,7 +262,7 @@ class DriverStateMachine(RuleBasedStateMachine):
         assert found == [self.infos[key] for key in below if key > after]
         direct = {begin + "".join(key.removeprefix(begin).partition("/")[:2]) for key in below}
         entries = self.run(children(self.driver, prefix, start_after=start_after, limit=limit))
-        assert [place(entry) for entry in entries] == sorted(name for name in direct if name > after)
+        assert [position_of(entry) for entry in entries] == sorted(name for name in direct if name > after)
 
     @rule()
     def purge(self) -> None:

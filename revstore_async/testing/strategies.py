@@ -27,7 +27,7 @@ def prefixes() -> st.SearchStrategy[str]:
     return st.one_of(st.just(""), keys(2))
 
 
-def places() -> st.SearchStrategy[str]:
+def positions() -> st.SearchStrategy[str]:
     """Texts to start a listing after: keys, folders with their `/`, anything."""
     return st.one_of(keys(), keys().map(lambda key: key + "/"), st.text(max_size=5))
 

@@ -41,7 +41,7 @@ from revstore_async.signatures.document import Split
 from revstore_async.signatures.encoding import from_base64, from_base64url, to_base64url
 from revstore_async.signatures.entry import _read_protected, _read_time
 from revstore_async.uploads.state import State
-from revstore_drivers.buckets.key_order import place_after
+from revstore_drivers.buckets.key_order import position_after
 from revstore_drivers.s3.wire.answers import listing_of
 from revstore_drivers.s3.wire.times import parse_time
 from tests.parts.tokens import forged, policy, who
@@ -243,7 +243,7 @@ TEXT_READERS: dict[str, Work] = {
     "a media type": text(check_media_type),
     "a key": text(check_key),
     "the place of a key": text(CURRENT.parse),
-    "a place in a listing": text(place_after),
+    "a position in a listing": text(position_after),
     "a path": text(partial(routes.find, "GET")),
     "slashes of a path": text(routes.canonical),
     "If-Match": lambda content: Conditions.of(headers(b"if-match", content)),

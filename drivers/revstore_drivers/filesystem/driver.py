@@ -186,7 +186,7 @@ class FilesystemDriver(Driver):
             for source in sources:
                 size += await self._copied(source, target, unfinished, size, comparing)
             comparing.check(target)
-            return await threads.run_locking(target, unfinished.place, size, None)
+            return await threads.run_locking(target, unfinished.publish, size, None)
         finally:
             await threads.finish(target, unfinished.remove)
 
@@ -202,9 +202,8 @@ class FilesystemDriver(Driver):
             offset, size = 0, reader.info.size
             while offset < size:
                 step = min(size - offset, _HASHED_AT_ONCE if comparing.needed else _COPIED_AT_ONCE)
-                place = to + offset
                 count = await threads.run(
-                    target, reader.copy_in_thread, unfinished, offset, step, place, comparing
+                    target, reader.copy_in_thread, unfinished, offset, step, to + offset, comparing
                 )
                 if not count:
                     raise Unavailable(source.key, "the file is shorter than it was")

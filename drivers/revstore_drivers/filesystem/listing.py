@@ -11,23 +11,23 @@ from contextlib import suppress
 
 from revstore_async.driver import FileInfo, Folder, Page
 
-from .root import MARK, Root, fits, info_of, is_part
+from .root import MARK, Root, info_of, is_part, is_short_enough
 
 
 def list_children(root: Root, prefix: str, start_after: str | None, limit: int) -> Page[FileInfo | Folder]:
     """Return one page of the objects and folders directly below a prefix."""
     begin = _begin(root, prefix)
     found: list[FileInfo | Folder] = []
-    for place in _places(root, begin):
-        if start_after is not None and place <= start_after:
+    for position in _positions(root, begin):
+        if start_after is not None and position <= start_after:
             continue
         if len(found) == limit:
             last = found[-1]
             return Page(tuple(found), last.key + "/" if isinstance(last, Folder) else last.key)
-        if not place.endswith("/"):
-            found += _known(root, place)
-        elif next(keys_below(root, place, None), None) is not None:
-            found.append(Folder(place[:-1]))
+        if not position.endswith("/"):
+            found += _known(root, position)
+        elif next(keys_below(root, position, None), None) is not None:
+            found.append(Folder(position[:-1]))
     return Page(tuple(found), None)
 
 
@@ -59,11 +59,11 @@ def _begin(root: Root, prefix: str) -> str:
     return prefix + "/"
 
 
-def _places(root: Root, begin: str) -> list[str]:
-    """Return the places of the entries directly in a folder, in order; those of folders end with `/`."""
+def _positions(root: Root, begin: str) -> list[str]:
+    """Return the positions of the entries directly in a folder, in order; those of folders end with `/`."""
     try:
         with os.scandir(root.path_of(begin)) as entries:
-            places = {
+            positions = {
                 begin + entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "")
                 for entry in entries
                 if is_part(entry.name)
@@ -71,19 +71,19 @@ def _places(root: Root, begin: str) -> list[str]:
             }
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(place for place in places if fits(place.rstrip("/")))
+    return sorted(position for position in positions if is_short_enough(position.rstrip("/")))
 
 
 def keys_below(root: Root, begin: str, start_after: str | None) -> Iterator[str]:
     """Yield the keys below a folder that come after a text, in order."""
-    for place in _places(root, begin):
-        if not place.endswith("/"):
-            if start_after is None or place > start_after:
-                yield place
-        elif start_after is None or place > start_after:
-            yield from keys_below(root, place, None)
-        elif start_after.startswith(place):
-            yield from keys_below(root, place, start_after)
+    for position in _positions(root, begin):
+        if not position.endswith("/"):
+            if start_after is None or position > start_after:
+                yield position
+        elif start_after is None or position > start_after:
+            yield from keys_below(root, position, None)
+        elif start_after.startswith(position):
+            yield from keys_below(root, position, start_after)
 
 
 def _known(root: Root, key: str) -> Iterator[FileInfo]:

@@ -35,7 +35,7 @@ def info_of(key: str, status: os.stat_result) -> FileInfo:
     """Return what is known of a file as what the store knows of an object."""
     modified = _EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
     # The inode's number alone is used again soon, and a kernel's own times stand still for milliseconds: see
-    # `Unfinished.place`, which sets the time.
+    # `Unfinished.publish`, which sets the time.
     etag = f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
     return FileInfo(key, status.st_size, modified, etag)
 
@@ -246,6 +246,6 @@ class Root:
             raise AccessDenied(key, "a symbolic link is in the way, and none is followed")
 
 
-def fits(place: str) -> bool:
-    """Whether a path below the root, given as a key, is short enough to be one."""
-    return len(place) <= KEY_LIMIT
+def is_short_enough(path: str) -> bool:
+    """Whether a path below the root is short enough for a key."""
+    return len(path) <= KEY_LIMIT

@@ -103,9 +103,9 @@ class FileWriter(Writer):
         if self._gathered:
             self._write_in_thread(memoryview(b""))
         try:
-            return self._unfinished.place(self.offset, condition)
+            return self._unfinished.publish(self.offset, condition)
         finally:
-            self._done = self._unfinished.placed or self._unfinished.removed
+            self._done = self._unfinished.published or self._unfinished.removed
 
     async def cancel(self) -> None:
         if not self._done:

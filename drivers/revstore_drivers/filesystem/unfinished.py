@@ -39,7 +39,7 @@ class Unfinished:
 
     def __init__(self, root: Root, key: str) -> None:
         self.name = ""
-        self.placed = False
+        self.published = False
         self.removed = False
         self._root = root
         self._key = key
@@ -105,7 +105,7 @@ class Unfinished:
             yield piece
             offset += len(piece)
 
-    def place(self, size: int, condition: Condition | None) -> FileInfo:
+    def publish(self, size: int, condition: Condition | None) -> FileInfo:
         """Put it in place, and return what is there then.
 
         Raises:
@@ -152,7 +152,7 @@ class Unfinished:
                 raise
             self._make_room()
             os.rename(self._path(self.name), target)
-        self.placed = True
+        self.published = True
         return info_of(self._key, os.fstat(self._file))
 
     def _make_room(self) -> None:
@@ -164,10 +164,10 @@ class Unfinished:
 
     def remove(self) -> None:
         """Leave nothing of it, where it was not put in place. It doesn't fail: a purge takes what it leaves."""
-        if self.name and not self.placed:
+        if self.name and not self.published:
             with suppress(OSError):
                 os.unlink(self._path(self.name))
-        if self._way and not self.placed:
+        if self._way and not self.published:
             self._root.prune(self._key.rpartition("/")[0])
         self.removed = True
         self.close()
@@ -211,7 +211,7 @@ class Put:
         try:
             if not self.waits:
                 self._write()
-            info = self._unfinished.place(len(self._content), self._condition)
+            info = self._unfinished.publish(len(self._content), self._condition)
         except KeyLocked:
             self.waits = True
             raise

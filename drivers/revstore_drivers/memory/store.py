@@ -33,8 +33,8 @@ class MemoryStore:
             ConditionFailed: It does not hold.
             InvalidKey: A folder has this key, or an object has the key of one of its folders.
         """
-        self._judge(key, condition)
-        self._check_place(key)
+        self._check(key, condition)
+        self._check_nesting(key)
         info = FileInfo(key, len(content), now.astimezone(UTC), self._number())
         if key not in self.objects:
             insort(self._order, key)
@@ -43,7 +43,7 @@ class MemoryStore:
 
     def remove(self, key: str, condition: IfMatch | None = None) -> None:
         """Forget an object, if it is there."""
-        self._judge(key, condition)
+        self._check(key, condition)
         if self.objects.pop(key, None) is not None:
             del self._order[bisect_left(self._order, key)]
 
@@ -65,12 +65,12 @@ class MemoryStore:
                 yield self.objects[key].info
                 after = key
                 continue
-            place = begin + name + slash
-            if start_after is None or place > start_after:
+            position = begin + name + slash
+            if start_after is None or position > start_after:
                 yield Folder(begin + name)
-            after = place + _LAST
+            after = position + _LAST
 
-    def _check_place(self, key: str) -> None:
+    def _check_nesting(self, key: str) -> None:
         # S3 would take both; a file system can't, and an engine that needs both should fail in its first
         # test.
         if next(self.below(key + "/", None), None) is not None:
@@ -80,7 +80,7 @@ class MemoryStore:
             if (parent := "/".join(parts[:count])) in self.objects:
                 raise InvalidKey(key, f"the object {parent!r} stands where a folder is needed")
 
-    def _judge(self, key: str, condition: Condition | None) -> None:
+    def _check(self, key: str, condition: Condition | None) -> None:
         check_condition(key, condition, self.objects[key].info.etag if key in self.objects else None)
 
     def _number(self) -> str:

@@ -1,12 +1,12 @@
 """Listings: pages in the order of bytes, from any text on.
 
-obstore lists all that is below a prefix from a place on, 1,000 a request, or the direct children from the
+obstore lists all that is below a prefix from a position on, 1,000 a request, or the direct children from the
 beginning to the end, however many they are. A page of children is made of the former: the driver skips a
 folder's content by going on behind it. Only where folders are so full that this gets nowhere are the children
 asked for.
 
 obstore drops the `/` at the end of a name. An object that others store as `a/`, to have a folder show,
-therefore comes as `a`. It is left out if its place gives it away, and else shown as an empty object.
+therefore comes as `a`. It is left out if its position gives it away, and else shown as an empty object.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ import obstore
 
 from revstore_async.driver import FileInfo, Folder, Page, is_key
 
-from ..buckets.key_order import Level, levels, place_of, start_of
+from ..buckets.key_order import Level, levels, position_of, start_of
 from ..buckets.refusals import Refused
 from .client import Client
 from .errors import of_refused
@@ -49,56 +49,56 @@ async def list_below(client: Client, begin: str, start_after: str | None, limit:
         if len(found) >= limit:
             return _page(found, limit, more=True)
         found += await _between(client, part)
-        place, more = part.start, True
+        position, more = part.start, True
         while more and len(found) < limit:
-            metas, more = await _ask(client, part.begin, place)
-            for meta in _in_order(metas, place):
-                place = meta["path"]
-                if is_key(place):
-                    found.append(client.info_of(place, meta))
+            metas, more = await _ask(client, part.begin, position)
+            for meta in _in_order(metas, position):
+                position = meta["path"]
+                if is_key(position):
+                    found.append(client.info_of(position, meta))
     return _page(found, limit, more=more)
 
 
 async def list_children(client: Client, begin: str, start_after: str | None, limit: int) -> Page[Entry]:
     """Return one page of the objects and folders right below `begin`."""
-    place = start_of(begin, start_after, folders=True)
-    if place is None:
+    position = start_of(begin, start_after, folders=True)
+    if position is None:
         return Page((), None)
     found: list[Entry] = []
     more = tried = False
     while len(found) < limit:
-        name, slash, _ = place[len(begin) :].partition("/")
+        name, slash, _ = position[len(begin) :].partition("/")
         if slash and client.options.may_be_minio:  # on behind that folder, as above
             (part,) = levels(begin, f"{begin}{name}/", folders=True)
             found += await _between(client, part)
-            place = part.start
-        metas, more = await _ask(client, begin, place)
-        for meta in _in_order(metas, place):
-            place = meta["path"]
-            found += _child(client, begin, place, meta, found)
+            position = part.start
+        metas, more = await _ask(client, begin, position)
+        for meta in _in_order(metas, position):
+            position = meta["path"]
+            found += _child(client, begin, position, meta, found)
         if not more:
             break
-        place = _behind(begin, place)
+        position = _behind(begin, position)
         if len(found) < min(_FEW, limit) and not tried:
             tried = True
             children = await _children(client, begin.removesuffix("/"))
             if len(children) < _AT_ONCE:  # MinIO may lose some between one request and the next
-                last = place_of(found[-1]) if found else place
-                found += [entry for entry in children if place_of(entry) > last]
+                last = position_of(found[-1]) if found else position
+                found += [entry for entry in children if position_of(entry) > last]
                 more = False
                 break
     return _page(found, limit, more=more)
 
 
 def _behind(begin: str, name: str) -> str:
-    """Return the place after which what comes is not in the folder of a name, if it is in one."""
+    """Return the position after which what comes is not in the folder of a name, if it is in one."""
     first, slash, _ = name[len(begin) :].partition("/")
     return max(name, f"{begin}{first}/{_BEHIND}") if slash else name
 
 
 def _page(found: list[SomeEntry], limit: int, *, more: bool) -> Page[SomeEntry]:
     entries = tuple(found[:limit])
-    return Page(entries, place_of(entries[-1]) if more or len(found) > limit else None)
+    return Page(entries, position_of(entries[-1]) if more or len(found) > limit else None)
 
 
 def _levels(client: Client, begin: str, start: str) -> Iterable[Level]:
@@ -114,11 +114,11 @@ async def _between(client: Client, part: Level) -> list[FileInfo]:
     return [found] if found else []
 
 
-def _in_order(metas: "Listed", place: str) -> "Iterator[ObjectMeta]":
-    """Yield those that come after a place and after the one before; see above for what else comes."""
+def _in_order(metas: "Listed", position: str) -> "Iterator[ObjectMeta]":
+    """Yield those that come after a position and after the one before; see above for what else comes."""
     for meta in metas:
-        if meta["path"] > place:
-            place = meta["path"]
+        if meta["path"] > position:
+            position = meta["path"]
             yield meta
 
 
@@ -126,14 +126,14 @@ def _child(client: Client, begin: str, name: str, meta: "ObjectMeta", found: lis
     """Return the children that a name adds."""
     first, slash, _ = name[len(begin) :].partition("/")
     child: Entry = Folder(begin + first) if slash else client.info_of(name, meta)
-    known = bool(found) and place_of(found[-1]) >= place_of(child)
+    known = bool(found) and position_of(found[-1]) >= position_of(child)
     return [child] if is_key(child.key) and not known else []
 
 
-async def _ask(client: Client, begin: str, place: str) -> "tuple[Listed, bool]":
+async def _ask(client: Client, begin: str, position: str) -> "tuple[Listed, bool]":
     """Return names of one request, and whether there may be more."""
     # obstore would drop a `/` at the end; nothing of ours is between that and `,`.
-    offset = place + "," if place.endswith("/") else place
+    offset = position + "," if position.endswith("/") else position
 
     async def send(store: Store) -> "Listed":
         stream = obstore.list(store, begin.rstrip("/") or None, offset=offset or None, chunk_size=_AT_ONCE)
@@ -158,4 +158,4 @@ async def _children(client: Client, prefix: str) -> list[Entry]:
         raise of_refused(refused, prefix) from refused
     found: list[Entry] = [Folder(name) for name in result["common_prefixes"] if is_key(name)]
     found += [client.info_of(meta["path"], meta) for meta in result["objects"] if is_key(meta["path"])]
-    return sorted(found, key=place_of)
+    return sorted(found, key=position_of)

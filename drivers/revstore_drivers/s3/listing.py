@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from revstore_async.driver import FileInfo, Folder, Page, is_key
 from revstore_async.errors import Unavailable
 
-from ..buckets.key_order import Level, levels, place_of, start_of
+from ..buckets.key_order import Level, levels, position_of, start_of
 from ..buckets.refusals import Refused
 from .client import Client
 from .errors import of_missing
@@ -49,7 +49,7 @@ async def list_children(
             entries, more = await _ask(client, part.begin, part.start, limit - len(found), folders=folders)
             found += entries
         if more:
-            return Page(tuple(found), place_of(found[-1]))
+            return Page(tuple(found), position_of(found[-1]))
     return Page(tuple(found), None)
 
 
@@ -92,23 +92,23 @@ def _entries_of(client: Client, answer: Answer) -> list[FileInfo | Folder]:
         key = common["Prefix"][past:].removesuffix("/")
         if is_key(key):
             entries.append(Folder(key))
-    entries.sort(key=place_of)
+    entries.sort(key=position_of)
     return entries
 
 
-def go_on(key: str, parameters: dict[str, Any], answer: Answer, places: Mapping[str, str]) -> None:
+def go_on(key: str, parameters: dict[str, Any], answer: Answer, positions: Mapping[str, str]) -> None:
     """Have the parameters of a listing ask for the page after an answer.
 
     Args:
         key: What is listed, for messages.
         parameters: Those of the request.
         answer: It, which says that there is more.
-        places: The parameters that say where to go on, and what the answer calls each.
+        positions: The parameters that say where to go on, and what the answer calls each.
 
     Raises:
-        Unavailable: The answer does not say where, or names the same place again, which would never end.
+        Unavailable: The answer does not say where, or names the same position again, which would never end.
     """
-    following = {asked: answer.get(told) for asked, told in places.items()}
+    following = {asked: answer.get(told) for asked, told in positions.items()}
     if None in following.values() or following.items() <= parameters.items():
         raise Unavailable(key, "a listing has more, and does not say where to go on")
     parameters |= following

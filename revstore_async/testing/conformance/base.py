@@ -98,7 +98,7 @@ async def write_all(driver: Driver, key: str, *pieces: bytes) -> FileInfo:
         return await writer.commit()
 
 
-def place(entry: FileInfo | Folder) -> str:
+def position_of(entry: FileInfo | Folder) -> str:
     """Return where an entry stands in the order of a listing."""
     return entry.key + "/" if isinstance(entry, Folder) else entry.key
 
@@ -138,6 +138,6 @@ async def keys_of(driver: Driver, prefix: str = "") -> list[str]:
     return [info.key for info in await walk(driver, prefix)]
 
 
-async def places_of(driver: Driver, prefix: str = "") -> list[str]:
+async def positions_of(driver: Driver, prefix: str = "") -> list[str]:
     """Return the places of the children of a prefix."""
-    return [place(entry) for entry in await children(driver, prefix)]
+    return [position_of(entry) for entry in await children(driver, prefix)]

@@ -7,7 +7,7 @@ import pytest
 from revstore_async.driver import Driver, IfMatch
 from revstore_async.errors import ConditionFailed, InvalidKey, KeyNotFound, Unsupported
 
-from .base import Hooks, content_of, keys_of, need, pattern, places_of, write_all
+from .base import Hooks, content_of, keys_of, need, pattern, positions_of, write_all
 
 
 class Deletion(Hooks):
@@ -23,7 +23,7 @@ class Deletion(Hooks):
                     await ask
             assert await keys_of(driver) == []
             if self.folders_go_at_once:
-                assert await places_of(driver) == []
+                assert await positions_of(driver) == []
             await driver.put(key, b"again")
             assert await content_of(driver, key) == b"again"
             await driver.delete(key)
@@ -83,9 +83,9 @@ class Deletion(Hooks):
         await driver.put("a/b/c/d", b"")
         await driver.put("a/x", b"")
         await driver.delete("a/b/c/d")
-        assert await places_of(driver, "a") == ["a/x"]
+        assert await positions_of(driver, "a") == ["a/x"]
         await driver.put("a/b", b"an object")
-        assert await places_of(driver, "a") == ["a/b", "a/x"]
+        assert await positions_of(driver, "a") == ["a/b", "a/x"]
 
     async def test_delete_many(self, driver: Driver) -> None:
         """All that are named are deleted, whether there or not, named twice or by a generator."""
@@ -117,7 +117,7 @@ class Deletion(Hooks):
         await driver.delete_prefix("a")
         assert sorted(await keys_of(driver)) == sorted(stay)
         if self.folders_go_at_once:
-            assert "a/" not in await places_of(driver)
+            assert "a/" not in await positions_of(driver)
         await driver.delete_prefix("a")
         await driver.delete_prefix("missing/folder")
         assert sorted(await keys_of(driver)) == sorted(stay)

@@ -8,7 +8,7 @@ import pytest
 from revstore_async.driver import KEY_LIMIT, PART_LIMIT, Driver, Source
 from revstore_async.errors import InvalidKey
 
-from .base import Hooks, content_of, keys_of, places_of
+from .base import Hooks, content_of, keys_of, positions_of
 
 _LEGAL = string.ascii_letters + string.digits + "._-"
 
@@ -92,7 +92,7 @@ class Keys(Hooks):
             assert await content_of(driver, key) == key.encode()
         if driver.capabilities.ordered_listing:
             assert await keys_of(driver) == sorted(keys)
-            assert await places_of(driver, "inside") == sorted(
+            assert await positions_of(driver, "inside") == sorted(
                 f"inside/x{character}y/" for character in _LEGAL
             )
 

@@ -5,7 +5,7 @@ import pytest
 from revstore_async.driver import LIST_LIMIT, Driver, FileInfo, Folder
 from revstore_async.errors import InvalidArgument
 
-from .base import Hooks, children, keys_of, need, place, places_of, walk
+from .base import Hooks, children, keys_of, need, position_of, positions_of, walk
 
 # Around "/": "-" and "." come before it, digits and letters after, so a walk over folders by name goes wrong.
 _KEYS = sorted(
@@ -90,7 +90,7 @@ class Listings(Hooks):
     async def test_an_empty_store(self, driver: Driver) -> None:
         """A prefix with nothing below it has no children; that is no error."""
         for prefix in ("", "missing", "missing/folder"):
-            assert await places_of(driver, prefix) == []
+            assert await positions_of(driver, prefix) == []
             assert await keys_of(driver, prefix) == []
 
     async def test_the_children(self, driver: Driver) -> None:
@@ -98,7 +98,7 @@ class Listings(Hooks):
         await self.fill(driver, _KEYS)
         for prefix in ("", "a", "a/b", "a/b/c", "a-b", "A", "z"):
             found = await children(driver, prefix)
-            assert sorted(map(place, found)) == _children(prefix)
+            assert sorted(map(position_of, found)) == _children(prefix)
             for entry in found:
                 if isinstance(entry, FileInfo):
                     assert entry == await driver.stat(entry.key)
@@ -118,8 +118,8 @@ class Listings(Hooks):
         need(driver, "ordered_listing")
         await self.fill(driver, _KEYS)
         assert await keys_of(driver) == _KEYS
-        assert await places_of(driver) == _children("")
-        assert await places_of(driver, "a") == _children("a")
+        assert await positions_of(driver) == _children("")
+        assert await positions_of(driver, "a") == _children("a")
 
     async def test_a_prefix_is_a_folder(self, driver: Driver) -> None:
         """The object `ab` is not below the prefix `a`; nor is an object below itself."""
@@ -128,7 +128,7 @@ class Listings(Hooks):
         await driver.put("a-b/c", b"")
         for prefix in ("a", "object", "a-", "object/below"):
             assert await keys_of(driver, prefix) == []
-            assert await places_of(driver, prefix) == []
+            assert await positions_of(driver, prefix) == []
             assert await keys_of(driver, "a-b") == ["a-b/c"]
 
     @pytest.mark.parametrize("limit", [-1, 0, LIST_LIMIT + 1])
@@ -148,7 +148,7 @@ class Listings(Hooks):
             begin = prefix and prefix + "/"
             found = await walk(driver, prefix, limit=limit)
             assert [info.key for info in found] == [key for key in _KEYS if key.startswith(begin)]
-            assert [*map(place, await children(driver, prefix, limit=limit))] == _children(prefix)
+            assert [*map(position_of, await children(driver, prefix, limit=limit))] == _children(prefix)
 
     @pytest.mark.parametrize("prefix", ["", "a", "a/b"])
     async def test_start_after(self, driver: Driver, prefix: str) -> None:
@@ -164,18 +164,18 @@ class Listings(Hooks):
                     info.key for info in await walk(driver, prefix, start_after=text, limit=limit)
                 ] == below, repr(text)
                 found = await children(driver, prefix, start_after=text, limit=limit)
-                assert [*map(place, found)] == after, repr(text)
+                assert [*map(position_of, found)] == after, repr(text)
 
     async def test_ten_thousand_in_a_folder(self, driver: Driver) -> None:
         """A folder of 10,000 objects is listed whole and in order, by pages, from any place on."""
         keys = [f"many/{number:05}" for number in range(10_000)]
         await self.fill(driver, ["many-more/x", *keys, "many0"])
         if not driver.capabilities.ordered_listing:
-            assert sorted(await places_of(driver, "many")) == keys
+            assert sorted(await positions_of(driver, "many")) == keys
             return
-        assert await places_of(driver, "many") == keys
+        assert await positions_of(driver, "many") == keys
         assert await keys_of(driver, "many") == keys
-        assert await places_of(driver) == ["many-more/", "many/", "many0"]
+        assert await positions_of(driver) == ["many-more/", "many/", "many0"]
         page = await driver.list("many", limit=LIST_LIMIT)
         assert len(page.entries) == LIST_LIMIT
         after: str | None = "many/05000"
@@ -189,8 +189,8 @@ class Listings(Hooks):
         """10,000 objects in nested folders are listed whole and in order."""
         keys = [f"{a:02}/{b}.d/{c}" for a in range(50) for b in range(20) for c in range(10)]
         await self.fill(driver, keys)
-        assert sorted(await places_of(driver)) == [f"{a:02}/" for a in range(50)]
-        assert sorted(await places_of(driver, "07")) == sorted(f"07/{b}.d/" for b in range(20))
+        assert sorted(await positions_of(driver)) == [f"{a:02}/" for a in range(50)]
+        assert sorted(await positions_of(driver, "07")) == sorted(f"07/{b}.d/" for b in range(20))
         if driver.capabilities.ordered_listing:
             assert await keys_of(driver) == sorted(keys)
             assert [info.key for info in await walk(driver, "49", limit=7)] == sorted(keys[-200:])

@@ -8,7 +8,7 @@ import pytest
 from revstore_async.driver import Driver, Writer
 from revstore_async.errors import WriterNotFound
 
-from .base import Hooks, agree, content_of, keys_of, pattern, places_of, read_all, write_all
+from .base import Hooks, agree, content_of, keys_of, pattern, positions_of, read_all, write_all
 
 
 async def _is_done(writer: Writer) -> None:
@@ -31,8 +31,8 @@ class Writers(Hooks):
                 await writer.write(content[begin : begin + (1 << 18)])
                 assert await content_of(driver, "folder/sub/key") is None
                 assert await keys_of(driver) == []
-                assert await places_of(driver) == []
-                assert await places_of(driver, "folder/sub") == []
+                assert await positions_of(driver) == []
+                assert await positions_of(driver, "folder/sub") == []
             info = await writer.commit()
             assert (info.key, info.size) == ("folder/sub/key", len(content))
             assert agree(driver, info, await driver.stat("folder/sub/key"))

@@ -4,7 +4,7 @@ import asyncio
 
 from tests.parts.buckets import Bucketed, fill_on_the_drive
 from tests.parts.minio import MinIO
-from tests.parts.suite import children, keys_of, place, walk
+from tests.parts.suite import children, keys_of, position_of, walk
 
 
 async def test_a_folder_does_not_come_again(bucket: Bucketed):
@@ -12,8 +12,8 @@ async def test_a_folder_does_not_come_again(bucket: Bucketed):
         await bucket.put(key, b"")
     page = await bucket.list(limit=1)
     assert page.next == "a/"
-    assert [place(entry) for entry in (await bucket.list(start_after="a/")).entries] == ["b/"]
-    assert [place(entry) for entry in (await bucket.list(start_after="a/1")).entries] == ["b/"]
+    assert [position_of(entry) for entry in (await bucket.list(start_after="a/")).entries] == ["b/"]
+    assert [position_of(entry) for entry in (await bucket.list(start_after="a/1")).entries] == ["b/"]
 
 
 async def test_entries_that_the_server_leaves_out(bucket: Bucketed, minio: MinIO):
@@ -37,9 +37,9 @@ async def test_entries_that_the_server_leaves_out(bucket: Bucketed, minio: MinIO
             found = await walk(bucket, start_after=place_of_start, limit=limit)
             assert [info.key for info in found] == expected[count:], place_of_start
         found_children = await children(bucket, start_after="app/", limit=limit)
-        assert [place(entry) for entry in found_children] == ["app0", "app1", "z/"]
+        assert [position_of(entry) for entry in found_children] == ["app0", "app1", "z/"]
         found_children = await children(bucket, limit=limit)
-        assert [place(entry) for entry in found_children] == ["app-test/", "app/", "app0", "app1", "z/"]
+        assert [position_of(entry) for entry in found_children] == ["app-test/", "app/", "app0", "app1", "z/"]
     assert await keys_of(bucket) == sorted([*before, *expected])
 
 
@@ -50,8 +50,8 @@ async def test_a_folder_that_the_server_leaves_out(bucket: Bucketed, minio: MinI
     await fill_on_the_drive(bucket, minio, [*before, "app/a", "app1/a", "app2", "z/y"])
     for start_after, count in (("app-zzz", 0), ("app/", 1), ("app/a", 1), ("app1/", 2)):
         found = await children(bucket, start_after=start_after)
-        assert [place(entry) for entry in found] == expected[count:]
-    assert [place(entry) for entry in await children(bucket)] == [*before, *expected]
+        assert [position_of(entry) for entry in found] == expected[count:]
+    assert [position_of(entry) for entry in await children(bucket)] == [*before, *expected]
 
 
 async def test_other_names_are_not_listed(bucket: Bucketed, minio: MinIO):
@@ -59,4 +59,4 @@ async def test_other_names_are_not_listed(bucket: Bucketed, minio: MinIO):
     for name in ["a b/c", "x,y", "key", "ü/x", "%41", "*"]:
         await asyncio.to_thread(raw.put_object, Bucket=bucket.options.bucket, Key=name, Body=b"")
     assert await keys_of(bucket) == ["key"]
-    assert [place(entry) for entry in await children(bucket, limit=1)] == ["key"]
+    assert [position_of(entry) for entry in await children(bucket, limit=1)] == ["key"]

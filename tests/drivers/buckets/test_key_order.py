@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from revstore_async.testing.strategies import keys
-from revstore_drivers.buckets.key_order import levels, place_after, start_of
+from revstore_drivers.buckets.key_order import levels, position_after, start_of
 
 TEXTS = st.one_of(
     st.text(max_size=6), st.text("ab/.,-0~\x00", max_size=8), keys(), keys().map(lambda key: key + "/")
@@ -17,7 +17,7 @@ TEXTS = st.one_of(
 @example("a/./b", ["a/.-", "a/..x", "a/.0"])
 @example("a\x00", ["a", "a-", "a/b"])
 def test_a_place_parts_keys_as_its_text_does(text: str, some: list[str]):
-    found = place_after(text)
+    found = position_after(text)
     parts = found.split("/")
     assert "." not in parts
     assert ".." not in parts

@@ -9,7 +9,7 @@ from revstore_drivers.object_store import ObjectStoreDriver
 from tests.parts.buckets import fill_on_the_drive
 from tests.parts.minio import MinIO
 from tests.parts.proxy import Proxy
-from tests.parts.suite import children, place, walk
+from tests.parts.suite import children, position_of, walk
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ async def test_full_folders(driver: ObjectStoreDriver, minio: MinIO, proxy: Prox
     await fill_on_the_drive(driver, minio, [*names, "b0", "d"])
     begun = len(proxy.requests)
     page = await driver.list()
-    assert [place(entry) for entry in page.entries] == ["a/", "b/", "b0", "c/", "d"]
+    assert [position_of(entry) for entry in page.entries] == ["a/", "b/", "b0", "c/", "d"]
     assert page.next is None
     assert len(proxy.requests) - begun == 2
     for limit in (1, 2, 3):
         found = await children(driver, limit=limit)
-        assert [place(entry) for entry in found] == ["a/", "b/", "b0", "c/", "d"]
+        assert [position_of(entry) for entry in found] == ["a/", "b/", "b0", "c/", "d"]
 
 
 async def test_what_a_page_costs(driver: ObjectStoreDriver, minio: MinIO, proxy: Proxy):
@@ -58,4 +58,4 @@ async def test_a_name_that_ends_in_a_slash(driver: ObjectStoreDriver, minio: Min
         await asyncio.to_thread(raw.put_object, Bucket=driver.options.bucket, Key=name, Body=b"")
     for limit in (1, 2, 1000):
         assert [info.key for info in await walk(driver, limit=limit)] == ["mark-x", "other"]
-        assert [place(entry) for entry in await children(driver, limit=limit)] == ["mark-x", "other"]
+        assert [position_of(entry) for entry in await children(driver, limit=limit)] == ["mark-x", "other"]
