@@ -25,6 +25,7 @@ class RequestContext:
 
     Attributes:
         request: The request.
+        headers: The first value of each of its header fields, by the field's name in lower case.
         registry: The registry behind the server.
         options: The server's options.
         access: The server's policy, for a handler's further needs.
@@ -36,6 +37,7 @@ class RequestContext:
     """
 
     request: Request
+    headers: Mapping[str, str]
     registry: Registry
     options: ServerOptions
     access: AccessPolicy
@@ -70,18 +72,19 @@ class RequestContext:
 
     async def tell(self, event: Event) -> None:
         """Tell the program around the server of an event."""
-        await tell(self.listener, event)
+        if self.listener is not None:
+            await tell(self.listener, event)
 
     # ---- the body
 
-    @property
+    @cached_property
     def length(self) -> int | None:
         """The size of the body that the client announced, in bytes; None if it announced no size.
 
         Raises:
             InvalidHeader: The header is not a number.
         """
-        text = self.request.headers.get("content-length")
+        text = self.headers.get("content-length")
         if text is None:
             return None
         if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):

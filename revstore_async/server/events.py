@@ -110,10 +110,8 @@ Listener = Callable[[Event], Awaitable[None]]
 """Is told each event before the answer to the client: long work belongs into a queue of its own."""
 
 
-async def tell(listener: Listener | None, event: Event) -> None:
+async def tell(listener: Listener, event: Event) -> None:
     """Tell a listener. An error of the listener is logged and changes nothing; the client is not told."""
-    if listener is None:
-        return
     try:
         await listener(event)
     except Exception:  # noqa: BLE001 (any error of a program's own listener)

@@ -5,7 +5,7 @@ distribution-spec proposal 606 (tag history). Paths with `_revstore` are our own
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,17 +81,44 @@ ROUTES: Final = (
 """Every route. A name may hold the words of a route: in `/v2/a/blobs/b/manifests/c` the last ones count."""
 
 
-def _compiled(path: str) -> re.Pattern[str]:
-    def part(match: re.Match[str]) -> str:
-        return f"(?P<{match[1]}>{'.+' if match[1] == 'name' else '[^/]+'})"
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """The end of a path, after the repository's name.
 
-    pattern = re.sub(r"<(\w+)>", part, re.escape(path))
-    if path.endswith("/"):
-        pattern += "?"  # `/v2` and `/v2/.../uploads` are taken too, as Docker Distribution does
-    return re.compile(pattern)
+    Attributes:
+        folder: All of it but its last part, such as `/blobs/uploads`.
+        last: The last part; None if it is an argument.
+        argument: The argument's name; empty if the last part is no argument.
+        route: The route of such a path.
+    """
+
+    folder: str
+    last: str | None
+    argument: str
+    route: Route
 
 
-_PATTERNS: Final = tuple((_compiled(route.path), route) for route in ROUTES)
+def _tails() -> Mapping[str, Sequence[_Tail]]:
+    """Return the ends of paths by the last part but one, those without an argument first."""
+    table: dict[str, list[_Tail]] = {}
+
+    def add(tail: str, route: Route) -> None:
+        folder, _, last = tail.rpartition("/")
+        is_argument = last.startswith("<")
+        row = _Tail(folder, None if is_argument else last, last[1:-1] if is_argument else "", route)
+        table.setdefault(folder.rpartition("/")[2], []).append(row)
+
+    for route in ROUTES:
+        tail = route.path.partition("<name>")[2]
+        if tail:
+            add(tail, route)
+        if tail.endswith("/"):  # `/v2/.../uploads` is taken too, as Docker Distribution does
+            add(tail[:-1], route)
+    return {word: sorted(rows, key=lambda row: row.last is None) for word, rows in table.items()}
+
+
+_TAILS: Final = _tails()
+_WITHOUT_NAME: Final = {route.path: route for route in ROUTES if "<name>" not in route.path}
 
 
 _SLASHES = re.compile("/{2,}")
@@ -130,14 +157,19 @@ def find(method: str, path: str) -> Found:
         RouteUnknown: No route has this path.
         MethodNotAllowed: The route has no such method.
     """
-    for pattern, route in _PATTERNS:
-        match = pattern.fullmatch(path)
-        if match is None:
-            continue
-        endpoint = route.endpoints.get("GET" if method == "HEAD" else method)
-        if endpoint is None:
-            heads = ("HEAD",) if "GET" in route.endpoints else ()
-            raise MethodNotAllowed(method, (*route.endpoints, *heads))
-        arguments = match.groupdict()
-        return Found(route.path, endpoint, arguments.pop("name", None), arguments)
-    raise RouteUnknown(path)
+    route, name, arguments = _WITHOUT_NAME.get("/v2/" if path == "/v2" else path), None, {}
+    if route is None and path.startswith("/v2/"):
+        folder, _, last = path.rpartition("/")
+        for tail in _TAILS.get(folder.rpartition("/")[2], ()):
+            named = folder.removesuffix(tail.folder)
+            if named != folder and len(named) > 4 and (last == tail.last or (tail.last is None and last)):
+                route, name = tail.route, named[4:]
+                arguments = {tail.argument: last} if tail.argument else {}
+                break
+    if route is None:
+        raise RouteUnknown(path)
+    endpoint = route.endpoints.get("GET" if method == "HEAD" else method)
+    if endpoint is None:
+        heads = ("HEAD",) if "GET" in route.endpoints else ()
+        raise MethodNotAllowed(method, (*route.endpoints, *heads))
+    return Found(route.path, endpoint, name, arguments)

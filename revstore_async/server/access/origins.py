@@ -8,10 +8,9 @@ standard (`Origin`, CORS); Fetch Metadata Request Headers (`Sec-Fetch-Site`); Go
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -22,7 +21,8 @@ ANY: Final = "*"
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 _READS: Final = ("GET", "HEAD")
-_SAFE: Final = frozenset({*_READS, "OPTIONS"})
+SAFE: Final = frozenset({*_READS, "OPTIONS"})
+"""The methods that change nothing."""
 _WRITES: Final = ("POST", "PUT", "PATCH", "DELETE")
 
 _SENT: Final = (
@@ -89,16 +89,14 @@ def answering_pages(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
     )
 
 
-def check_page(method: str, headers: Headers, origins: Collection[str]) -> None:
-    """Check that a request does not come from a page of another origin, or that it changes nothing.
+def check_page(headers: Mapping[str, str], origins: Collection[str]) -> None:
+    """Check that a request, which may change something, does not come from a page of another origin.
 
     Raises:
         CrossOrigin: The request comes from a page of another origin, which is not among these.
     """
-    if method in _SAFE:
-        return
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-    if origin is None and site is None:  # no browser
+    if origin is None and site is None:  # the request comes from no browser
         return
     if origin is not None and origin in origins:
         return

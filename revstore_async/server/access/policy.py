@@ -147,7 +147,7 @@ class Everybody(AccessPolicy):
 
     async def allows(self, principal: Principal, need: Need) -> bool:
         """Say yes, unless a rule says no."""
-        return await agrees(self._authorize, principal, need)
+        return self._authorize is None or await agrees(self._authorize, principal, need)
 
     def challenge(self, needs: Sequence[Need]) -> str:  # noqa: ARG002
         """Return an empty text: credentials make no difference."""

@@ -16,15 +16,16 @@ from ...formats.digest import Digest
 from ..access.policy import Action
 from ..context import RequestContext
 from ..events import BlobDeleted, BlobPulled
-from ..streams.streaming import PIECE, Streamed
-from .conditions import Conditions
+from ..exchange import PIECE
+from ..streams.streaming import Streamed
+from .conditions import NONE, Conditions
 from .ranges import ByteRange, Tail, parse_range
 
 
 async def get(context: RequestContext) -> Response:
     """Answer with a blob, or with the range that the client asks for; or redirect the client to the storage."""
     digest = context.digest
-    if conditions := Conditions.of(context.request.headers, reading=True):
+    if (conditions := Conditions.of(context.request.headers, reading=True)) is not NONE:
         await _stat(context)  # a condition is judged only on an existing blob
         conditions.check_match(digest)
         if conditions.unchanged(digest):
@@ -71,7 +72,7 @@ async def _delegated(context: RequestContext) -> Response | None:
 
 
 def _wanted(context: RequestContext) -> ByteRange | None:
-    headers = context.request.headers
+    headers = context.headers
     asked = headers.get("range")
     if asked is None or headers.get("if-range", f'"{context.digest}"') != f'"{context.digest}"':
         return None
@@ -96,7 +97,6 @@ async def _content(context: RequestContext, wanted: ByteRange | None) -> Respons
                 length,
                 status=status,
                 headers=headers,
-                patience=context.options.body_timeout,
                 closing=stack.pop_all(),
             )
     return Response(first, status, headers)
@@ -117,7 +117,7 @@ async def _open(context: RequestContext, wanted: ByteRange | None, stack: AsyncE
         )
         return await stack.enter_async_context(opening)
     except InvalidOffset as error:
-        raise InvalidRange(context.request.headers["range"], error.size) from error
+        raise InvalidRange(context.headers["range"], error.size) from error
 
 
 def _satisfied(context: RequestContext, wanted: ByteRange, size: int) -> tuple[int, int] | None:
@@ -126,7 +126,7 @@ def _satisfied(context: RequestContext, wanted: ByteRange, size: int) -> tuple[i
         return None
     found = wanted.within(size)
     if found is None:
-        raise InvalidRange(context.request.headers["range"], size)
+        raise InvalidRange(context.headers["range"], size)
     return found
 
 

@@ -39,7 +39,7 @@ from .. import error_answers
 from ..access.policy import Action
 from ..context import RequestContext
 from ..events import ManifestDeleted, ManifestPulled, ManifestPushed, TagDeleted
-from .conditions import Conditions
+from .conditions import NONE, Conditions
 
 _LOG = logging.getLogger("revstore_async.server")
 
@@ -57,9 +57,10 @@ async def get(context: RequestContext) -> Response:
     reference = context.arguments["reference"]
     found, etag, content = await _find(context, reference)
     headers = {"Docker-Content-Digest": found.digest, "ETag": f'"{etag}"'}
-    conditions.check_match(etag)
-    if conditions.unchanged(etag):
-        return Response(status_code=304, headers=headers)
+    if conditions is not NONE:
+        conditions.check_match(etag)
+        if conditions.unchanged(etag):
+            return Response(status_code=304, headers=headers)
     headers["Content-Type"] = found.media_type
     if context.request.method == "HEAD":
         return Response(headers=headers | {"Content-Length": str(found.size)})
@@ -95,7 +96,7 @@ async def put(context: RequestContext) -> Response:
     conditions = _conditions(context)
     tags = _tags(context, target)
     document = await context.body(MANIFEST_LIMIT)
-    media_type = context.request.headers.get("content-type") or None
+    media_type = context.headers.get("content-type") or None
     manifests = context.repository.manifests
     if isinstance(target, Tag):
         stored = await _swap(
@@ -106,7 +107,7 @@ async def put(context: RequestContext) -> Response:
             creates=True,
         )
     else:
-        if conditions:
+        if conditions is not NONE:
             conditions.check(target if await _relied_on(context, target) else None)
         stored = await manifests.put(document, tags=tags, media_type=media_type, digest=target)
     about = (context.repository.name, context.principal.name)
@@ -131,7 +132,7 @@ async def delete(context: RequestContext) -> Response:
         )
         await context.tell(TagDeleted(*about, target))
     else:
-        if conditions and await context.repository.revisions.linked(
+        if conditions is not NONE and await context.repository.revisions.linked(
             target
         ):  # the deletion reports a missing manifest itself
             conditions.check(target)
@@ -196,10 +197,13 @@ async def _relied_on(context: RequestContext, digest: Digest) -> bool:
 
 def _conditions(context: RequestContext) -> Conditions:
     """Return the conditions of a change. They are on the revision; further signatures don't break them."""
-    return Conditions.of(context.request.headers).cut(lambda etag: etag.partition(";")[0])
+    found = Conditions.of(context.request.headers)
+    return found if found is NONE else found.cut(lambda etag: etag.partition(";")[0])
 
 
 def _tags(context: RequestContext, target: Tag | Digest) -> tuple[Tag, ...]:
+    if not context.request.scope["query_string"]:
+        return ()
     given = context.request.query_params.getlist("tag")
     if given and isinstance(target, Tag):
         raise InvalidQuery("tag", given[0], "tags come with a push by digest")
@@ -248,7 +252,7 @@ async def _swap(
         TagContended: In each of 100 tries, another client changed the tag to a value for which the conditions
             hold.
     """
-    if not conditions:
+    if conditions is NONE:
         return await change(None)
     current = _sole(conditions, creates=creates) or await _look(context, tag)
     for _ in range(_TRIES):

@@ -119,7 +119,7 @@ async def cancel(context: RequestContext) -> Response:
 
 def _chunk(context: RequestContext) -> tuple[int | None, int | None]:
     """Return the offset and the length of the request's content, each None if the client does not tell it."""
-    header = context.request.headers.get("content-range")
+    header = context.headers.get("content-range")
     if header is None:
         return None, context.length
     offset, length = parse_chunk(header)

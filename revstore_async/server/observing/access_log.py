@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from .observed import Exchange, Observed, header, request_id
+from ..exchange import Exchange
+from .observed import Observed, header, request_id
 
 LOGGER: Final = logging.getLogger("revstore_async.access")
 """Its lines have the level INFO."""
@@ -28,7 +27,7 @@ USER_LIMIT: Final = 64
 """Characters of `tried` in a line, at most."""
 
 
-class AccessLog:
+class AccessLog(Observed):
     """An ASGI application around another; it logs each request at its end.
 
     These members of a line tell of the request: `time` (its end, UTC), `request_id` (the client's
@@ -43,31 +42,23 @@ class AccessLog:
         app: The application within.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app: Final = Observed(app, self)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer through the application within."""
-        await self._app(scope, receive, send)
-
     @contextmanager
     def observing(self, exchange: Exchange) -> Iterator[None]:
         """Log the exchange at its end, whether it succeeds or fails."""
-        known = request_id(exchange.scope)
         try:
             yield
         finally:
             if LOGGER.isEnabledFor(logging.INFO):
-                LOGGER.info("%s", _line(exchange, known))
+                LOGGER.info("%s", _line(exchange))
 
 
-def _line(exchange: Exchange, known: str) -> str:
+def _line(exchange: Exchange) -> str:
     scope = exchange.scope
     client = scope.get("client")
     line = json.dumps(
         {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "request_id": known,
+            "request_id": request_id(scope),
             "client": client[0] if client else "",
             "agent": header(scope, b"user-agent")[:AGENT_LIMIT],
             "method": scope["method"],

@@ -17,6 +17,9 @@ from .store_probe import StoreProbe
 
 _LOG = logging.getLogger("revstore_async.server")
 
+_ALIVE: Final = "/healthz"
+_PATHS: Final = frozenset({_ALIVE, "/readyz"})
+
 
 class Health:
     """An ASGI application around another; it answers two more paths, without access control.
@@ -56,22 +59,20 @@ class Health:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the two paths; pass all others to the application within."""
-        response = await self._answer(scope) if scope["type"] == "http" else None
-        if response is None:
-            await self._app(scope, receive, send)
+        if (
+            scope["type"] == "http"
+            and (path := scope["path"].removeprefix(scope.get("root_path", ""))) in _PATHS
+            and scope["method"] in {"GET", "HEAD"}
+        ):
+            await (await self._answer(path))(scope, receive, send)
         else:
-            await response(scope, receive, send)
+            await self._app(scope, receive, send)
 
-    async def _answer(self, scope: Scope) -> Response | None:
-        if scope["method"] not in {"GET", "HEAD"}:
-            return None
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if path == "/healthz":
+    async def _answer(self, path: str) -> Response:
+        if path == _ALIVE:
             return _told(200, "alive")
-        if path == "/readyz":
-            wrong = await self.wrong()
-            return _told(503, wrong) if wrong else _told(200, "ready")
-        return None
+        wrong = await self.wrong()
+        return _told(503, wrong) if wrong else _told(200, "ready")
 
     async def ready(self) -> bool:
         """Say whether the storage works. Up to three requests; 0 with a shared result."""

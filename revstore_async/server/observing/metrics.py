@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Final
 
 from starlette.responses import Response
@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ...driver import Driver
 from ...driver.intercepting import InterceptingDriver, Operation
 from ...errors import Conflict, MissingExtra, NotFound, Throttled, Unavailable
-from .observed import Exchange, Observed, header
+from ..exchange import Exchange
+from .observed import Observed, header
 
 try:
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -87,23 +88,26 @@ class Metrics:
                 self._sent.labels(*place).inc(exchange.sent)
 
 
-class _MeasuredApp:
+class _MeasuredApp(Observed):
     def __init__(self, metrics: Metrics, app: ASGIApp, path: str) -> None:
-        self._collectors: Final = metrics.collectors
+        super().__init__(app)
+        self._metrics: Final = metrics
         self._path: Final = path
-        self._app: Final = Observed(app, metrics)
+
+    def observing(self, exchange: Exchange) -> AbstractContextManager[None]:
+        return self._metrics.observing(exchange)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")) == self._path:
             await self._tell(scope)(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await super().__call__(scope, receive, send)
 
     def _tell(self, scope: Scope) -> Response:
         if scope["method"] not in {"GET", "HEAD"}:
             return Response(status_code=405, headers={"Allow": "GET, HEAD"})
         encode, content_type = choose_encoder(header(scope, b"accept"))
-        return Response(encode(self._collectors), headers={"Content-Type": content_type})
+        return Response(encode(self._metrics.collectors), headers={"Content-Type": content_type})
 
 
 class _MeasuredDriver(InterceptingDriver):

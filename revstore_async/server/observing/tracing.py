@@ -5,7 +5,7 @@ spans go nowhere. Names follow OpenTelemetry's semantic conventions for HTTP, as
 """
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Final
 
 from starlette.types import ASGIApp, Scope
@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Scope
 from ...driver import Driver
 from ...driver.intercepting import InterceptingDriver, Operation
 from ...errors import Conflict, MissingExtra, NotFound
-from .observed import Exchange, Observed
+from ..exchange import Exchange
+from .observed import Observed
 
 try:
     from opentelemetry import propagate, trace
@@ -43,7 +44,7 @@ class Tracing:
 
         A caller's own span (`traceparent`) is the parent.
         """
-        return Observed(app, self)
+        return _TracedApp(self, app)
 
     def around_driver(self, driver: Driver) -> Driver:
         """Return a driver around another; it makes a span of each request."""
@@ -76,6 +77,15 @@ class Tracing:
                 span.set_attribute("http.response.body.size", exchange.sent)
                 if exchange.status >= 500:
                     span.set_status(StatusCode.ERROR)
+
+
+class _TracedApp(Observed):
+    def __init__(self, tracing: Tracing, app: ASGIApp) -> None:
+        super().__init__(app)
+        self._tracing: Final = tracing
+
+    def observing(self, exchange: Exchange) -> AbstractContextManager[None]:
+        return self._tracing.observing(exchange)
 
 
 def _carrier(scope: Scope) -> dict[str, str]:

@@ -71,7 +71,7 @@ class InFlight:
         if scope["type"] == "lifespan":
             await self._app(scope, self._told_late(receive), send)
             return
-        if scope["type"] == "http" and self.count >= self._limit:
+        if scope["type"] == "http" and self._count - self._aside >= self._limit:
             said: list[dict[str, object]] = [{"code": "UNAVAILABLE", "message": str(ServerBusy())}]
             response = error_answers.refuse(503, said, {"Retry-After": self._retry_after})
             await response(scope, receive, send)

@@ -7,10 +7,11 @@ import struct
 from contextlib import suppress
 from typing import Any
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...errors import AnswerTimeout
 from .. import error_answers
+from ..exchange import exchange_of
 from ..observing.observed import request_id
 
 _LOG = logging.getLogger("revstore_async.server")
@@ -70,18 +71,15 @@ class AnswersCancelled:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer through the application within, or 503 if it is cancelled before its answer begins."""
-        begun = False
-
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = exchange_of(scope, receive, send)
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:  # the task is uvicorn's, and ends at this place
             _LOG.warning("request %s was cut off at the end: %r", request_id(scope), scope.get("path", ""))
-            if not begun:
+            if not exchange.begun:
                 said: list[dict[str, object]] = [
                     {"code": "UNAVAILABLE", "message": "the server ends, try again later"}
                 ]

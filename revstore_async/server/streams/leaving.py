@@ -1,49 +1,17 @@
 """Notices that a client leaves, before its body is read."""
 
 import asyncio
-from collections import deque
 from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import HTTPConnection, Request
-from starlette.types import Message, Receive
 
 from ...concurrency import alongside
 from ...errors import ClientGone
+from ..exchange import Exchange
 from ..observing.observed import header
 
 Result = TypeVar("Result")
-
-
-class Receiving:
-    """A `receive` around another, through which an access policy notices that the client leaves.
-
-    It keeps the messages that it takes in the meantime, and gives them to the handler.
-
-    Args:
-        receive: The server's `receive`.
-    """
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive: Final = receive
-        self._kept: Final[deque[Message]] = deque()
-
-    async def __call__(self) -> Message:
-        """Return the next message."""
-        return self._kept.popleft() if self._kept else await self._receive()
-
-    async def left(self) -> None:
-        """Return when the client has left.
-
-        It takes at most the first piece of a body, which the server has in memory anyway. If the body goes on,
-        it then waits for ever.
-        """
-        while not self._kept or not self._kept[-1].get("more_body", False):
-            message = await self._receive()
-            self._kept.append(message)
-            if message["type"] == "http.disconnect":
-                return
-        await asyncio.Event().wait()
 
 
 async def while_there(connection: HTTPConnection, work: Coroutine[Any, Any, Result]) -> Result:
@@ -64,11 +32,8 @@ async def _left(connection: HTTPConnection) -> None:
 
     The server can't know it of a client that expects `100 Continue`: the question would make it send its body.
     """
-    if (
-        isinstance(connection, Request)
-        and isinstance(connection.receive, Receiving)
-        and not header(connection.scope, b"expect")
-    ):
-        await connection.receive.left()
+    exchange = getattr(connection.receive, "__self__", None) if isinstance(connection, Request) else None
+    if isinstance(exchange, Exchange) and not header(connection.scope, b"expect"):
+        await exchange.left()
     else:
         await asyncio.Event().wait()

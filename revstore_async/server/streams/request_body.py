@@ -51,24 +51,21 @@ class RequestBody(AsyncIterator[bytes]):
             BodyTimeout: The client left the body standing still, or sends too slowly.
             ClientGone: The client left before the end of the body.
         """
+        clock = asyncio.get_running_loop().time
         while not self._ended:
-            if piece := await self._next():
+            begun = clock()
+            message = await within(self._left, self._receive(), self._late)
+            if message["type"] == "http.disconnect":
+                raise ClientGone(self.taken)
+            piece: bytes = message.get("body", b"")
+            self._left = min(self._timeout, self._left - (clock() - begun) + len(piece) / LEAST_RATE)
+            self._ended = not message.get("more_body", False)
+            self.taken += len(piece)
+            if self._limit is not None and self.taken > self._limit:
+                raise BodyTooLarge(self.taken, self._limit)
+            if piece:
                 return piece
         raise StopAsyncIteration
-
-    async def _next(self) -> bytes:
-        clock = asyncio.get_running_loop().time
-        begun = clock()
-        message = await within(self._left, self._receive(), self._late)
-        if message["type"] == "http.disconnect":
-            raise ClientGone(self.taken)
-        piece: bytes = message.get("body", b"")
-        self._left = min(self._timeout, self._left - (clock() - begun) + len(piece) / LEAST_RATE)
-        self._ended = not message.get("more_body", False)
-        self.taken += len(piece)
-        if self._limit is not None and self.taken > self._limit:
-            raise BodyTooLarge(self.taken, self._limit)
-        return piece
 
     def _late(self) -> BodyTimeout:
         return BodyTimeout(self.taken, self._timeout)

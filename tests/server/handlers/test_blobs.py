@@ -6,7 +6,7 @@ import pytest
 from revstore_async import Digest, Driver, Registry, Repository
 from revstore_async.server import Action, Everybody, Need, Principal, RegistryApp
 from revstore_async.server.events import BlobDeleted, BlobPulled, Event
-from revstore_async.server.streams.streaming import PIECE
+from revstore_async.server.exchange import PIECE
 from tests.parts.serving import client_of, error_code
 
 CONTENT = bytes(range(256)) * 8

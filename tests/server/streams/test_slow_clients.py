@@ -21,9 +21,9 @@ from starlette.types import Message, Receive, Scope, Send
 from revstore_async import Digest, Registry
 from revstore_async.errors import AnswerTimeout
 from revstore_async.server import AccessLog, InFlight, RegistryApp, ServerOptions
+from revstore_async.server.exchange import LARGE, PIECE, Exchange, exchange_of
 from revstore_async.server.running.interrupted import AnswersCancelled, DropsStalled
 from revstore_async.server.running.uvicorn_server import ListenOptions, _listen
-from revstore_async.server.streams.streaming import LARGE, PIECE, patient
 from revstore_async.testing import run_on_virtual_clock
 from tests.parts.bare import Bare
 from tests.parts.documents import NAME, image
@@ -80,6 +80,13 @@ def limited(registry: Registry, body_timeout: timedelta, limit: int = 1000) -> I
     return InFlight(
         AnswersCancelled(RegistryApp(registry, options=ServerOptions(body_timeout=body_timeout))), limit
     )
+
+
+def bounded(scope: Scope, receive: Receive, send: Send, timeout: timedelta) -> Exchange:
+    """An exchange as `RegistryApp` makes it."""
+    exchange = exchange_of(scope, receive, send)
+    exchange.send_timeout = timeout.total_seconds()
+    return exchange
 
 
 # ---- they count
@@ -231,8 +238,8 @@ def test_a_client_that_takes_its_time_gets_everything():
 
     async def answer() -> None:
         scope = {"type": "http", "method": "GET"}
-        app = PlainTextResponse(content)
-        await app(scope, asyncio.Queue[Message]().get, patient(scope, slow, timedelta(seconds=60)))
+        exchange = bounded(scope, asyncio.Queue[Message]().get, slow, timedelta(seconds=60))
+        await PlainTextResponse(content)(scope, exchange.receive, exchange.send)
 
     run_on_virtual_clock(answer())
     assert b"".join(taken) == content
@@ -256,7 +263,7 @@ def test_a_client_that_takes_its_time_gets_everything():
 )
 async def test_only_large_content_takes_messages_more(method: str, size: int, bodies: list[int]):
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await PlainTextResponse(bytes(size))(scope, receive, patient(scope, send, LONG))
+        await PlainTextResponse(bytes(size))(scope, receive, bounded(scope, receive, send, LONG).send)
 
     request = Bare(app, method, "/")
     assert len(await request.whole()) == size
@@ -274,10 +281,31 @@ async def test_the_last_piece_of_a_blob_is_waited_for_without_anything_around_th
     assert [len(message["body"]) for message in request.sent[1:]] == [PIECE, LARGE + 1, 0]
 
 
-async def test_an_answer_is_waited_for_once():
+async def test_layers_share_an_exchange_and_an_answer_is_waited_for_once():
     sent, messages = asyncio.Queue[Message](), asyncio.Queue[Message]()
     scope = {"type": "http", "method": "GET"}
-    outer = patient(scope, sent.put, LONG)
-    assert patient(scope, outer, LONG) is outer
-    await PlainTextResponse(bytes(LARGE + 1))(scope, messages.get, patient(scope, outer, LONG))
+    outer = bounded(scope, messages.get, sent.put, LONG)
+    assert exchange_of(scope, outer.receive, outer.send) is outer
+    inner = exchange_of(scope, outer.receive, outer.send)
+    await PlainTextResponse(bytes(LARGE + 1))(scope, inner.receive, inner.send)
     assert sent.qsize() == 3
+    assert (outer.status, outer.sent, outer.complete) == (200, LARGE + 1, True)
+
+
+async def test_a_layer_between_that_wraps_messages_gets_an_exchange_of_its_own_around_it():
+    sent, messages = asyncio.Queue[Message](), asyncio.Queue[Message]()
+    scope: Scope = {"type": "http", "method": "GET"}
+    outer = exchange_of(scope, messages.get, sent.put)
+
+    async def doubled(message: Message) -> None:
+        await outer.send({**message, "body": 2 * message.get("body", b"")})
+
+    async def received() -> Message:
+        return await outer.receive()
+
+    for receive, send in ((outer.receive, doubled), (received, outer.send)):
+        assert exchange_of(scope, receive, send) is not outer
+    assert exchange_of(dict(scope), outer.receive, outer.send) is not outer
+    inner = exchange_of(scope, outer.receive, doubled)
+    await PlainTextResponse(b"abc")(scope, inner.receive, inner.send)
+    assert (inner.sent, outer.sent) == (3, 6)

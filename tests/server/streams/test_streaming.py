@@ -12,7 +12,7 @@ from revstore_async import Digest, Registry
 from revstore_async.driver import Driver, DriverWrapper, Writer, open_driver
 from revstore_async.errors import AnswerTimeout, BlobDamaged, Throttled, Unavailable
 from revstore_async.server import RegistryApp, ServerOptions
-from revstore_async.server.streams.streaming import PIECE
+from revstore_async.server.exchange import PIECE
 from tests.parts.bare import Bare, Readers
 from tests.parts.serving import client_of, serving
 
