@@ -1,9 +1,10 @@
 """The decisions of the embedding program about its repositories; all stores share one value."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from types import NoneType
 from typing import Final, cast
 
@@ -25,8 +26,10 @@ def tags_matching(*patterns: str) -> TagRule:
     for pattern in patterns:
         check_type("patterns", pattern, str)
 
+    of_any = re.compile("|".join(map(translate, patterns)) or r"(?!)")  # no text matches without a pattern
+
     def rule(_name: RepositoryName, tag: Tag) -> bool:
-        return any(fnmatchcase(tag, pattern) for pattern in patterns)
+        return of_any.match(tag) is not None
 
     return rule
 

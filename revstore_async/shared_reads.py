@@ -87,17 +87,24 @@ class SharedReads(Generic[Answer]):
             TimeoutError: Another call's request took longer than this caller's deadline.
         """
         line = self._lines.get(question)
-        if line is not None and limit is None:
-            return await self._join(question, line)
-        if line is not None and limit is not None:
-            with metadata_operation(limit):
-                async with until(due()):
-                    return await self._join(question, line)
+        if line is not None:
+            return await self._wait(question, line, limit)
         line = self._lines[question] = _Line(ask)
         try:
             return await ask()
         finally:
-            self._over(question, line)
+            if line.following is None and line.under_way == 1:  # nearly always
+                del self._lines[question]
+            else:
+                self._over(question, line)
+
+    async def _wait(self, question: Hashable, line: _Line[Answer], limit: timedelta | None) -> Answer:
+        """Wait for the request after the one that is under way."""
+        if limit is None:
+            return await self._join(question, line)
+        with metadata_operation(limit):
+            async with until(due()):
+                return await self._join(question, line)
 
     async def _join(self, question: Hashable, line: _Line[Answer]) -> Answer:
         loop = asyncio.get_running_loop()
@@ -184,23 +191,23 @@ class SharedReadsDriver(DriverWrapper):
 
     async def get(self, key: str, *, limit: int | None = None) -> File:
         """Return an object, whole; see `Driver.get`."""
-        return await self._shared(key, self._gets, (key, limit), partial(self.inner.get, key, limit=limit))
+        ask = partial(self.inner.get, key, limit=limit)
+        try:
+            return await self._gets.share((key, limit), ask, self.inner.capabilities.metadata_timeout)
+        except TimeoutError as error:
+            raise _too_late(key) from error
 
     async def stat(self, key: str) -> FileInfo:
         """Return the store's facts about an object; see `Driver.stat`."""
-        return await self._shared(key, self._stats, key, partial(self.inner.stat, key))
-
-    async def _shared(
-        self,
-        key: str,
-        reads: SharedReads[Answer],
-        question: Hashable,
-        ask: Callable[[], Coroutine[Any, Any, Answer]],
-    ) -> Answer:
+        ask = partial(self.inner.stat, key)
         try:
-            return await reads.share(question, ask, self.inner.capabilities.metadata_timeout)
+            return await self._stats.share(key, ask, self.inner.capabilities.metadata_timeout)
         except TimeoutError as error:
-            raise Unavailable(key, "another's request for it did not end in time") from error
+            raise _too_late(key) from error
+
+
+def _too_late(key: str) -> Unavailable:
+    return Unavailable(key, "another's request for it did not end in time")
 
 
 def _own(error: BaseException) -> BaseException:

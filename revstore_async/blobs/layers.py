@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from types import NoneType
 
@@ -21,7 +22,7 @@ from ..errors import (
     LinkDangling,
     Unsupported,
 )
-from ..formats.descriptors import Descriptor
+from ..formats.descriptors import Descriptor, blob_descriptor
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName
 from ..layout import LayerLink, Layout
@@ -55,7 +56,7 @@ class LayerStore:
         layout: Layout,
         policy: Policy,
         *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._name = name
         self._blobs = blobs
@@ -63,7 +64,7 @@ class LayerStore:
         self._links = LinkStore(driver)
         self._layout = layout
         self._policy = policy
-        self._now = now
+        self._now = now or partial(datetime.now, UTC)
 
     def _key(self, digest: Digest) -> str:
         return self._layout.key(LayerLink(self._name, digest))
@@ -142,7 +143,7 @@ class LayerStore:
         if isinstance(found, Damaged) or self._doubted(digest, found):
             raise BlobUnknown(digest, source) from _damage(found)
         await self.link_stored(digest)
-        return self._blobs.descriptor(digest, found.size)
+        return blob_descriptor(digest, found.size)
 
     async def delete(self, digest: str) -> None:
         """Delete the repository's link to a blob. Two round trips; content stays stored.
@@ -203,7 +204,7 @@ class LayerStore:
             raise LinkDangling(link.key, digest)
         if isinstance(found, Damaged):
             raise copy(found)  # no cycle with this frame
-        return self._blobs.descriptor(digest, found.size)
+        return blob_descriptor(digest, found.size)
 
     async def exists(self, digest: str) -> bool:
         """Say whether the repository has a blob, link and content, neither known to be damaged. One round trip.
@@ -321,7 +322,7 @@ class LayerStore:
             raise BlobSizeMismatch(digest, self._name, size or 0, found.size)
         if self._now() - link.modified > self._policy.lease / 2:
             await self._links.link(link.key, digest)
-        return self._blobs.descriptor(digest, found.size)
+        return blob_descriptor(digest, found.size)
 
     async def _sound(self, digest: Digest) -> Link | LinkDamaged | None:
         try:

@@ -84,7 +84,7 @@ class LinkStore:
             raise LinkDamaged(key, f"{error.size} bytes".encode()) from error
 
     async def find(self, key: str) -> Link | None:
-        """Read a link; return None if there is none. 1 request.
+        """Read a link; return None if there is no link. 1 request.
 
         Raises:
             LinkDamaged: Its content is not a digest.

@@ -23,7 +23,7 @@ from ..errors import (
     RevstoreError,
     SizeMismatch,
 )
-from ..formats.descriptors import OCTET_STREAM, Descriptor
+from ..formats.descriptors import Descriptor, blob_descriptor
 from ..formats.digest import Digest, new_hasher
 from ..layout import BlobData, Layout
 from ..threads import StreamHasher, digest_of
@@ -254,7 +254,7 @@ class BlobStore:
             raise BlobUnknown(digest)
         if isinstance(found, Damaged):
             raise copy(found)  # no cycle with this frame
-        return self.descriptor(digest, found.size)
+        return blob_descriptor(digest, found.size)
 
     async def exists(self, digest: str) -> bool:
         """Say whether a blob is stored and not known to be damaged, without reading it. One request.
@@ -300,8 +300,11 @@ class BlobStore:
         Returns:
             The damage that the size shows or an earlier read found; None if the content is not stored.
         """
-        info = await self.look(digest)
-        return self.soundness.damage(digest, info) or info if isinstance(info, FileInfo) else info
+        try:
+            info = await self._driver.stat(self.path(digest))
+        except KeyNotFound:
+            return None
+        return self.soundness.damage(digest, info) or info
 
     async def present(self, digest: str) -> Descriptor | None:
         """Return the descriptor of content that a caller can rely on, or None. One request; see `rely`.
@@ -311,7 +314,7 @@ class BlobStore:
         """
         digest = Digest(digest)
         found = await self.rely(digest)
-        return self.descriptor(digest, found.size) if isinstance(found, FileInfo) else None
+        return blob_descriptor(digest, found.size) if isinstance(found, FileInfo) else None
 
     # ---- writing
 
@@ -371,7 +374,7 @@ class BlobStore:
         """Store small content under the digest that the caller has computed for it. One request."""
         await self._driver.put(self.path(digest), content)
         self.soundness.hashed(digest, len(content))
-        return self.descriptor(digest, len(content))
+        return blob_descriptor(digest, len(content))
 
     async def write(self, pieces: AsyncIterable[bytes], digest: Digest) -> Descriptor:
         """Store a stream larger than a part; the caller holds its memory. 1 request for each part, and 1 more.
@@ -391,7 +394,7 @@ class BlobStore:
                 raise DigestMismatch(digest, actual)
             info = await writer.commit()
         self.soundness.hashed(digest, info.size)
-        return self.descriptor(digest, info.size)
+        return blob_descriptor(digest, info.size)
 
     async def compose(self, sources: Sequence[Source], digest: Digest) -> Descriptor:
         """Store the joined content of objects under the digest that the caller computed for it. One request.
@@ -408,12 +411,7 @@ class BlobStore:
         """
         info = await self._driver.compose(sources, self.path(digest), digest=digest)
         self.soundness.hashed(digest, sum(source.size for source in sources))
-        return self.descriptor(digest, info.size)
-
-    @staticmethod
-    def descriptor(digest: Digest, size: int) -> Descriptor:
-        """Return the descriptor of a blob of that size."""
-        return Descriptor(OCTET_STREAM, digest, size)
+        return blob_descriptor(digest, info.size)
 
     # ---- links to blobs
 

@@ -4,7 +4,9 @@ Sources: OCI image spec v1.1, `descriptor.md`; Docker image manifest version 2, 
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from ..errors import InvalidManifest
@@ -49,6 +51,10 @@ class Descriptor:
     digest: Digest
     size: int
     artifact_type: str | None = None
+
+
+blob_descriptor: Final[Callable[[Digest, int], Descriptor]] = partial(Descriptor, OCTET_STREAM)
+"""Returns the descriptor of a blob, by its digest and size: a store does not know the media type of content."""
 
 
 def canonical(media_type: str) -> str:

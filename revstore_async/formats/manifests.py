@@ -24,7 +24,6 @@ from .descriptors import (
     Descriptor,
     canonical,
     check_media_type,
-    is_schema1_type,
 )
 from .digest import Digest
 
@@ -86,6 +85,7 @@ class ManifestDocument:
             have each of them as one of the two.
         subject: The manifest that this one is about, if any; it need not exist.
         artifact_type: The type of the artifact, if it is one.
+        schema1: Whether it is a Docker schema 1 manifest, to which signatures are merged.
     """
 
     media_type: str
@@ -98,11 +98,7 @@ class ManifestDocument:
     others: tuple[Descriptor, ...] = ()
     subject: Descriptor | None = None
     artifact_type: str | None = None
-
-    @property
-    def schema1(self) -> bool:
-        """Whether it is a Docker schema 1 manifest, to which signatures are merged."""
-        return is_schema1_type(self.media_type)
+    schema1: bool = False
 
 
 def read_manifest(content: bytes | bytearray | memoryview, media_type: str | None = None) -> ManifestDocument:
@@ -246,6 +242,7 @@ def _schema1(members: Mapping[str, object], kind: str) -> ManifestDocument:
         name=_member(members, "name", ""),
         tag=_member(members, "tag", ""),
         blobs=_each_once(tuple(blobs)),
+        schema1=True,
     )
 
 
@@ -301,10 +298,12 @@ def _object(value: object, member: str) -> Mapping[str, object]:
 
 
 def _member(value: Mapping[str, object], name: str, member: str) -> str:
-    text = _text(value, name, member)
-    if text is None:
-        raise InvalidManifest(f"{member}.{name}".lstrip("."), "it is missing")
-    return text
+    text = value.get(name)
+    if isinstance(text, str):
+        return text
+    raise InvalidManifest(
+        f"{member}.{name}".lstrip("."), "it is missing" if text is None else "it is not text"
+    )
 
 
 def _text(value: Mapping[str, object], name: str, member: str) -> str | None:

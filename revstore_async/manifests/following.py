@@ -50,7 +50,7 @@ class TagFollower:
         target = tag_or_digest(reference)
         if not isinstance(target, Tag):
             return await read(target)
-        return await self._follow(target, await self._tags.resolve(target), read)
+        return await self._follow(target, (await self._tags.read(target)).digest, read)
 
     async def read_together(self, reference: str, read: Read[R]) -> R:
         """Do as `read`; ask for a tag together with the revision that it pointed at when it was last read.
@@ -68,11 +68,11 @@ class TagFollower:
         name = f"{self._name}:{target}"
         hint = self._tag_hints.find(Digest, name)
         if hint is None or not self._revisions.plain(hint):
-            digest = await self._tags.resolve(target)
+            digest = (await self._tags.read(target)).digest
             self._tag_hints.keep(name, digest, len(digest))
             return await self._follow(target, digest, read)
         async with alongside(read(hint)) as reading:
-            digest = await self._tags.resolve(target)
+            digest = (await self._tags.read(target)).digest
             if digest == hint:
                 with suppress(RevstoreError):
                     return await reading
@@ -93,7 +93,7 @@ class TagFollower:
             try:
                 return await read(digest)
             except ManifestUnknown:
-                now = await self._tags.resolve(tag)
+                now = (await self._tags.read(tag)).digest
                 if now == digest:
                     raise
                 digest = now

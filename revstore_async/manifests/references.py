@@ -1,6 +1,8 @@
 """The references of a manifest: whether the repository has their content, to rely on."""
 
 from collections.abc import Sequence
+from functools import partial
+from operator import call
 
 from ..blobs.layers import LayerStore
 from ..concurrency import gather, gather_map
@@ -36,12 +38,13 @@ class References:
         client pushes it anew. The caller relies on the answer within `Policy.link_within`. A subject need not
         be there.
         """
-        blobs, manifests, others = await gather(
-            gather_map(self._missing_blob, document.blobs, limit=self._at_once),
-            gather_map(self._missing_manifest, document.manifests, limit=self._at_once),
-            gather_map(self._missing_other, document.others, limit=self._at_once),
-        )
-        return [error for error in (*blobs, *manifests, *others) if error is not None]
+        looks = [
+            *[partial(self._missing_blob, blob) for blob in document.blobs],
+            *[partial(self._missing_manifest, manifest) for manifest in document.manifests],
+            *[partial(self._missing_other, entry) for entry in document.others],
+        ]
+        errors = await gather_map(call, looks, limit=self._at_once)
+        return [error for error in errors if error is not None]
 
     async def _missing_blob(self, blob: Descriptor) -> RevstoreError | None:
         try:

@@ -165,8 +165,8 @@ class ManifestService:
 
     async def _get(self, digest: Digest, *, signatures: Signatures) -> Manifest:
         revision = await self._revisions.get(digest, signatures)
-        media_type = await self._media_type(digest, revision.kind)
-        if not is_schema1_type(media_type):
+        media_type, schema1 = await self._media_type(digest, revision.kind)
+        if not schema1:
             return Manifest(revision.payload, media_type, digest, revision.signatures)
         if (
             signatures is not Signatures.ALL and not revision.kind.schema1
@@ -176,11 +176,13 @@ class ManifestService:
 
     async def _head(self, digest: Digest, *, relying: bool = False) -> Descriptor | Manifest:
         kind = await self._revisions.stat(digest, relying=relying)
-        if kind is not None and not is_schema1_type(media_type := await self._media_type(digest, kind)):
-            return Descriptor(media_type, digest, kind.size)
+        if kind is not None:
+            media_type, schema1 = await self._media_type(digest, kind)
+            if not schema1:
+                return Descriptor(media_type, digest, kind.size)
         revision = await self._revisions.read(digest, fresh=relying)
-        media_type = await self._media_type(digest, revision.kind)
-        if not is_schema1_type(media_type):
+        media_type, schema1 = await self._media_type(digest, revision.kind)
+        if not schema1:
             return Descriptor(media_type, digest, revision.kind.size)
         return await merged(await self._revisions.with_signatures(revision, relying=relying))
 
@@ -332,7 +334,9 @@ class ManifestService:
         if not await self._revisions.exists(digest):
             raise ManifestUnknown(self._name, digest)
 
-    async def _media_type(self, digest: Digest, kind: StoredKind) -> str:
-        """Return a revision's media type; 1 request if the document does not declare it."""
+    async def _media_type(self, digest: Digest, kind: StoredKind) -> tuple[str, bool]:
+        """Return a revision's media type, and whether it is schema 1; 1 request if it is not declared."""
         kept = None if kind.declared else await self._revisions.media_type(digest)
-        return kept or kind.media_type or OCTET_STREAM
+        if kept is not None:
+            return kept, is_schema1_type(kept)
+        return kind.media_type or OCTET_STREAM, kind.schema1

@@ -178,11 +178,7 @@ class RevisionStore:
         """
         if relying:
             return replace(revision, signatures=await self.signatures(revision.digest))
-        link, signed = await gather(
-            self._links.find(self._key(revision.digest)), self._signatures.linked(revision.digest)
-        )
-        self._check(link, revision.digest)
-        return await self._with_readable(revision, signed)
+        return await self._with_readable(revision, await self._listed(revision.digest))
 
     def plain(self, digest: Digest) -> bool:
         """Say whether a revision was read before and is not Docker schema 1: it is served as stored. No request."""
@@ -236,9 +232,7 @@ class RevisionStore:
             RecordDamaged: A linked blob is not a signature.
         """
         digest = Digest(digest)
-        link, signed = await gather(self._links.find(self._key(digest)), self._signatures.linked(digest))
-        self._check(link, digest)
-        return await self._signatures.read(signed)
+        return await self._signatures.read(await self._listed(digest))
 
     async def media_type(self, digest: str) -> str | None:
         """Return the media type that was kept beside a revision's link, if any. One request.
@@ -364,26 +358,32 @@ class RevisionStore:
         self, digest: Digest, *, listed: bool, fresh: bool = False
     ) -> tuple[bytes, Sequence[SignatureLink]]:
         """Return a revision's payload, and the links of its signatures if they are to be listed. One round trip."""
+        # Content in memory was verified. It needs no task of its own, which would be most of the cost of the read.
+        if not fresh and (kept := self._blobs.kept(digest)) is not None:
+            if listed:
+                return kept, await self._listed(digest)
+            self._check(await self._links.find(self._key(digest)), digest)
+            return kept, ()
         key = self._key(digest)
         signed: Sequence[SignatureLink] = ()
-        payload: bytes | ObjectTooLarge | None = None if fresh else self._blobs.kept(digest)
-        # Content in memory needs no task of its own, which would be most of the cost of such a read.
-        if payload is None and listed:
+        if listed:
             link, payload, signed = await gather(
                 self._links.find(key), self._fetch(digest, fresh=fresh), self._signatures.linked(digest)
             )
-        elif payload is None:
-            link, payload = await gather(self._links.find(key), self._fetch(digest, fresh=fresh))
-        elif listed:
-            link, signed = await gather(self._links.find(key), self._signatures.linked(digest))
         else:
-            link = await self._links.find(key)
+            link, payload = await gather(self._links.find(key), self._fetch(digest, fresh=fresh))
         self._check(link, digest)
         if payload is None:
             raise LinkDangling(key, digest)
         if isinstance(payload, ObjectTooLarge):
             raise copy(payload)  # no cycle with this frame
         return await self._blobs.verified(digest, payload), signed
+
+    async def _listed(self, digest: Digest) -> Sequence[SignatureLink]:
+        """Check a revision's link, and return the links of its signatures. 2 requests, 1 round trip."""
+        link, signed = await gather(self._links.find(self._key(digest)), self._signatures.linked(digest))
+        self._check(link, digest)
+        return signed
 
 
 async def _verify_all(payload: bytes, signatures: Sequence[Signature]) -> None:

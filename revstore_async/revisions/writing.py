@@ -7,6 +7,8 @@ take some of the links; the writer therefore looks again.
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from operator import call
 
 from ..blobs.links import LinkStore
 from ..blobs.store import BlobStore
@@ -85,8 +87,8 @@ class RevisionWriter:
         _, _, known, kept = await gather(
             self._blobs.store(digest, payload),
             gather_map(
-                lambda each: self._blobs.store(*each),
-                blobs.items(),
+                call,
+                [partial(self._blobs.store, *blob) for blob in blobs.items()],
                 limit=self._driver.capabilities.connections,
             ),
             self._has_some(digest, signatures, payload if schema1 else None),
@@ -224,6 +226,5 @@ class RevisionWriter:
         return links
 
     async def _write_links(self, links: Sequence[tuple[str, Digest]]) -> None:
-        await gather_map(
-            lambda link: self._links.link(*link), links, limit=self._driver.capabilities.connections
-        )
+        writes = [partial(self._links.link, *link) for link in links]
+        await gather_map(call, writes, limit=self._driver.capabilities.connections)

@@ -24,7 +24,7 @@ from ..errors import (
     UploadOffsetMismatch,
     UploadUnknown,
 )
-from ..formats.descriptors import Descriptor
+from ..formats.descriptors import Descriptor, blob_descriptor
 from ..formats.digest import Digest, new_hasher
 from ..formats.names import RepositoryName
 from ..formats.resumable_digest import ResumableDigest
@@ -113,7 +113,7 @@ class UploadFinisher:
             descriptor = await self._blobs.write(body.whole(), digest)
         else:
             await _same(head, digest)
-            descriptor = self._blobs.descriptor(digest, len(head))
+            descriptor = blob_descriptor(digest, len(head))
         await gather(self._layers.link_stored(digest), self._forgotten(seen, digest))
         return descriptor
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from types import NoneType
 
 from ..arguments import check_moment, check_type
@@ -68,14 +69,14 @@ class UploadStore:
         driver: Driver,
         layout: Layout,
         *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._name = name
         self._driver = driver
         self._memory = blobs.memory
         self._states = UploadStates(name, driver, layout)
         self._finisher = UploadFinisher(name, self._states, blobs, layers, driver)
-        self._now = now
+        self._now = now or partial(datetime.now, UTC)
 
     async def start(self, *, algorithm: str = "sha256") -> Upload:
         """Begin an upload. One request.
