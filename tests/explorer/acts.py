@@ -7,6 +7,7 @@ find the registry of the end. A call that began after the answer of another come
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import combinations
 
 from revstore_async import ABSENT, Digest, Registry, verify_document
 from revstore_async.errors import RevstoreError, Unavailable, VerificationFailed
@@ -183,8 +184,13 @@ def delete(reference: str, *, expected: Expected = None) -> Act:
         return [(OK, contents.without_revision(reference))]
 
     def parts(contents: Contents) -> Iterable[Contents]:
-        untagged = replace(contents, tags={t: d for t, d in contents.tags.items() if d != reference})
-        return [contents, untagged, *(after for _, after in means(contents))]
+        tagged = [tag for tag, digest in contents.tags.items() if digest == reference]
+        untagged = [
+            replace(contents, tags={t: d for t, d in contents.tags.items() if t not in gone})
+            for count in range(len(tagged) + 1)
+            for gone in combinations(tagged, count)
+        ]
+        return [*untagged, *(after for _, after in means(contents))]
 
     means = of_revision if ":" in reference else of_tag
     name = reference if ":" not in reference else reference[7:11]

@@ -16,8 +16,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 
+from .cases import case
 from .explored_store import PROFILES
-from .scenarios import SCENARIOS, case
+from .scenarios import SCENARIOS
 from .search import Failure, Search, replay
 from .seeds import Seed
 
@@ -86,10 +87,10 @@ def all_of(only: str, limit: int, jobs: int, minutes: float) -> Iterator[Line]:
     end = time.time() + minutes * 60
     with ProcessPoolExecutor(jobs) as pool:
         pending = [
-            pool.submit(explored, name, profile, limit, end)
+            pool.submit(explored, name, profile.name, limit, end)
             for name, scenario in sorted(SCENARIOS.items(), key=lambda item: item[1].large)
             for profile in scenario.profiles
-            if f"{name}@{profile}".startswith(only)
+            if f"{name}@{profile.name}".startswith(only)
         ]
         for future in as_completed(pending):
             yield future.result()

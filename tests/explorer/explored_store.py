@@ -30,6 +30,7 @@ class Profile:
         resolution: The finest difference of times.
         whole: Whether a deletion of many keys, and the joining of objects, are one step.
         lost_answers: How many writes of a run have their effect and are answered by an error.
+        deaths: Whether an actor dies whose answer is lost: none of its operations has an effect after that.
         patience: Virtual seconds that may pass while operations wait; else time stands still as long as any waits.
     """
 
@@ -41,6 +42,7 @@ class Profile:
     resolution: timedelta = timedelta(microseconds=1)
     whole: bool = True
     lost_answers: int = 0
+    deaths: bool = False
     patience: float = 0.0
 
 
@@ -57,7 +59,11 @@ MINIO = Profile(
 SECONDS = replace(MINIO, name="minio-seconds", tick=timedelta(seconds=1), clock=True)
 MEMORY_LOST = replace(MEMORY, name="memory-lost", lost_answers=1)
 MINIO_LOST = replace(MINIO, name="minio-lost", lost_answers=1)
-PROFILES = {profile.name: profile for profile in (MEMORY, MINIO, SECONDS, MEMORY_LOST, MINIO_LOST)}
+MEMORY_DEATH = replace(MEMORY_LOST, name="memory-death", deaths=True)
+MINIO_DEATH = replace(MINIO_LOST, name="minio-death", deaths=True)
+LIVES = (MEMORY, MINIO, SECONDS, MEMORY_LOST, MINIO_LOST)
+DEATHS = (MEMORY_DEATH, MINIO_DEATH)
+PROFILES = {profile.name: profile for profile in (*LIVES, *DEATHS)}
 
 
 class ExploredStore(MemoryStore):

@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
-from unittest.mock import patch
 
 from revstore_async import ABSENT, Digest, Registry
 from revstore_async.policy import NO_TAGS, Policy, TagRule, tags_matching
@@ -12,11 +10,8 @@ from tests.parts.documents import DOCKER_SCHEMA2, image, schema1, signed
 from tests.parts.referring import about
 
 from .acts import (
-    NAME,
-    OK,
     SOURCE,
     Act,
-    Contents,
     Document,
     append,
     cancel,
@@ -30,12 +25,7 @@ from .acts import (
     restore,
     set_tag,
 )
-from .event_loop import run
-from .explored_store import EPOCH, PROFILES, ExploredStore, Profile
-from .invariants import Known, agrees, left_over, look, wrong_answers, wrong_history, wrong_referrers
-from .parking import ParkingDriver, PlainDriver
-from .schedule import Actor, Run
-from .search import Case
+from .explored_store import DEATHS, EPOCH, LIVES, Profile
 
 CONFIG, LAYER = b"{}", b"a layer"
 FAR = timedelta(days=100_000)  # no lease is renewed: its time is this computer's, not the store's
@@ -75,7 +65,7 @@ class Scenario:
         before: What is done before, one after another.
         actors: What each actor does, one after another; the actors run at once.
         large: Whether it has so many schedules that only some of them are run with all tests.
-        profiles: On which stores.
+        deaths: Whether it is also searched with an actor that dies.
         immutable: The tags that are never moved.
         one_process: Whether the actors share one registry, with what that keeps in memory.
         uploads: The uploads that are begun.
@@ -85,10 +75,15 @@ class Scenario:
     before: Sequence[Act]
     actors: Sequence[Sequence[Act]]
     large: bool = False
-    profiles: tuple[str, ...] = tuple(PROFILES)
+    deaths: bool = False
     immutable: TagRule = NO_TAGS
     one_process: bool = False
     uploads: tuple[str, ...] = ()
+
+    @property
+    def profiles(self) -> Sequence[Profile]:
+        """The stores on which it is searched."""
+        return (*LIVES, *DEATHS) if self.deaths else LIVES
 
     @property
     def policy(self) -> Policy:
@@ -109,24 +104,34 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         Scenario("put-delete-same-silent", [put(SILENT)], [[put(SILENT, TAG)], [delete(SILENT.digest)]]),
         Scenario("put-put-silent", [], [[put(SILENT)], [put(SILENT, TAG)]]),
-        Scenario("put-delete-other", [put(A, TAG)], [[put(B, TAG)], [delete(A.digest)]]),
-        Scenario("put-delete-tag", [put(A, TAG)], [[put(B, TAG)], [delete(TAG)]]),
+        Scenario("put-delete-other", [put(A, TAG)], [[put(B, TAG)], [delete(A.digest)]], deaths=True),
+        Scenario("put-delete-tag", [put(A, TAG)], [[put(B, TAG)], [delete(TAG)]], deaths=True),
         Scenario("tag-delete-digest", [put(A), put(B, TAG)], [[set_tag(TAG, A.digest)], [delete(A.digest)]]),
-        Scenario("tag-delete-other", [put(B), put(A, TAG)], [[set_tag(TAG, B.digest)], [delete(A.digest)]]),
         Scenario(
-            "tag-tag", [put(A), put(B), put(C, TAG)], [[set_tag(TAG, A.digest)], [set_tag(TAG, B.digest)]]
+            "tag-delete-other",
+            [put(B), put(A, TAG)],
+            [[set_tag(TAG, B.digest)], [delete(A.digest)]],
+            deaths=True,
+        ),
+        Scenario(
+            "tag-tag",
+            [put(A), put(B), put(C, TAG)],
+            [[set_tag(TAG, A.digest)], [set_tag(TAG, B.digest)]],
+            deaths=True,
         ),
         Scenario("tag-tag-new", [put(A), put(B)], [[set_tag(TAG, A.digest)], [set_tag(TAG, B.digest)]]),
         Scenario(
             "tag-there-and-back",
             [put(B), put(C), put(A, TAG)],
             [[set_tag(TAG, B.digest), set_tag(TAG, A.digest)], [set_tag(TAG, C.digest)]],
+            deaths=True,
         ),
         # The tag is absent, there, and absent again; a writer that saw the first absence makes it.
         Scenario(
             "tag-new-tag-delete",
             [put(A), put(B)],
             [[set_tag(TAG, A.digest)], [set_tag(TAG, B.digest), delete(TAG)]],
+            deaths=True,
         ),
         Scenario(
             "compare-and-swap",
@@ -148,7 +153,7 @@ SCENARIOS: dict[str, Scenario] = {
             immutable=tags_matching(TAG),
         ),
         Scenario("delete-delete-digest", [put(A, TAG)], [[delete(A.digest)], [delete(A.digest)]]),
-        Scenario("delete-delete-tag", [put(A, TAG)], [[delete(TAG)], [delete(TAG)]]),
+        Scenario("delete-delete-tag", [put(A, TAG)], [[delete(TAG)], [delete(TAG)]], deaths=True),
         Scenario("delete-tag-delete-digest", [put(A, TAG)], [[delete(TAG)], [delete(A.digest)]]),
         Scenario(
             "restore-tag",
@@ -160,7 +165,7 @@ SCENARIOS: dict[str, Scenario] = {
             [put(A, TAG), put(B, TAG)],
             [[restore(TAG, EPOCH + timedelta(seconds=15), A.digest)], [delete(A.digest)]],
         ),
-        Scenario("pull-put", [put(A, TAG)], [[pull(TAG)], [put(B, TAG), delete(A.digest)]]),
+        Scenario("pull-put", [put(A, TAG)], [[pull(TAG)], [put(B, TAG), delete(A.digest)]], deaths=True),
         # ---- in one process, which shares reads and keeps things in memory
         Scenario("pull-pull-put", [put(A, TAG)], [[pull(TAG), pull(TAG)], [put(B, TAG)]], one_process=True),
         Scenario(
@@ -174,7 +179,11 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         # ---- three at once
         Scenario(
-            "put-put-delete", [put(A, TAG)], [[put(B, TAG)], [put(C, TAG)], [delete(A.digest)]], large=True
+            "put-put-delete",
+            [put(A, TAG)],
+            [[put(B, TAG)], [put(C, TAG)], [delete(A.digest)]],
+            large=True,
+            deaths=True,
         ),
         Scenario(
             "tag-tag-delete",
@@ -309,87 +318,3 @@ SCENARIOS: dict[str, Scenario] = {
         ),
     )
 }
-
-
-def case(scenario: Scenario, profile: Profile) -> Case:
-    """Make the case of a scenario on a store of a profile."""
-    acts = [act for actor in scenario.actors for act in actor]
-    known = Known(
-        {document.digest: document for document in ALL_DOCUMENTS},
-        {Digest.of(content): content for content in (CONFIG, LAYER, SENT, SENT + MORE)},
-        scenario.uploads,
-        (TAG, "other"),
-        layers_may_go=any(act.name.startswith("delete layer") for act in acts),
-    )
-    store = run(_prepared(scenario, profile))
-    before = look(store, known, scenario.policy)
-    start = _start(scenario)
-    by_name = {
-        f"{number}.{place} {act.name}": act
-        for number, actor in enumerate(scenario.actors)
-        for place, act in enumerate(actor)
-    }
-
-    def judge(done: Run) -> Sequence[str]:
-        sight = look(done.store, known, scenario.policy)
-        wrong = [*sight.wrong, *sight.dangling]
-        wrong += wrong_answers(done, by_name, start, sight)
-        wrong += wrong_history(done, before, sight)
-        wrong += wrong_referrers(sight, known)
-        if not done.store.profile.lost_answers:
-            wrong += left_over(done.store, scenario.uploads)
-        return wrong
-
-    def looked(store: ExploredStore) -> Sequence[str]:
-        return look(store, known, scenario.policy).wrong
-
-    assert not before.wrong
-    assert agrees(start, before)
-    return Case(
-        scenario.name,
-        store,
-        [_actor(scenario, number) for number in range(len(scenario.actors))],
-        judge,
-        looked,
-    )
-
-
-def _start(scenario: Scenario) -> Contents:
-    """Return the contents of the registry after the calls before, by their meaning."""
-    layers = {(NAME, Digest.of(CONFIG)), (NAME, Digest.of(LAYER)), (SOURCE, Digest.of(LAYER))}
-    contents = Contents(layers=frozenset(layers), uploads=dict.fromkeys(scenario.uploads, b""))
-    for act in scenario.before:
-        contents = next(after for word, after in act.means(contents) if word == OK)
-    return contents
-
-
-def _actor(scenario: Scenario, number: int) -> Actor:
-    async def acting(run: Run, number: int, driver: ParkingDriver) -> None:
-        registry = run.kept.get("shared" if scenario.one_process else number)
-        if not isinstance(registry, Registry):
-            registry = run.kept["shared" if scenario.one_process else number] = Registry(
-                driver, policy=scenario.policy
-            )
-            await registry.__aenter__()  # it is never left: the last of several actors would have to do that
-        for place, act in enumerate(scenario.actors[number]):
-            await run.call(number, f"{number}.{place} {act.name}", partial(act.do, registry))
-
-    return acting
-
-
-async def _prepared(scenario: Scenario, profile: Profile) -> ExploredStore:
-    """Make the store that a scenario begins with; each step takes ten seconds."""
-    store = ExploredStore(profile)
-    async with Registry(PlainDriver(store), policy=Policy(lease=FAR)) as registry:
-        repository = registry.repository(NAME)
-        await repository.blobs.put(CONFIG)
-        await repository.blobs.put(LAYER)
-        await registry.repository(SOURCE).blobs.put(LAYER)
-        if scenario.uploads:
-            with patch("os.urandom", bytes):  # its name is known to the acts
-                assert (await repository.uploads.start()).id == UPLOAD
-        for act in scenario.before:
-            store.began += 10
-            await act.do(registry)
-        store.began += 10
-    return store

@@ -98,6 +98,7 @@ class Run:
         snapshots: The states of the store that are to be looked at.
         last: The actor that acted last.
         lost: How many answers were lost.
+        dead: The actors that died.
         stopped: Whether the run was given up.
         kept: What actors share.
     """
@@ -115,6 +116,7 @@ class Run:
     snapshots: list[Snapshot] = field(default_factory=list)
     last: int = 0
     lost: int = 0
+    dead: set[int] = field(default_factory=set)
     stopped: bool = False
     kept: dict[object, object] = field(default_factory=dict)
     _arrived: int = 0
@@ -169,6 +171,8 @@ class Run:
         """Perform an operation when its turn has come."""
         if self.stopped:
             raise GivenUp("", "the run is over")
+        if _ACTOR.get() in self.dead:
+            raise GivenUp("", "the actor has died")
         task = f"{_ACTOR.get()}{asyncio.current_task().get_name()}"
         parked = Parked(_ACTOR.get(), task, self._arrived, operation, self.loop.create_future())
         self._arrived += 1
@@ -193,8 +197,16 @@ class Run:
         if lost:
             self.log[-1] += ", and the answer is lost"
             self._trace(task, operation, "lost")
+            if self.store.profile.deaths:
+                self._die(parked.actor)
             raise Unavailable(operation.text, "the answer was lost")
         return answer
+
+    def _die(self, actor: int) -> None:
+        self.dead.add(actor)
+        for other in [parked for parked in self.parked if parked.actor == actor]:
+            self.parked.remove(other)
+            other.turn.set_exception(GivenUp("", "the actor has died"))
 
     # ---- what the scheduler does
 

@@ -2,7 +2,8 @@
 
 On a store like the memory driver's and on one like MinIO, scenarios are searched with two departures from the usual
 order; the large ones with one. On a store that loses an answer, and on one with a second for each write of a tag,
-the small scenarios are searched with one departure.
+the small scenarios are searched with one departure. So are those in which an actor may die, on a store like MinIO
+that loses an answer, and on one on which an actor dies.
 """
 
 from dataclasses import replace
@@ -13,9 +14,19 @@ import pytest
 from revstore_async.driver import Condition, FileInfo
 
 from .acts import answer
+from .cases import case
 from .explore import told
-from .explored_store import MEMORY, MEMORY_LOST, MINIO, SECONDS, ExploredStore, Profile
-from .scenarios import SCENARIOS, Scenario, case
+from .explored_store import (
+    MEMORY,
+    MEMORY_LOST,
+    MINIO,
+    MINIO_DEATH,
+    MINIO_LOST,
+    SECONDS,
+    ExploredStore,
+    Profile,
+)
+from .scenarios import SCENARIOS, Scenario
 from .schedule import Run
 from .search import Search
 
@@ -29,6 +40,12 @@ PART = [
     for scenario in SCENARIOS.values()
     for profile in (MEMORY, MINIO, SECONDS, MEMORY_LOST)
     if profile in {MEMORY, MINIO} or not scenario.large
+]
+PART += [
+    pytest.param(scenario, profile, id=f"{scenario.name}@{profile.name}")
+    for scenario in SCENARIOS.values()
+    for profile in (MINIO_LOST, MINIO_DEATH)
+    if scenario.deaths and not scenario.large
 ]
 
 

@@ -1,15 +1,16 @@
 """The explorer finds the faults of toys, and runs as many schedules as a formula says."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from math import factorial, prod
 from random import Random
 
 import pytest
 
 from revstore_async.driver import IfMatch
-from revstore_async.errors import ConditionFailed, KeyNotFound
+from revstore_async.errors import ConditionFailed, KeyNotFound, Unavailable
 
-from .explored_store import EPOCH, MEMORY, MEMORY_LOST, MINIO, ExploredStore, Profile
+from .explored_store import EPOCH, MEMORY, MEMORY_DEATH, MEMORY_LOST, MINIO, ExploredStore, Profile
 from .parking import ParkingDriver
 from .schedule import Actor, Run
 from .search import Case, Found, Judge, Search, replay
@@ -308,6 +309,25 @@ def test_an_answer_that_is_lost_is_found() -> None:
 
     assert searched([count], counted, MEMORY_LOST).failures
     assert not searched([count], counted, MEMORY).failures
+
+
+def test_an_actor_that_dies_is_found() -> None:
+    """A program takes back what it did by half, as long as it lives."""
+
+    async def write(run: Run, number: int, driver: ParkingDriver) -> None:
+        async with driver:
+            try:
+                await driver.put("half", b"")
+                await driver.put("whole", b"")
+            except Unavailable:
+                with suppress(Unavailable):
+                    await driver.delete("half")
+
+    def judge(run: Run) -> Sequence[str]:
+        return ["it is there by half"] if {"half"} == {"half", "whole"} & run.store.objects.keys() else []
+
+    assert searched([write], judge, MEMORY_DEATH).failures
+    assert not searched([write], judge, MEMORY_LOST).failures
 
 
 def test_those_who_wait_for_each_other_are_found() -> None:
