@@ -109,6 +109,11 @@ class ClaimsNoConditions(MemoryDriver):
         return Capabilities(conditional_put=False, conditional_commit=False)
 
 
+class GivesWhileClosed(MemoryDriver):
+    async def stat(self, key):
+        return self._file(key).info
+
+
 MUTANTS = [
     (ChecksThenActs, "test_one_creates", (put,)),
     (SameEtag, "test_etags_differ", ()),
@@ -128,6 +133,16 @@ MUTANTS = [
     (ClaimsNoConditions, "test_a_lacking_condition_is_refused", ()),
     (ClaimsNoConditions, "test_without_the_capability_a_condition_is_refused", ()),
 ]
+
+
+async def test_a_method_that_works_on_a_closed_driver_is_named() -> None:
+    class Suite(DriverConformance):
+        def reopen(self, driver):
+            return GivesWhileClosed(driver.store)
+
+    async with MemoryDriver() as driver:
+        with pytest.raises(AssertionError, match="stat of a closed driver did not raise DriverClosed"):
+            await Suite().test_outside_of_its_block(driver)
 
 
 @pytest.mark.parametrize(("mutant", "test", "arguments"), MUTANTS)
