@@ -9,6 +9,7 @@ count.
 import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
 from typing import Final
@@ -20,22 +21,21 @@ SLOWEST: Final = 64 << 10
 """Bytes a second that a storage must take or give; an operation has a second more for each of them."""
 
 
+@dataclass(slots=True, eq=False)
 class _Budget:
     """The time that several operations share, in seconds. Those that overlap spend it once.
 
     Attributes:
+        limit: The seconds at the beginning.
         left: Seconds that are left, as of `since`.
         since: When the operations under way began to spend it.
         under_way: How many operations are under way.
     """
 
-    __slots__ = ("left", "limit", "since", "under_way")
-
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
-        self.left = limit
-        self.since = 0.0
-        self.under_way = 0
+    limit: float
+    left: float
+    since: float = 0.0
+    under_way: int = 0
 
 
 _SHARED: ContextVar[_Budget | None] = ContextVar("revstore_metadata_budget", default=None)
@@ -64,7 +64,7 @@ class metadata_deadline:  # noqa: N801 (it is used as a function is)
 
     def __enter__(self) -> None:
         if _SHARED.get() is None:
-            self._token = _SHARED.set(_Budget(self._limit))
+            self._token = _SHARED.set(_Budget(self._limit, self._limit))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -78,32 +78,36 @@ due: Final[Callable[[], float | None]] = _DUE.get
 """Returns the time of the loop at which the operation under way must end; outside of one, None."""
 
 
+@dataclass(slots=True, eq=False)
 class metadata_operation:  # noqa: N801 (as above)
     """One operation, for drivers: within the block `due` tells when it must end.
 
-    Args:
+    Attributes:
         limit: The time for it where no `metadata_deadline` is around it.
         size: Bytes of content that it sends; they have time of their own, at the rate of `SLOWEST`.
         bulk: Whether it is a page or batch of many, whose time does not count where it succeeds.
     """
 
-    __slots__ = ("_begun", "_budget", "_bulk", "_extra", "_limit", "_token")
-
-    def __init__(self, limit: timedelta, *, size: int = 0, bulk: bool = False) -> None:
-        self._limit = limit
-        self._extra = size / SLOWEST
-        self._bulk = bulk
-        self._budget: _Budget | None = None
+    limit: timedelta
+    size: int = field(default=0, kw_only=True)
+    bulk: bool = field(default=False, kw_only=True)
+    _budget: _Budget | None = field(default=None, init=False)
+    _begun: float = field(init=False)
+    _token: Token[float | None] = field(init=False)
 
     def __enter__(self) -> None:
         if _DUE.get() is not None:
             return  # it is a part of another operation
         self._begun = now = asyncio.get_running_loop().time()
-        self._budget = budget = _SHARED.get() or _Budget(self._limit.total_seconds())
+        budget = _SHARED.get()
+        if budget is None:
+            seconds = self.limit.total_seconds()
+            budget = _Budget(seconds, seconds)
+        self._budget = budget
         if not budget.under_way:
             budget.since = now
         budget.under_way += 1
-        self._token = _DUE.set(budget.since + budget.left + self._extra)
+        self._token = _DUE.set(budget.since + budget.left + self.size / SLOWEST)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -114,7 +118,7 @@ class metadata_operation:  # noqa: N801 (as above)
         _DUE.reset(self._token)
         now = asyncio.get_running_loop().time()
         took = now - self._begun
-        spared = took if self._bulk and kind is None else min(took, self._extra)
+        spared = took if self.bulk and kind is None else min(took, self.size / SLOWEST)
         budget.under_way -= 1
         if budget.under_way:
             budget.since = min(now, budget.since + spared)
