@@ -65,11 +65,18 @@ TABLE: dict[str, list[tuple[Kind, str]]] = {
         (Kind.TRANSCRIPT, "$ revstore rm"),
         (Kind.SYNOPSIS, "revstore purge"),
         (Kind.TRANSCRIPT, "$ revstore purge"),
+        (Kind.SYNOPSIS, "revstore gc plan"),
+        (Kind.TRANSCRIPT, "$ revstore gc plan"),
         (Kind.SYNOPSIS, "revstore doctor"),
         (Kind.TRANSCRIPT, "$ revstore doctor"),
         (Kind.SYNOPSIS, "revstore serve"),
         (Kind.TRANSCRIPT, "$ revstore serve"),
         (Kind.TRANSCRIPT, "$ revstore serve"),
+    ],
+    "docs/collector.md": [
+        (Kind.COMMANDS, "revstore gc plan"),
+        (Kind.SHAPE, 'history = "7d"'),
+        (Kind.PROGRAM, "import asyncio"),
     ],
     "docs/concepts.md": [(Kind.SHAPE, "Registry.open(url)")],
     "docs/decisions/0001-drivers-layout.md": [],
@@ -121,11 +128,16 @@ TABLE: dict[str, list[tuple[Kind, str]]] = {
         (Kind.SHAPE, '{"formatLength"'),
         (Kind.SHAPE, '{"header"'),
     ],
-    "drivers/README.md": [(Kind.SHAPE, "[project.entry-points."), (Kind.SHAPE, "import pytest")],
+    "drivers/README.md": [
+        (Kind.SHAPE, "[project.entry-points."),
+        (Kind.TESTS, "[tool.pytest"),
+        (Kind.TESTS, "import tempfile"),
+    ],
 }
 
 ELSEWHERE = {
     "docs/http.md": "tests/server/test_registry_fixture.py",
+    "drivers/README.md": "tests/drivers/test_drivers_readme.py",
 }
 """The tests that run the modules of tests in a document."""
 

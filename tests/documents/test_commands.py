@@ -225,11 +225,25 @@ def test_each_document_with_commands_that_run_has_a_test():
     documents = {document for document in TABLE if commands_in(document)}
     assert documents == {
         "README.md",
+        "docs/collector.md",
         "docs/quickstart.md",
         "docs/http.md",
         "docs/drivers.md",
         "docs/performance.md",
     }
+
+
+def test_the_commands_of_the_collectors_document_run(tmp_path: Path):
+    (rules,) = (block.text for block in blocks_of(ROOT / "docs" / "collector.md") if block.language == "toml")
+    (tmp_path / "retention.toml").write_text(rules)
+    (tmp_path / "index.json").write_text('{"mediaType": "application/vnd.example+json"}')
+    with shell_session(tmp_path, {"REVSTORE_STORE": "file:./images"}) as shell:
+        assert shell.run("revstore put preview/app:1 index.json")[1] == 0
+        words = {PORT: PORT, "gc apply": "gc apply --yes"}  # a reader answers the question on a terminal
+        planned, applied = run_document("docs/collector.md", shell, words)
+        assert planned.startswith("would go: ")
+        assert "1 tags" in applied
+        assert "1" not in shell.run("revstore tags preview/app")[0].split()
 
 
 def test_the_commands_of_the_performance_document_run(tmp_path: Path):

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from revstore_async import Digest, Registry, RepositoryName, Tag, open_driver, sign
+from revstore_async.collector import Retention
 from revstore_async.layout import (
     CURRENT,
     BlobData,
@@ -37,7 +38,6 @@ from revstore_async.layout import (
     UploadState,
 )
 from revstore_async.server import AccessLog, RegistryApp, routes
-from revstore_async.testing import DriverConformance, DriverStateMachine
 from tests.documents.table import Kind, blocks_to_test
 from tests.parts.documents import image, key, schema1
 from tests.parts.serving import client_of
@@ -161,14 +161,6 @@ def entry_points_of_drivers(text: str) -> None:
     assert list(tomllib.loads(text)["project"]["entry-points"]) == ["revstore_async.drivers"]
 
 
-def a_drivers_module_of_tests(text: str) -> None:
-    imports = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
-    (names,) = (node.names for node in imports if node.module == "revstore_async.testing")
-    assert {each.name for each in names} == {"DriverConformance", "DriverStateMachine"}
-    overridden = set(re.findall(r"^    (?:async )?def (\w+)", text, re.MULTILINE))
-    assert all(hasattr(DriverConformance, name) or hasattr(DriverStateMachine, name) for name in overridden)
-
-
 def shape_of(value: Any) -> Any:
     """Return the names of members, at each level, and the types of the other values."""
     if isinstance(value, dict):
@@ -239,8 +231,13 @@ async def a_fetch_of_keys(text: str) -> None:
     await names["client"].aclose()
 
 
+def retention_rules(text: str) -> None:
+    assert Retention.parse(text)
+
+
 Check = Callable[..., Awaitable[None] | None]
 CHECKS: Mapping[tuple[str, str], Check] = {
+    ("docs/collector.md", 'history = "7d"'): retention_rules,
     ("docs/concepts.md", "Registry.open(url)"): parts_of_a_registry,
     ("docs/drivers.md", "memory:  "): urls_of_stores,
     ("docs/drivers.md", "memory:\n"): urls_of_stores,
@@ -260,7 +257,6 @@ CHECKS: Mapping[tuple[str, str], Check] = {
     ("docs/storage-format.md", '{"formatLength"'): a_protected_header,
     ("docs/storage-format.md", '{"header"'): a_signature_blob,
     ("drivers/README.md", "[project.entry-points."): entry_points_of_drivers,
-    ("drivers/README.md", "import pytest"): a_drivers_module_of_tests,
 }
 
 
