@@ -130,10 +130,12 @@ class Registry:
         )
         self._policy: Final = policy or Policy()
         made = partial(Repository, blobs=self.blobs, driver=self._reads, layout=layout, policy=self._policy)
+        repository = lru_cache(_REPOSITORIES_KEPT)(lambda name: made(RepositoryName(name)))
+        self._repository: Final = repository
+        # It holds no registry, which holds it: a cycle would stay until the garbage collector runs.
         self.collector: Final = Collector(
-            driver, layout, self._policy, lambda name: self.repository(name).tags, self._caches.clear
+            driver, layout, self._policy, lambda name: repository(name).tags, self._caches.clear
         )
-        self._repository: Final = lru_cache(_REPOSITORIES_KEPT)(lambda name: made(RepositoryName(name)))
 
     @classmethod
     def open(
