@@ -154,7 +154,7 @@ class until:  # noqa: N801 (it is used as a function is)
     __slots__ = ("_end", "_timer", "expired")
 
     def __init__(self, end: float | None) -> None:
-        self.expired = False
+        self.expired: bool = False
         self._end = end
         self._timer: asyncio.Timeout | None = None
 

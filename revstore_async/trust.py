@@ -69,7 +69,7 @@ class TrustedKeys:
         keys = tuple(keys)
         for key in keys:
             check_type("keys", key, PublicKey, str)
-        self.kids = frozenset(key.kid if isinstance(key, PublicKey) else key for key in keys)
+        self.kids: frozenset[str] = frozenset(key.kid if isinstance(key, PublicKey) else key for key in keys)
 
     def trusted(self, signature: Signature) -> bool:
         """Return whether the signature is by one of the keys."""
@@ -153,7 +153,7 @@ class AnyOf:
     def __init__(self, *policies: TrustPolicy) -> None:
         for each in policies:
             check_type("policies", each, TrustPolicy)
-        self.policies = policies
+        self.policies: tuple[TrustPolicy, ...] = policies
 
     def trusted(self, signature: Signature) -> bool:
         """Return whether one of the policies trusts the signature."""

@@ -37,8 +37,8 @@ class Body:
         *,
         held: bool,
     ) -> None:
-        self.size = 0
-        self.ended = False
+        self.size: int = 0
+        self.ended: bool = False
         self.length = length
         self._broken: BaseException | None = None
         self._kept: deque[bytes | bytearray] = deque()  # gathered, and given back

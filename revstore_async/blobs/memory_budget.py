@@ -77,7 +77,7 @@ class MemoryBudget:
             raise InvalidArgument("memory_wait", wait, "it is negative")
         self.size: Final = size
         self.small: Final = max(1, min(_SMALL, size // 1024))
-        self.taken = 0
+        self.taken: int = 0
         self._wait: Final = wait.total_seconds()
         self._general: Final = size - size // 16
         self._wholes_most: Final = max(1, size // 2)

@@ -43,7 +43,7 @@ class BlobReader(Reader):
     """
 
     def __init__(self, inner: Reader, digest: Digest, soundness: Soundness, *, verify: bool) -> None:
-        self.info = inner.info
+        self.info: FileInfo = inner.info
         self._soundness = soundness
         self._inner = inner
         self._digest = digest
@@ -108,9 +108,9 @@ class BlobStore:
     def __init__(
         self, driver: Driver, layout: Layout, caches: Caches | None = None, memory: MemoryBudget | None = None
     ) -> None:
-        self.caches = caches or Caches.of(0)
-        self.memory = memory or MemoryBudget()
-        self.soundness = Soundness(self.caches)
+        self.caches: Caches = caches or Caches.of(0)
+        self.memory: MemoryBudget = memory or MemoryBudget()
+        self.soundness: Soundness = Soundness(self.caches)
         self._driver = driver
         self._layout = layout
         self._links = LinkStore(driver)

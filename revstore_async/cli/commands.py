@@ -18,9 +18,9 @@ def revstore() -> None:
     """
 
 
-for part in (manifests, tags, purge, gc, doctor, serve):
-    for command in part.COMMANDS:
-        revstore.add_command(command)
+for _part in (manifests, tags, purge, gc, doctor, serve):
+    for _command in _part.COMMANDS:
+        revstore.add_command(_command)
 revstore.add_command(signing_keys.key)
 
 

@@ -78,7 +78,7 @@ class Plan:
 
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
-        self.numbers = self._numbers()
+        self.numbers: Numbers = self._numbers()
         self.unreadable: Mapping[RepositoryName, Digest] = self._unreadable()
 
     def _numbers(self) -> Numbers:

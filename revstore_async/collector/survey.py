@@ -126,7 +126,7 @@ class Survey:
     def __init__(self, layouts: Sequence[Layout]) -> None:
         self._layouts = layouts
         # An empty name is a database of its own in a temporary file, which SQLite removes with the connection.
-        self.db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self.db: sqlite3.Connection = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self.db.executescript(_SCHEMA)
 
     def __enter__(self) -> Self:

@@ -139,9 +139,9 @@ class InterceptedWriter(Writer):
 
     def __init__(self, driver: InterceptingDriver, key: str, inner: Writer) -> None:
         self.inner = inner
-        self.ended = False
-        self.unreached = False
-        self.offset = inner.offset
+        self.ended: bool = False
+        self.unreached: bool = False
+        self.offset: int = inner.offset
         self._driver = driver
         self._key = key
         self._part = driver.capabilities.part_size

@@ -19,7 +19,7 @@ class DriverWrapper(Driver):
 
     def __init__(self, inner: Driver) -> None:
         self.inner = inner
-        self.name = inner.name
+        self.name: str = inner.name
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.inner!r})"

@@ -51,7 +51,9 @@ class RevisionStore:
         self._layout = layout
         self._signatures = SignatureStore(name, blobs, driver, layout)
         self._media_types = MediaTypeStore(name, driver, layout)
-        self.writer = RevisionWriter(name, blobs, self._signatures, self._media_types, driver, layout)
+        self.writer: RevisionWriter = RevisionWriter(
+            name, blobs, self._signatures, self._media_types, driver, layout
+        )
 
     def _key(self, digest: Digest) -> str:
         return self._layout.key(RevisionLink(self._name, digest))

@@ -5,8 +5,8 @@ from ..errors import MissingExtra
 try:
     import bcrypt  # noqa: F401
     import starlette  # noqa: F401
-except ImportError as error:
-    raise MissingExtra("the server", "server") from error
+except ImportError as _error:
+    raise MissingExtra("the server", "server") from _error
 
 from .access.htpasswd import Htpasswd
 from .access.policy import ANONYMOUS, AccessPolicy, Action, Authorize, Everybody, Need, Principal, ReadOnly

@@ -66,11 +66,11 @@ class Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope: Final = scope
-        self.status = 500
-        self.begun = False
-        self.received = 0
-        self.sent = 0
-        self.complete = False
+        self.status: int = 500
+        self.begun: bool = False
+        self.received: int = 0
+        self.sent: int = 0
+        self.complete: bool = False
         self.send_timeout: float | None = None
         self._bare: Final = scope["method"] == "HEAD"
         self._kept: deque[Message] | None = None  # few requests need it

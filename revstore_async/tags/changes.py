@@ -61,8 +61,8 @@ class TagChanges:
         self._links = LinkStore(driver)
         self._layout = layout
         self._policy = policy
-        self.claims = TagClaims(name, driver, layout)
-        self.waits = TagWaits(name, driver, layout, self.claims)
+        self.claims: TagClaims = TagClaims(name, driver, layout)
+        self.waits: TagWaits = TagWaits(name, driver, layout, self.claims)
 
     def _key(self, tag: Tag) -> str:
         return self._layout.key(TagCurrent(self._name, tag))

@@ -41,7 +41,7 @@ class TagStore:
         self._driver = driver
         self._links = LinkStore(driver)
         self._layout = layout
-        self.changes = TagChanges(name, driver, layout, policy)
+        self.changes: TagChanges = TagChanges(name, driver, layout, policy)
 
     def _key(self, tag: Tag) -> str:
         return self._layout.key(TagCurrent(self._name, tag))

@@ -52,8 +52,8 @@ class DriverStateMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
-        self.driver = self.make_driver()
+        self.runner: asyncio.Runner = asyncio.Runner()
+        self.driver: Driver = self.make_driver()
         self.run(self.driver.__aenter__())
         self.model: dict[str, bytes] = {}
         self.infos: dict[str, FileInfo] = {}

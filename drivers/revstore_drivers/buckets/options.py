@@ -157,7 +157,9 @@ class OptionReader:
         """
         self._options = {each.name: each.metadata for each in fields(options) if each.metadata}
         self._variables = variables
-        self.secrets = frozenset(name for name, told in self._options.items() if "secret" in told)
+        self.secrets: frozenset[str] = frozenset(
+            name for name, told in self._options.items() if "secret" in told
+        )
 
     def of(self, cloud: str) -> frozenset[str]:
         """Return the names of the options that stores of a cloud have."""

@@ -35,7 +35,7 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.taken = 0
+        self.taken: int = 0
         self._all = asyncio.Semaphore(count)
         self._readers = asyncio.Semaphore(count - 1)
 

@@ -77,7 +77,7 @@ class FilesystemDriver(Driver):
             threads: How many calls may wait for the disk at once.
             metadata_timeout: Seconds that an operation on metadata waits for a thread and a lock at most.
         """
-        self.root = Path(root)
+        self.root: Path = Path(root)
         self._count = threads
         self._limit = timedelta(seconds=metadata_timeout)
         self._opened: tuple[Root, Threads] | None = None

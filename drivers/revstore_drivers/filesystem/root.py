@@ -73,7 +73,7 @@ class Root:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = str(path.resolve())
+        self.path: str = str(path.resolve())
         if os.path.lexists(self.path) and not Path(self.path).is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "the root is not a folder", self.path)
 

@@ -74,7 +74,7 @@ class FileWriter(Writer):
     """
 
     def __init__(self, threads: Threads, key: str, unfinished: Unfinished) -> None:
-        self.offset = 0
+        self.offset: int = 0
         self._threads = threads
         self._key = key
         self._unfinished = unfinished

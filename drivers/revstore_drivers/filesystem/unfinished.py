@@ -38,9 +38,9 @@ class Unfinished:
     """
 
     def __init__(self, root: Root, key: str) -> None:
-        self.name = ""
-        self.published = False
-        self.removed = False
+        self.name: str = ""
+        self.published: bool = False
+        self.removed: bool = False
         self._root = root
         self._key = key
         self._folder = root.folder_of(key)
@@ -199,7 +199,7 @@ class Put:
         self._content = content
         self._condition = condition
         self._unfinished = Unfinished(root, key)
-        self.waits = False
+        self.waits: bool = False
         """Whether it has a file, and waits for the lock."""
 
     def take(self) -> FileInfo:

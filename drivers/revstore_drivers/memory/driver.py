@@ -50,7 +50,7 @@ class MemoryDriver(Driver):
             store: What it works on; None for a new and empty one.
             clock: Where `FileInfo.modified` comes from.
         """
-        self.store = MemoryStore() if store is None else store
+        self.store: MemoryStore = MemoryStore() if store is None else store
         self._clock = clock
         self._open = False
 

@@ -15,7 +15,7 @@ class MemoryReader(Reader):
     """Reads one version; a later one is another object."""
 
     def __init__(self, file: File, offset: int, end: int) -> None:
-        self.info = file.info
+        self.info: FileInfo = file.info
         self._content = memoryview(file.content)[:end]
         self._at = offset
 
@@ -31,7 +31,7 @@ class MemoryWriter(Writer):
     """Gathers content, and stores it at its commit."""
 
     def __init__(self, store: MemoryStore, clock: Callable[[], datetime], key: str) -> None:
-        self.offset = 0
+        self.offset: int = 0
         self._store = store
         self._clock = clock
         self._key = key

@@ -12,8 +12,8 @@ from revstore_async.errors import MissingExtra
 
 try:
     import obstore as _obstore  # noqa: F401 (asked for here, so that what is missing has one message)
-except ImportError as error:
-    raise MissingExtra("the obstore driver", "obstore") from error
+except ImportError as _error:
+    raise MissingExtra("the obstore driver", "obstore") from _error
 
 from .config import ObjectStoreOptions
 from .driver import ObjectStoreDriver

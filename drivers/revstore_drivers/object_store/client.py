@@ -40,8 +40,8 @@ class Client:
 
     def __init__(self, options: ObjectStoreOptions) -> None:
         self.options = options
-        self.slots = Slots(options.pool)
-        self.clock = StoreClock()
+        self.slots: Slots = Slots(options.pool)
+        self.clock: StoreClock = StoreClock()
         self._store = make_store(options)
         self._patient = make_store(options, retries=options.retries)
         public = options.public_endpoint_url

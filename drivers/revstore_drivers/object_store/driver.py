@@ -49,7 +49,7 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
 
     def _be(self, options: ObjectStoreOptions) -> None:
         super()._be(options)
-        self.name = options.scheme
+        self.name: str = options.scheme
 
     @classmethod
     def from_url(cls, url: str, options: Mapping[str, object]) -> Self:

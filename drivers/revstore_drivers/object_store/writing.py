@@ -87,7 +87,7 @@ class ObjectStoreWriter(Writer):
     """Writes an object; nothing of it is visible before `commit`."""
 
     def __init__(self, client: Client, key: str) -> None:
-        self.offset = 0
+        self.offset: int = 0
         self._client = client
         self._key = key
         self._mark = new_mark()

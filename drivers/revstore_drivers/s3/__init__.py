@@ -13,14 +13,14 @@ from revstore_async.errors import IncompatiblePackage, MissingExtra
 
 try:
     import aioboto3 as _aioboto3  # noqa: F401 (asked for here, so that what is missing has one message)
-except ImportError as error:
-    raise MissingExtra("the S3 driver", "s3") from error
+except ImportError as _error:
+    raise MissingExtra("the S3 driver", "s3") from _error
 
 try:
     from .config import S3Options
     from .driver import S3Driver
-except ImportError as error:
-    package = str(error.name).partition(".")[0]
-    raise IncompatiblePackage("the S3 driver", package, str(error)) from error
+except ImportError as _error:
+    _package = str(_error.name).partition(".")[0]
+    raise IncompatiblePackage("the S3 driver", _package, str(_error)) from _error
 
 __all__ = ["S3Driver", "S3Options"]

@@ -62,18 +62,18 @@ class Client:
 
     def __init__(self, options: S3Options) -> None:
         self.options = options
-        self.slots = Slots(options.pool)
-        self.parts = asyncio.Semaphore(max(options.parallel_parts, options.pool // 4))
-        self.begin = options.prefix and options.prefix + "/"
-        self.extras = _extras(options)
-        self.conditional_put = options.honours("conditional_put")
+        self.slots: Slots = Slots(options.pool)
+        self.parts: asyncio.Semaphore = asyncio.Semaphore(max(options.parallel_parts, options.pool // 4))
+        self.begin: str = options.prefix and options.prefix + "/"
+        self.extras: dict[str, Any] = _extras(options)
+        self.conditional_put: bool = options.honours("conditional_put")
         self._body_limit = options.connect_timeout + options.read_timeout
         self._stack = AsyncExitStack()
         self._client: Any = None
         self._signer: Any = None
         self._sessions = Sessions(options)
         self._signed = SignedWay(options, self._sessions, _agent())
-        self.server = ""
+        self.server: str = ""
         self._bucket_seen = False
 
     # ---- its life

@@ -36,7 +36,7 @@ class S3Writer(Writer):
     """Writes an object; nothing of it is visible before `commit`."""
 
     def __init__(self, client: Client, key: str) -> None:
-        self.offset = 0
+        self.offset: int = 0
         self._client = client
         self._key = key
         self._part_size = client.options.part_size

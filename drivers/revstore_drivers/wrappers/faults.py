@@ -175,7 +175,7 @@ class FaultsDriver(InterceptingDriver):
         self._sleep = sleep
         self._left = AsyncExitStack()  # the blocks of writers whose clean-up did not reach the store
         self.calls: list[tuple[str, str]] = []
-        self.stopped = False
+        self.stopped: bool = False
 
     @property
     def operations(self) -> int:

@@ -49,8 +49,8 @@ class LogStream(io.TextIOBase):
         limit: Bytes to hold.
     """
 
-    encoding = "utf-8"
-    errors = "backslashreplace"
+    encoding: str = "utf-8"
+    errors: str = "backslashreplace"
 
     def __init__(self, descriptor: int, gap: Callable[[int], str], *, limit: int = LIMIT) -> None:
         self._descriptor: Final = descriptor

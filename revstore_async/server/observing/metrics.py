@@ -17,8 +17,8 @@ from .observed import Observed, header
 try:
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
     from prometheus_client.exposition import choose_encoder
-except ImportError as error:
-    raise MissingExtra("metrics", "metrics") from error
+except ImportError as _error:
+    raise MissingExtra("metrics", "metrics") from _error
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 

@@ -19,8 +19,8 @@ from .observed import Observed
 try:
     from opentelemetry import propagate, trace
     from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
-except ImportError as error:
-    raise MissingExtra("tracing", "tracing") from error
+except ImportError as _error:
+    raise MissingExtra("tracing", "tracing") from _error
 
 _NAME: Final = "revstore_async"
 

@@ -139,7 +139,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, if there is room for one more connection."""
         super().connection_made(transport)
-        self.flow = _Flow(self, transport)
+        self.flow: FlowControl = _Flow(self, transport)
         if self._all.enter(self):
             self._settle()
         else:  # the connection is not counted, so it must not stay
@@ -193,7 +193,7 @@ class BoundedProtocol(HttpToolsProtocol):
         framing = {b"content-length", b"transfer-encoding"}
         fields = [field for field in self.scope["headers"] if field[0] in framing]
         head = b"".join(name + b": " + value + b"\r\n" for name, value in fields)
-        self.parser = httptools.HttpRequestParser(self)
+        self.parser: httptools.HttpRequestParser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._replaying = True
         try:
@@ -217,7 +217,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if not (self.pipeline and self.pipeline[0][0] is self.cycle):
             self._answered = self.cycle
-        self.headers = []  # takes the trailers, which don't belong to the head
+        self.headers: list[tuple[bytes, bytes]] = []  # takes the trailers, which don't belong to the head
         self._in_head = self._begun = self._counted = False
         self._overhead = 0
 
@@ -270,7 +270,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         state = self._current_state()
         if state is State.IDLE and self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive_task: asyncio.TimerHandle | None = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
         if state is self._state:
@@ -334,7 +334,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if before:
             if self.pipeline and self.pipeline[0][0] is refused:
                 self.pipeline.popleft()
-            self.cycle = before[-1]
+            self.cycle: RequestResponseCycle = before[-1]
             self.cycle.keep_alive = False
             return
         self._state = State.ENDING

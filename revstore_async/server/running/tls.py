@@ -46,7 +46,7 @@ class Certificate:
     def __init__(self, certificate: Path, key: Path | None) -> None:
         self._certificate: Final = certificate
         self._key: Final = key
-        self.context = self._load()
+        self.context: ssl.SSLContext = self._load()
 
     async def reload(self) -> bool:
         """Read the files anew, for later connections; say whether they are in force.

@@ -21,8 +21,8 @@ from .in_flight import InFlight
 
 try:
     import uvicorn
-except ImportError as error:
-    raise MissingExtra("to serve", "server") from error
+except ImportError as _error:
+    raise MissingExtra("to serve", "server") from _error
 
 from .connections import Connections, Limits, Seldom, raise_handle_limit, room_for_connections
 from .http_protocol import BoundedProtocol

@@ -37,7 +37,7 @@ class RequestBody(AsyncIterator[bytes]):
     """
 
     def __init__(self, receive: Receive, timeout: timedelta, limit: int | None = None) -> None:
-        self.taken = 0
+        self.taken: int = 0
         self._receive = receive
         self._timeout = self._left = timeout.total_seconds()
         self._limit = limit

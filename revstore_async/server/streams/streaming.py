@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -42,7 +43,7 @@ class Streamed(Response):
         closing: AsyncExitStack,
     ) -> None:
         self.status_code = status
-        self.background = None
+        self.background: BackgroundTask | None = None
         self.init_headers({**headers, "Content-Length": str(length)})
         self._reader = reader
         self._piece = first

@@ -25,7 +25,7 @@ async def _commit(driver: Driver, key: str, content: bytes, condition: Condition
         return await writer.commit(condition=condition)
 
 
-by_each_way = pytest.mark.parametrize("write", [_put, _commit], ids=["put", "commit"])
+by_each_way: pytest.MarkDecorator = pytest.mark.parametrize("write", [_put, _commit], ids=["put", "commit"])
 
 
 def _need(driver: Driver, write: Write) -> None:

@@ -51,7 +51,7 @@ class Signer:
     __slots__ = ("_day", "_key", "_scope", "_second", "_secret", "_stamp", "region")
 
     def __init__(self, region: str) -> None:
-        self.region = region
+        self.region: str = region
         self._second = -1
         self._stamp = ""
         self._day = "none"
