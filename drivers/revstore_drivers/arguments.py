@@ -1,4 +1,4 @@
-"""The checks that all drivers share: arguments, conditions, the rest of a URL."""
+"""The checks that all drivers share: of arguments, conditions and the options of a URL."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -14,7 +14,7 @@ def check_listing(prefix: str, limit: int) -> str:
     """Return the common beginning of all keys below the prefix.
 
     Raises:
-        InvalidKey: The prefix is none.
+        InvalidKey: The prefix is neither a key nor empty.
         InvalidArgument: The limit is outside its range.
     """
     check_prefix(prefix)
@@ -24,7 +24,7 @@ def check_listing(prefix: str, limit: int) -> str:
 
 
 def check_range(key: str, offset: int, length: int | None, size: int) -> int:
-    """Return where a read of an object of that size ends.
+    """Return the offset at which a read of an object of that size ends.
 
     Raises:
         InvalidOffset: The offset is below 0 or beyond the size.
@@ -38,20 +38,20 @@ def check_range(key: str, offset: int, length: int | None, size: int) -> int:
 
 
 def check_read(size: int) -> None:
-    """Judge the argument of `Reader.read`.
+    """Check the argument of `Reader.read`.
 
     Raises:
-        InvalidArgument: It is below 1.
+        InvalidArgument: The size is below 1.
     """
     if size < 1:
         raise InvalidArgument("size", size, "a read asks for at least one byte")
 
 
 def check_condition(key: str, condition: Condition | None, etag: str | None) -> None:
-    """Judge a condition against the stored version's etag; None if nothing is stored.
+    """Check a condition against the stored version's etag; None if nothing is stored.
 
     Raises:
-        ConditionFailed: It does not hold.
+        ConditionFailed: The condition does not hold.
     """
     if condition is None:
         return
@@ -76,7 +76,7 @@ def take_options(url: str, options: Mapping[str, object], known: frozenset[str])
     """Return the URL's query and the program's options as one; the query goes first.
 
     Raises:
-        InvalidStoreURL: One of them is not known, or stands twice in the query.
+        InvalidStoreURL: An option is not known, or stands twice in the query.
     """
     query = parse_qsl(urlsplit(url).query, keep_blank_values=True)
     taken: dict[str, object] = dict(query)

@@ -1,8 +1,8 @@
-"""Positions in the order of keys: from any text to where a server is to begin.
+"""Positions in the order of keys: from any text to the text that a server begins a listing after.
 
-S3 lists keys after `StartAfter` and only then gathers folders, so after `a/` the folder `a/` comes again, for
-the keys in it are after `a/`; and a server may choke on a text that could be no key (MinIO on `..`). The driver
-therefore turns the text into the key-like position that parts all possible keys at the same point.
+S3 gathers folders only from the keys after `StartAfter`. After `a/` it gives the folder `a/` again, since the keys
+in that folder come after `a/`. And a server may fail on a text that can be no key: MinIO does on `..`. The driver
+therefore turns any text into a key-like text at the same position among all possible keys.
 """
 
 import re
@@ -21,7 +21,7 @@ _BAD = re.compile(r"(?:^|/)(?:/|\.{1,2}/)")  # an empty part, `.` or `..`, and t
 
 
 def position_after(text: str) -> str:
-    """Return a text of a key's characters, `~` and `,`: the keys after it are those after the given one."""
+    """Return a text of a key's characters, `~` and `,` that has the same keys after it as the given text."""
     text = text[: KEY_LIMIT + 1]  # no key is longer, so what follows parts none
     found = _LEGAL.match(text)
     legal = found.end() if found else 0
@@ -37,15 +37,15 @@ def position_after(text: str) -> str:
 
 
 def start_of(begin: str, start_after: str | None, *, folders: bool) -> str | None:
-    """Return the position after which the server is to begin; empty for the beginning.
+    """Return the text after which the server begins; empty for the beginning.
 
     Args:
-        begin: What every key that is asked for begins with.
-        start_after: As the contract says.
-        folders: Whether folders are gathered.
+        begin: The beginning of every listed key.
+        start_after: As in `Driver.list`.
+        folders: Whether the server gathers folders.
 
     Returns:
-        None if nothing that is asked for comes after it.
+        None if no listed key comes after it.
     """
     if start_after is None or start_after <= begin:
         return ""
@@ -60,12 +60,12 @@ def start_of(begin: str, start_after: str | None, *, folders: bool) -> str | Non
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A part of what comes after a position: what is in one folder.
+    """The part of a listing that lies in one folder.
 
     Attributes:
-        begin: What the keys in it begin with.
-        start: The position after which they come.
-        between: A key that comes before that position and yet is asked for; empty for none.
+        begin: The beginning of the folder's keys.
+        start: The text after which the server begins.
+        between: A key before that text that belongs to the listing too; empty if there is no such key.
     """
 
     begin: str
@@ -74,11 +74,11 @@ class Level:
 
 
 def levels(begin: str, position: str, *, folders: bool) -> Iterator[Level]:
-    """Yield the parts after a position folder by folder, from the innermost on.
+    """Yield the parts of a listing after a position, folder by folder, from the innermost folder on.
 
-    After `a/b/c` come the keys after it in `a/b/`, then those in `a/` after all of `a/b/...`, then those after
-    all of `a/...`. The latter is said as "after `a0`", with `a0` itself besides: so no name that begins with
-    `a` and comes before `a/...` is in the server's way.
+    After `a/b/c` come the later keys of `a/b/`, then the keys of `a/` after all of `a/b/...`, then the keys after
+    all of `a/...`. The driver asks for the last part as "after `a0`", and for `a0` by itself. So the server meets
+    no name that begins with `a` and comes before `a/...`.
     """
     parts = position[len(begin) :].split("/")[:-1]
     for depth in range(len(parts), -1, -1):

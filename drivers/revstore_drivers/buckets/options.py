@@ -1,10 +1,10 @@
 """Reads the options of drivers of object storage: from a store's URL, a program's arguments and the environment.
 
-The fields of a driver's dataclass are its options. A later source fills what earlier ones left open: the URL comes
-first, then the program's arguments, then the driver's own variables, then those of AWS.
+The fields of a driver's dataclass are its options. The first source that names an option wins: the URL, then the
+program's arguments, then the driver's own variables, then those of AWS.
 
 A parser takes an option as the text of a URL or as the value of a program. It returns the value, or raises a
-ValueError whose message says what is wrong with it.
+ValueError that names the fault.
 """
 
 import math
@@ -182,7 +182,7 @@ class OptionReader:
         return taken
 
     def values(self, shown: str, options: Mapping[str, object], cloud: str) -> dict[str, Any]:
-        """Return the values of options; the environment fills what they left open.
+        """Return the values of the given options, and those of further options from the environment.
 
         Args:
             shown: The name of the store in messages.

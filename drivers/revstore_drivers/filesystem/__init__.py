@@ -1,10 +1,12 @@
-"""The file-system driver: one folder, a key's path is the key. Docker Distribution reads and writes it too.
+"""The driver of files: the store is one folder, and a key is the path of a file in it.
 
-`root` holds the tree of the threads' work: names and paths, `unfinished` the files on their way in, `listing`
-the walks; they block and run in threads. `threads` is the way there and back, `driver` and `streams` what the
-engine holds in its hands.
+Docker Distribution reads and writes the same folder.
 
-It relies on a local POSIX file system with atomic renames, `flock`, and times of a nanosecond.
+The modules `root` (names, paths, locks), `unfinished` (files that are being written) and `listing` (walks) block,
+so they run in threads. `threads` takes calls from the event loop to threads and back. `driver` and `streams` hold
+the classes that the engine calls.
+
+The driver relies on a local POSIX file system with atomic renames, `flock`, and times of a nanosecond.
 """
 
 from .driver import FilesystemDriver

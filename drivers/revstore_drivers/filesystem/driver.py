@@ -1,4 +1,4 @@
-"""The driver of a folder: each method is one step in a thread, or a few where one would take long."""
+"""The driver of a folder. A method takes one step in a thread, or several where one step would take long."""
 
 # ruff: noqa: PTH108 (as in `root`)
 
@@ -47,8 +47,9 @@ from .streams import PART, FileReader, FileWriter
 from .threads import Threads
 from .unfinished import Put, Unfinished
 
-_COPIED_AT_ONCE = 64 << 20  # bytes of a copy, entries of a walk, keys of a deletion: what one step takes
-_HASHED_AT_ONCE = 8 << 20  # bytes of a copy that is compared: some 10 ms of hashing
+# The work of one step: bytes of a copy, entries of a walk, keys of a deletion.
+_COPIED_AT_ONCE = 64 << 20
+_HASHED_AT_ONCE = 8 << 20  # bytes of a copy that is also hashed, which takes some 10 ms
 _WALKED_AT_ONCE = 1000
 _DELETED_AT_ONCE = 100
 
@@ -74,8 +75,8 @@ class FilesystemDriver(Driver):
 
         Args:
             root: The folder. If it is missing, nothing is stored there; the first write creates it.
-            threads: How many calls may wait for the disk at once.
-            metadata_timeout: Seconds that an operation on metadata waits for a thread and a lock at most.
+            threads: The most calls that may wait for the disk at once.
+            metadata_timeout: The most seconds that an operation on metadata waits for a thread and a lock.
         """
         self.root: Path = Path(root)
         self._count = threads
@@ -276,7 +277,7 @@ def _get(root: Root, key: str, limit: int | None) -> File:
 
 
 class Deletion:
-    """The deletion of some keys, as a step that is taken again where the folder of one is locked."""
+    """The deletion of some keys: a step that the driver takes again when the folder of a key was locked."""
 
     def __init__(self, root: Root, keys: Iterable[str], condition: IfMatch | None = None) -> None:
         self._root = root
@@ -288,7 +289,7 @@ class Deletion:
 
         Raises:
             ConditionFailed: The condition does not hold.
-            KeyLocked: Another holds the lock of a folder; to be called again.
+            KeyLocked: Another process or thread holds the lock of a folder; the caller calls again.
         """
         folders = set()
         try:
@@ -301,13 +302,15 @@ class Deletion:
                 self._empty(folder)
 
     def _empty(self, folder: str) -> None:
-        with suppress(FileNotFoundError):  # another call found it empty and removed it: that is as good
+        with suppress(
+            FileNotFoundError
+        ):  # another call found the folder empty and removed it, which is as good
             sync_folder(self._root.path_of(folder))
         self._root.prune(folder)
 
 
 def _purge(root: Root, files: Iterator[tuple[str, str] | None], latest: int) -> int | None:
-    """Take some steps of a walk; return how many files were purged, None where the walk was over."""
+    """Take some steps of a walk; return the number of purged files, or None if the walk is over."""
     steps = [*islice(files, _WALKED_AT_ONCE)]
     if not steps:
         return None
@@ -324,7 +327,7 @@ def _purge_one(root: Root, prefix: str, path: str, latest: int) -> bool:
             return False
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.unlink(path)
-    except (BlockingIOError, FileNotFoundError):  # a writer is at work on it, or has ended just now
+    except (BlockingIOError, FileNotFoundError):  # a writer is at work on the file, or has ended just now
         return False
     finally:
         os.close(file)

@@ -1,8 +1,8 @@
-"""Walks over the root in the order of keys. They block: for threads.
+"""Walks over the root in the order of keys. These functions block, so they run in threads.
 
-A folder stands in that order with a `/` at its end, so `a-b` comes before `a/x` though `a` comes before
-`a-b`. A page reads the folders on the way to its first entry and those it is in, and asks about the files on
-it only.
+A folder counts in that order with a `/` at its end: `a-b` comes before `a/x`, though `a` comes before `a-b`. A page
+reads the folders on the way to its first entry, and the folders of its entries. It asks the system only about its
+own files.
 """
 
 import os
@@ -42,7 +42,7 @@ def list_below(root: Root, prefix: str, start_after: str | None, limit: int) -> 
 
 
 def unfinished_files(root: Root) -> Iterator[tuple[str, str] | None]:
-    """Yield the prefix and path of every unfinished file, and None for each folder that was looked at."""
+    """Yield the prefix and path of every unfinished file, and None after each folder of the walk."""
     for path, folders, names in os.walk(root.path):
         folders[:] = [name for name in folders if is_part(name)]
         prefix = path[len(root.path) + 1 :]
@@ -60,7 +60,7 @@ def _begin(root: Root, prefix: str) -> str:
 
 
 def _positions(root: Root, begin: str) -> list[str]:
-    """Return the positions of the entries directly in a folder, in order; those of folders end with `/`."""
+    """Return the positions of a folder's entries in order; the position of a folder ends with `/`."""
     try:
         with os.scandir(root.path_of(begin)) as entries:
             positions = {
@@ -75,7 +75,7 @@ def _positions(root: Root, begin: str) -> list[str]:
 
 
 def keys_below(root: Root, begin: str, start_after: str | None) -> Iterator[str]:
-    """Yield the keys below a folder that come after a text, in order."""
+    """Yield in order the keys below a folder that come after a text."""
     for position in _positions(root, begin):
         if not position.endswith("/"):
             if start_after is None or position > start_after:

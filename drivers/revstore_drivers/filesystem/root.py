@@ -1,4 +1,4 @@
-"""The folder that is the store: names, paths, locks, and what is known of a file. It blocks: for threads."""
+"""The root folder of the store: names, paths, locks and the state of files. It blocks, so it runs in threads."""
 
 # ruff: noqa: PTH102, PTH106, PTH108 (texts as paths: a Path for each would cost more than the call)
 
@@ -18,10 +18,10 @@ from revstore_async.errors import AccessDenied, InvalidKey, KeyNotFound
 from ..arguments import check_condition
 
 MARK = ","
-"""The first character of every name here that is no part of a key: it is outside the grammar of keys."""
+"""The first character of each file name of the driver that is no part of a key: no key has a comma."""
 
 _PART = re.compile(r"[A-Za-z0-9._-]+")
-_TRIES = 100  # how often a folder may be made anew while its lock is taken
+_TRIES = 100  # times that other processes may replace a folder while this one locks it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 
@@ -32,16 +32,16 @@ def is_part(name: str) -> bool:
 
 
 def info_of(key: str, status: os.stat_result) -> FileInfo:
-    """Return what is known of a file as what the store knows of an object."""
+    """Return the info of a key from the status of its file."""
     modified = _EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
-    # The inode's number alone is used again soon, and a kernel's own times stand still for milliseconds: see
-    # `Unfinished.publish`, which sets the time.
+    # The inode's number alone does not tell versions apart, since file systems soon use a number again. Nor do the
+    # kernel's own times, which stand still for milliseconds. Therefore `Unfinished.publish` sets the time.
     etag = f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
     return FileInfo(key, status.st_size, modified, etag)
 
 
 def sync_folder(path: str) -> None:
-    """Make a folder's entries durable."""
+    """Make the entries of a folder durable."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
@@ -69,7 +69,7 @@ class KeyLocked(Exception):
 class Root:
     """The root folder.
 
-    Symbolic links below it are never followed: they are no objects and no folders.
+    It follows no symbolic link below the root: a link is neither an object nor a folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,7 +89,7 @@ class Root:
         """Check that no folder on the way to a key is a symbolic link.
 
         Raises:
-            AccessDenied: One is.
+            AccessDenied: A folder is a symbolic link.
         """
         at = self.path
         for part in key.split("/")[:-1]:
@@ -104,9 +104,9 @@ class Root:
         """Create the folders that a key needs, durably.
 
         Raises:
-            InvalidKey: An object stands where a folder is needed.
-            AccessDenied: A symbolic link stands there.
-            FileNotFoundError: Another process removes an empty folder at this moment; to be tried again.
+            InvalidKey: A folder of the key is an object.
+            AccessDenied: A folder of the key is a symbolic link.
+            FileNotFoundError: Another process removed an empty folder at this moment; the caller tries again.
         """
         at = self.path
         if not Path(at).is_dir():
@@ -132,10 +132,10 @@ class Root:
                 raise InvalidKey(key, f"the object {parent!r} stands where a folder is needed")
 
     def find(self, key: str) -> os.stat_result | None:
-        """Return what is known of the file of a key; None if there is no file.
+        """Return the status of the file of a key; None if there is no file.
 
         Raises:
-            AccessDenied: A symbolic link is on the way or at the end of it.
+            AccessDenied: A folder of the key, or its file, is a symbolic link.
         """
         self.check_way(key)
         try:
@@ -149,12 +149,12 @@ class Root:
         """Open the file of a key to read it.
 
         Raises:
-            KeyNotFound: There is none.
-            AccessDenied: A symbolic link is on the way or at the end of it.
+            KeyNotFound: There is no file.
+            AccessDenied: A folder of the key, or its file, is a symbolic link.
         """
         self.check_way(key)
         try:
-            # Without O_NONBLOCK, a pipe that somebody put there would hold the thread for ever.
+            # Without O_NONBLOCK, a named pipe in the folder would hold the thread for ever.
             file = os.open(self.path_of(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise KeyNotFound(key) from error
@@ -168,11 +168,12 @@ class Root:
     def locked(self, key: str) -> Iterator[None]:
         """Keep every other process and thread from changing the objects in the folder of a key.
 
-        The folder itself is locked: that needs no file, which a full disk would refuse, and keys of different
-        folders never wait for each other. It waits for nothing, since a process that stands still may hold it.
+        The lock is on the folder itself. That needs no file, which a full disk would refuse, and keys of different
+        folders never wait for each other. This method does not wait, since a process that stands still may hold
+        the lock.
 
         Raises:
-            KeyLocked: Another holds it.
+            KeyLocked: Another process or thread holds the lock.
             FileNotFoundError: There is no such folder.
         """
         lock = self._lock(key)
@@ -187,8 +188,9 @@ class Root:
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # It may have been removed, and made anew, before it was locked. From here on it stays: a writer has
-                # its temporary file in it, and only the holder of its lock removes the file of a key.
+                # Another process may have replaced the folder before this one locked it. From here on the folder
+                # stays: a writer has its temporary file in it, and only the holder of the lock removes a key's
+                # file.
                 if os.path.samestat(os.fstat(lock), os.lstat(path)):
                     return lock
             except BlockingIOError:
@@ -201,11 +203,11 @@ class Root:
         raise KeyLocked(key, path)
 
     def remove(self, key: str, condition: IfMatch | None = None) -> bool:
-        """Remove the file of a key; say whether there was one. Its folder is neither synced nor pruned.
+        """Remove the file of a key; return whether there was one. The caller syncs and prunes the folder.
 
         Raises:
-            ConditionFailed: It is another version, or there is none.
-            KeyLocked: Another holds the lock of its folder.
+            ConditionFailed: The file is another version, or is missing.
+            KeyLocked: Another process or thread holds the lock of the folder.
         """
         if self.find(key) is not None:
             with suppress(FileNotFoundError), self.locked(key):  # its folder may go with the last file in it
@@ -219,10 +221,10 @@ class Root:
         return False
 
     def prune(self, folder: str) -> None:
-        """Remove a folder, given by its prefix, and those above it that are empty then; but never the root.
+        """Remove the folder of a prefix if it is empty, then each folder above that is empty, but never the root.
 
-        Against a writer that is about to need one of them only the order helps: the system removes none that
-        holds a file, and the writer makes anew what is gone.
+        A writer may be about to use such a folder. The system removes no folder that holds a file, and the writer
+        creates a removed folder again.
         """
         while folder:
             try:
@@ -234,7 +236,7 @@ class Root:
             folder = folder.rpartition("/")[0]
 
     def prune_below(self, folder: str) -> None:
-        """Remove the empty folders below and at a prefix, deepest first, and those above it."""
+        """Remove the empty folders at and below a prefix, the deepest first, then those above it."""
         top = self.path_of(folder)
         for path, _, _ in os.walk(top, topdown=False):
             with suppress(OSError):

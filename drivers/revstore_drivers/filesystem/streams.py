@@ -11,11 +11,11 @@ from .threads import Threads
 from .unfinished import Unfinished
 
 PART = 1 << 20
-"""Bytes that a writer gathers, and that one read gives at most: a way through a thread should be worth it."""
+"""Bytes that a writer gathers, and the most that one read gives, so that a switch of threads is worth it."""
 
 
 class FileReader(Reader):
-    """Reads an open file, which never changes: a later version is another file."""
+    """Reads an open file. The file never changes, since a later version is another file."""
 
     info: FileInfo
 
@@ -27,21 +27,21 @@ class FileReader(Reader):
         self._end = 0
 
     def open_in_thread(self, root: Root) -> None:
-        """Open the file. It is kept here, not returned, so that it is closed even if the caller never got it."""
+        """Open the file. The reader keeps it, so that the driver closes it even if this call is cancelled."""
         self._file, self.info = root.open(self._key)
 
     def close_in_thread(self) -> None:
         """Close the file, if it is open."""
-        file, self._file = self._file, -1  # its number may soon be that of another file
+        file, self._file = self._file, -1  # the system may soon give the number to another file
         if file >= 0:
             os.close(file)
 
     def copy_in_thread(
         self, target: Unfinished, offset: int, count: int, to: int, comparing: Comparing
     ) -> int:
-        """Copy some bytes; return how many.
+        """Copy some bytes; return their number.
 
-        The compared bytes are read from the copy: the system copies by itself, without the bytes coming here.
+        The digest is computed from the copy: the system copies by itself, and this process does not see the bytes.
         """
         copied = target.copy(self._file, offset, count, to)
         if comparing.needed:
@@ -67,10 +67,10 @@ class FileReader(Reader):
 
 
 class FileWriter(Writer):
-    """Gathers a part, then writes it. Content of less than a part is written when it is committed.
+    """Gathers a part, then writes it. Content of less than a part is written at the commit.
 
-    The methods of the same name with `_in_thread` are their work. They change what the writer knows at their
-    end, so that it is right even if the task that waits for them is cancelled.
+    A method with `_in_thread` in its name does the work of the method without it. It changes the writer's state at
+    its end, so that the state is right even if the waiting task is cancelled.
     """
 
     def __init__(self, threads: Threads, key: str, unfinished: Unfinished) -> None:

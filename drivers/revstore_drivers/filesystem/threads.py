@@ -1,4 +1,4 @@
-"""From the loop into threads and back: no call that may wait for a disk runs on the loop's thread."""
+"""Runs steps in threads: a call that may wait for a disk never runs on the thread of the event loop."""
 
 import asyncio
 import errno
@@ -31,9 +31,9 @@ _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP})
 
 @contextmanager
 def translated(key: str) -> Iterator[None]:
-    """Turn the system's errors into the driver's. The one place where that is done.
+    """Turn the system's errors into the driver's; no other function of this driver does that.
 
-    What is not there, and what stands in the way, is told apart where it is known what it means.
+    The functions in threads handle a missing file and a file in the way themselves, since they know its meaning.
     """
     try:
         yield
@@ -47,7 +47,7 @@ def translated(key: str) -> Iterator[None]:
 
 
 class _Step(Generic[Result]):
-    """A function on its way through a thread, that can be told not to begin."""
+    """A function that is to run in a thread; the caller may withdraw it before it begins."""
 
     def __init__(self, key: str, function: Callable[[], Result]) -> None:
         self.key = key
@@ -63,8 +63,8 @@ class _Step(Generic[Result]):
             return self._function()
 
     def withdraw(self) -> bool:
-        """Keep it from beginning; say whether that was in time."""
-        # The order matters: each side sets its own mark before it looks at the other's.
+        """Keep the function from beginning; return whether that was in time."""
+        # Each side sets its own mark before it looks at the other's, so that one of them sees both.
         self._withdrawn = True
         return not self._begun
 
@@ -72,15 +72,15 @@ class _Step(Generic[Result]):
 class Threads:
     """A bounded number of threads, for steps that end soon.
 
-    A call that waits for a lock waits on the loop. In threads, such calls would soon have them all.
+    A call that waits for a lock waits on the event loop. In threads, such calls would soon hold all of them.
     """
 
     def __init__(self, count: int, limit: timedelta) -> None:
-        """Make them.
+        """Set the bounds.
 
         Args:
-            count: How many.
-            limit: How long a step waits for a lock, where no deadline is set.
+            count: The number of threads.
+            limit: The longest wait of a step for a lock, where no deadline is set.
         """
         self._limiter = CapacityLimiter(count)
         self._limit = limit
@@ -88,13 +88,13 @@ class Threads:
         self._queues: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def run(self, key: str, function: Callable[[*Arguments], Result], *args: *Arguments) -> Result:
-        """Run a step in a thread; errors of the system are told as those of the key.
+        """Run a step in a thread; an error of the system becomes an error about the key.
 
         Raises:
-            Unavailable: No thread was free before the operation must end.
+            Unavailable: No thread was free before the operation had to end.
 
-        Cancellation: a step that has begun is waited for, so that the caller knows the leftovers to clean up;
-        one that has not begun never does.
+        Cancellation: the call waits for a step that has begun, so that the caller knows what to clean up. A step
+        that has not begun never begins.
         """
         step = _Step(key, lambda: function(*args))
         return await self._awaited(step, withdrawable=True)
@@ -104,7 +104,7 @@ class Threads:
 
         Raises:
             Unavailable: No thread was free, or the disk gave no answer, before the operation had to end. The
-                thread is not free before the disk answers.
+                thread becomes free when the disk answers.
         """
         step = _Step(key, lambda: function(*args))
         return await self._awaited(step, withdrawable=True, abandonable=True)
@@ -112,10 +112,10 @@ class Threads:
     async def run_locking(
         self, key: str, function: Callable[[*Arguments], Result], *args: *Arguments
     ) -> Result:
-        """Run a step that takes a lock, and again where another holds it. It is to be such that it can be.
+        """Run a step that takes a lock, and run it again where the lock was taken. The step must allow that.
 
         Raises:
-            Unavailable: The lock was not free before the operation must end.
+            Unavailable: The lock was not free before the operation had to end.
 
         Cancellation: as of `run`.
         """
@@ -123,8 +123,8 @@ class Threads:
             return await self.run(key, function, *args)
         except KeyLocked as error:
             locked = error
-        # A few calls of this process try the lock, and the others wait for those, in turn. With one only, the syncs
-        # that follow each write would be done one after another.
+        # A few calls of this process try the lock, and the others wait for them in order. If only one call tried,
+        # the syncs that follow each write would come one after another.
         queue = self._queues.setdefault(locked.folder, asyncio.Semaphore(_TRYING))
         with metadata_operation(self._limit):
             try:
@@ -142,28 +142,28 @@ class Threads:
     ) -> Result:
         clock, end, pause = asyncio.get_running_loop().time, due(), _FIRST_PAUSE
         while True:
-            try:  # at once: a call of this process held it, most likely, and has ended
+            try:  # at once: most likely a call of this process held the lock, and has ended
                 return await self.run(key, function, *args)
             except KeyLocked:
                 if end is not None and clock() + pause >= end:
                     raise Unavailable(key, _STANDS_STILL) from None
             except Unavailable as error:
-                if end is not None and clock() >= end:  # it got no thread for its last try
+                if end is not None and clock() >= end:  # the last try got no thread
                     raise Unavailable(key, _STANDS_STILL) from error
                 raise
             await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 (it spreads callers, it hides nothing)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def finish(self, key: str, function: Callable[[*Arguments], Result], *args: *Arguments) -> Result:
-        """Run a step that must be run: to close, to remove.
+        """Run a step that must run to its end, such as the closing or removal of a file.
 
-        Cancellation: it is run to its end nevertheless.
+        Cancellation: the step runs to its end; then the cancellation is raised.
         """
         step = _Step(key, lambda: function(*args))
         return await self._awaited(step, withdrawable=False)
 
     async def _awaited(self, step: _Step[Result], *, withdrawable: bool, abandonable: bool = False) -> Result:
-        # A task of its own: anyio's shield holds against anyio's cancel scopes only, not against
+        # The step has a task of its own: anyio's shield holds against anyio's cancel scopes only, not against
         # Task.cancel().
         task = asyncio.create_task(in_thread(step, limiter=self._limiter))
 

@@ -1,9 +1,13 @@
-"""Files on their way in: written under a name that is no key, put in place at once. It blocks: for threads.
+"""Files that are being written, under a name that is no key. The functions block, so they run in threads.
 
-The steps, and what each is for: a temporary file in the same folder (a rename is atomic inside of one file
-system); `flock` on it (no other process purges it); all bytes, and a look at the size; fsync
-(else a rename may survive a power failure, and the bytes not); the key's lock, the condition, the time, the
-rename; fsync of the folder (else the rename may not survive).
+The steps of a write, and the reason of each:
+
+1. The writer creates a temporary file in the key's folder: a rename is atomic inside of one file system.
+2. It locks the file (`flock`), so that no other process purges it.
+3. It writes all bytes and compares the size.
+4. It syncs the file: otherwise the rename may survive a power failure, and the bytes not.
+5. It locks the key's folder, judges the condition, sets the file's time, and renames the file.
+6. It syncs the folder: otherwise the rename may not survive a power failure.
 """
 
 # ruff: noqa: PTH104, PTH108 (as in `root`)
@@ -23,18 +27,18 @@ from ..arguments import check_condition
 from .listing import keys_below
 from .root import MARK, KeyLocked, Root, info_of, sync_folder
 
-_TRIES = 100  # how often a folder may be removed under a writer before it gives up
+_TRIES = 100  # times that other processes may remove the folder before the writer gives up
 _READ_AT_ONCE = 1 << 20
 _A_FOLDER = frozenset({errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST})
 
 
 class Unfinished:
-    """A file on its way in.
+    """A file that is being written.
 
     Attributes:
-        name: Its name without the mark; empty before it is created.
-        placed: Whether it was put in place.
-        removed: Whether it was removed.
+        name: The file's name without the mark; empty before the file is created.
+        published: Whether the file was renamed to the key.
+        removed: Whether the file was removed.
     """
 
     def __init__(self, root: Root, key: str) -> None:
@@ -45,18 +49,18 @@ class Unfinished:
         self._key = key
         self._folder = root.folder_of(key)
         self._file = -1
-        self._way = False  # whether its folder was made, of folders only
-        self._durable = False  # whether all its bytes are written and synced
+        self._way = False  # whether the key's folder exists, and no link is on the way
+        self._durable = False  # whether all bytes are written and synced
 
     def create(self) -> None:
-        """Create it, and its folder."""
+        """Create the file, and its folder."""
         for _ in range(_TRIES):
             try:
                 self._root.make_way(self._key)
                 self._way = True
                 if self._created():
                     return
-            except (FileNotFoundError, NotADirectoryError):  # somebody removes empty folders
+            except (FileNotFoundError, NotADirectoryError):  # another process removed an empty folder
                 continue
         raise Unavailable(self._key, "its folder is removed again and again")
 
@@ -64,7 +68,7 @@ class Unfinished:
         name = secrets.token_hex(8)
         self._file = os.open(self._path(name), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
         self.name = name
-        # A purge may have come between the two; then there is nothing under the name any more.
+        # A purge may have removed the file before it was locked; then the name is gone.
         if self._held() and os.fstat(self._file).st_nlink:
             return True
         self.close()
@@ -82,7 +86,7 @@ class Unfinished:
                 rest = rest[count:]
 
     def copy(self, source: int, offset: int, count: int, to: int) -> int:
-        """Copy bytes of another file to an offset, inside of the system where it can; return how many."""
+        """Copy bytes of another file to an offset, by the system itself where it can; return their number."""
         if not self.name:
             self.create()
         if hasattr(os, "copy_file_range"):
@@ -106,12 +110,13 @@ class Unfinished:
             offset += len(piece)
 
     def publish(self, size: int, condition: Condition | None) -> FileInfo:
-        """Put it in place, and return what is there then.
+        """Make the file the object of the key; return its info.
 
         Raises:
-            ConditionFailed: The condition does not hold; it is removed.
-            InvalidKey: The key is a folder of others.
-            KeyLocked: Another holds the lock of the key's folder: nothing has changed, to be called again.
+            ConditionFailed: The condition does not hold; the file is removed.
+            InvalidKey: The key is a folder of other keys.
+            KeyLocked: Another process or thread holds the lock of the key's folder. Nothing has changed, and the
+                caller calls again.
         """
         if not self._durable:
             self._make_durable(size)
@@ -121,9 +126,7 @@ class Unfinished:
         except ConditionFailed:
             self.remove()
             raise
-        with suppress(
-            FileNotFoundError
-        ):  # deleted already, and its folder with it: nothing is to be made durable
+        with suppress(FileNotFoundError):  # another call deleted the key already, and its folder with it
             sync_folder(self._folder)
         self.close()
         return info
@@ -139,8 +142,8 @@ class Unfinished:
     def _replace(self, condition: Condition | None) -> FileInfo:
         there = self._root.find(self._key)
         check_condition(self._key, condition, info_of(self._key, there).etag if there else None)
-        # Later than what it replaces, whatever the clock says: with the inode's number, that makes an etag
-        # which no other version has.
+        # The time is later than the replaced version's, whatever the clock says. With the inode's number it makes
+        # an etag that no other version has.
         now = time.time_ns()
         now = max(now, there.st_mtime_ns + 1) if there else now
         os.utime(self._file, ns=(now, now))
@@ -156,14 +159,14 @@ class Unfinished:
         return info_of(self._key, os.fstat(self._file))
 
     def _make_room(self) -> None:
-        # A process that died leaves folders that hold nothing, which are none.
+        # Killed processes leave empty folders, which count as absent.
         if next(keys_below(self._root, self._key + "/", None), None) is None:
             self._root.prune_below(self._key)
         if os.path.lexists(self._root.path_of(self._key)):
             raise InvalidKey(self._key, "it is a folder of other keys, or of unfinished writes")
 
     def remove(self) -> None:
-        """Leave nothing of it, where it was not put in place. It doesn't fail: a purge takes what it leaves."""
+        """Remove the file and its empty folders, unless it was published. Failures leave files for the purge."""
         if self.name and not self.published:
             with suppress(OSError):
                 os.unlink(self._path(self.name))
@@ -173,7 +176,7 @@ class Unfinished:
         self.close()
 
     def close(self) -> None:
-        """Let go of it, as it is."""
+        """Close the file."""
         if self._file >= 0:
             with suppress(OSError):
                 os.close(self._file)
@@ -191,7 +194,7 @@ class Unfinished:
 
 
 class Put:
-    """Content on its way under a key, as a step that is taken again where the key's folder is locked."""
+    """The put of content under a key: a step that the driver takes again when the key's folder was locked."""
 
     def __init__(self, root: Root, key: str, content: bytes, condition: Condition | None) -> None:
         self._root = root
@@ -200,13 +203,13 @@ class Put:
         self._condition = condition
         self._unfinished = Unfinished(root, key)
         self.waits: bool = False
-        """Whether it has a file, and waits for the lock."""
+        """Whether the content is in a file that waits for the lock."""
 
     def take(self) -> FileInfo:
         """Store the content; return the info of the stored object.
 
         Raises:
-            KeyLocked: Another holds the lock; to be called again, or `remove` is.
+            KeyLocked: Another process or thread holds the lock; the caller calls this again, or `remove`.
         """
         try:
             if not self.waits:
@@ -223,12 +226,12 @@ class Put:
 
     def _write(self) -> None:
         condition, key = self._condition, self._key
-        if condition is not None:  # one that fails already needs no file; one that doesn't is judged again
+        if condition is not None:  # a condition that fails now needs no file; `publish` checks it again
             there = self._root.find(key)
             check_condition(key, condition, info_of(key, there).etag if there else None)
         self._unfinished.write(0, self._content)
 
     def remove(self) -> None:
-        """Leave nothing of it."""
+        """Remove the file that waits, if there is one."""
         self.waits = False
         self._unfinished.remove()

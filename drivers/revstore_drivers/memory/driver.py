@@ -47,8 +47,8 @@ class MemoryDriver(Driver):
         """Make a driver.
 
         Args:
-            store: What it works on; None for a new and empty one.
-            clock: Where `FileInfo.modified` comes from.
+            store: The store; None for a new and empty one.
+            clock: Gives the time of a write, `FileInfo.modified`.
         """
         self.store: MemoryStore = MemoryStore() if store is None else store
         self._clock = clock

@@ -9,7 +9,7 @@ from revstore_async.errors import InvalidKey
 
 from ..arguments import check_condition
 
-_LAST = "\U0010ffff"  # after every character of a key: a folder's end in the order of keys
+_LAST = "\U0010ffff"  # it comes after every character of a key, and so after all keys of a folder
 
 
 class MemoryStore:
@@ -27,10 +27,10 @@ class MemoryStore:
         self._made = 0
 
     def set(self, key: str, content: bytes, condition: Condition | None, now: datetime) -> FileInfo:
-        """Store an object where the condition holds: one step, for nothing here awaits.
+        """Store an object if the condition holds. It is one step, since this method awaits nothing.
 
         Raises:
-            ConditionFailed: It does not hold.
+            ConditionFailed: The condition does not hold.
             InvalidKey: A folder has this key, or an object has the key of one of its folders.
         """
         self._check(key, condition)
@@ -42,13 +42,13 @@ class MemoryStore:
         return info
 
     def remove(self, key: str, condition: IfMatch | None = None) -> None:
-        """Forget an object, if it is there."""
+        """Remove an object, if it is there."""
         self._check(key, condition)
         if self.objects.pop(key, None) is not None:
             del self._order[bisect_left(self._order, key)]
 
     def below(self, begin: str, start_after: str | None) -> Iterator[str]:
-        """Yield the keys that begin with a text and come after another, in order."""
+        """Yield in order the keys that begin with one text and come after another."""
         order, at = self._order, bisect_left(self._order, begin)
         if start_after is not None:
             at = max(at, bisect_right(order, start_after))
@@ -57,7 +57,7 @@ class MemoryStore:
             at += 1
 
     def children(self, begin: str, start_after: str | None) -> Iterator[FileInfo | Folder]:
-        """Yield the objects and folders directly below what begins with a text, in order."""
+        """Yield in order the objects and folders right behind a text that their keys begin with."""
         after = start_after
         while key := next(self.below(begin, after), None):
             name, slash, _ = key.removeprefix(begin).partition("/")
@@ -71,8 +71,7 @@ class MemoryStore:
             after = position + _LAST
 
     def _check_nesting(self, key: str) -> None:
-        # S3 would take both; a file system can't, and an engine that needs both should fail in its first
-        # test.
+        # S3 takes both keys, and a file system can't. An engine that needs both should fail in its first test.
         if next(self.below(key + "/", None), None) is not None:
             raise InvalidKey(key, "it is a folder of other keys")
         parts = key.split("/")

@@ -12,7 +12,7 @@ from .store import MemoryStore
 
 
 class MemoryReader(Reader):
-    """Reads one version; a later one is another object."""
+    """Reads one version; a later version is another object in memory."""
 
     def __init__(self, file: File, offset: int, end: int) -> None:
         self.info: FileInfo = file.info

@@ -1,7 +1,8 @@
 """Drivers around drivers; each does one thing.
 
-From the inside out, where several are used: a store's driver, `LatencyDriver` (tests), `FaultsDriver`
-(tests), `LimitsDriver`, `TracingDriver`. The first paragraph of each module tells which operations it counts.
+A stack of several has this order, from the store outwards: the store's driver, `LatencyDriver` (tests),
+`FaultsDriver` (tests), `LimitsDriver`, `TracingDriver`. The beginning of each module tells which operations it
+counts.
 """
 
 from .faults import At, Fault, FaultsDriver, Plan, RandomFaults, Rule, Script, Stopped, When

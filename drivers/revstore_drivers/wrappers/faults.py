@@ -1,8 +1,8 @@
-"""Makes operations fail: the world stops at a chosen one, or faults are drawn by chance or by a script.
+"""Makes operations fail, for tests: the world stops at a chosen operation, or faults come by chance or by a script.
 
-For tests. It sits right around a store's driver, below the code that is to survive the faults. It counts
-operations: each call on the driver and each step of a writer (`write`, `commit`, `cancel`), from 0 on; it does
-not count single reads of a reader, nor `url_for`.
+`FaultsDriver` goes right around a store's driver, below the code that is to survive the faults. It numbers
+operations from 0 on: each call on the driver, and each step of a writer (`write`, `commit`, `cancel`). The single
+reads of a reader and `url_for` have no number.
 
 A stopped world stands for a process that died: no later operation has an effect, clean-up included. The leftovers
 of an unfinished writer stay in the store until this driver is closed. The error is an `Unavailable` and not a
@@ -60,7 +60,7 @@ class Plan(Protocol):
     """Chooses the fault of each operation."""
 
     def __call__(self, number: int, operation: Operation) -> Fault | None:
-        """Return the fault of the operation with this number; None if it goes well."""
+        """Return the fault of the operation with this number; None for no fault."""
 
 
 class RandomFaults:
@@ -73,8 +73,8 @@ class RandomFaults:
         """Make a plan.
 
         Args:
-            seed: Of the random numbers.
-            chances: The probability of each kind of fault, of an operation; in all at most 1.
+            seed: The seed of the random numbers.
+            chances: The probability of each fault for one operation; their sum is at most 1.
         """
         self.seed = seed
         self.chances = chances
@@ -97,10 +97,10 @@ class Rule:
     """One line of a script: a fault for the n-th operation that fits.
 
     Attributes:
-        method: As `Operation.method`; empty for any.
-        fault: What happens to it.
-        nth: Which one of those that fit, from 1 on; 0 for each of them.
-        key: A part of the key; empty for any.
+        method: As `Operation.method`; empty for any method.
+        fault: The fault of the operation.
+        nth: The number of the operation among those that fit, from 1 on; 0 for each of them.
+        key: A text that is a part of the key; empty for any key.
     """
 
     method: str
@@ -130,7 +130,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """One fault at the operation with this number: the world goes on, unlike with `stop_at`."""
+    """One fault, at the operation with this number. Unlike with `stop_at`, the world goes on."""
 
     number: int
     fault: Fault
@@ -143,7 +143,7 @@ class FaultsDriver(InterceptingDriver):
     """A driver that fails operations as planned.
 
     Attributes:
-        calls: Method and key of each operation, by its number; those after the stop are none.
+        calls: The method and key of each operation before the stop, by its number.
         stopped: Whether the world has stopped.
     """
 
@@ -161,11 +161,11 @@ class FaultsDriver(InterceptingDriver):
 
         Args:
             inner: The driver.
-            plan: What happens to single operations; None for nothing.
+            plan: Chooses the fault of each operation; None for no faults.
             stop_at: The number of the operation at which the world stops; None for never.
-            when: Where in that operation.
-            slow: Seconds that a slow operation takes.
-            sleep: How it takes them.
+            when: The point in that operation.
+            slow: The seconds that a slow operation takes.
+            sleep: Waits for these seconds.
         """
         super().__init__(inner)
         self._plan = plan
@@ -179,7 +179,7 @@ class FaultsDriver(InterceptingDriver):
 
     @property
     def operations(self) -> int:
-        """How many operations were begun before the world stopped."""
+        """The number of operations that began before the world stopped."""
         return len(self.calls)
 
     def stop(self) -> None:

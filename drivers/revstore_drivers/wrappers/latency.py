@@ -1,8 +1,8 @@
-"""Makes every request take a time: for tests that count round trips, and to see a program on a distant store.
+"""Delays every request: for tests that count round trips, and to see a program on a distant store.
 
-It sits right around a store's driver. A request waits before it is passed on, one `asyncio.sleep` each;
-`intercept` defines a request. It does not slow down the bytes of an answer, and requests made together wait
-together.
+`LatencyDriver` goes right around a store's driver. Each request waits in one `asyncio.sleep` before the driver
+passes it on; `revstore_async.driver.intercepting` defines a request. Requests made together wait together. The
+bytes of an answer are not delayed.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ class LatencyDriver(InterceptingDriver):
 
         Args:
             inner: The driver.
-            delay: Seconds of each request, or what gives them anew for each.
+            delay: The seconds that each request waits, or a function that returns them.
         """
         super().__init__(inner)
         self._delay = delay if callable(delay) else lambda: delay

@@ -1,13 +1,12 @@
-"""Bounds the requests that are under way at once: for a store, or a server, that bears only so many.
+"""Bounds the number of requests under way at once, for a store or a server that takes only so many.
 
-It sits around a store's driver or its retries, so that a request which waits for its turn is not yet tried.
-It counts requests under way, and a reader from its opening to the end of its block, since its connection
-carries the answer all that time. It does not count a writer between its steps, bytes, or requests by the
-second.
+`LimitsDriver` goes around a store's driver or its retries, so that a waiting request is not tried yet. It counts
+requests under way, and a reader from its opening to the end of its block, since the reader's connection carries the
+answer all that time. It does not count a writer between its steps, bytes, or requests per second.
 
-Turns are given in the order of asking. One slot is never given to a reader, so that requests always go on,
-however many readers wait for their caller. A task that holds a reader and opens another can still wait for
-ever, if as many tasks do so as there are slots for readers. Hold one reader at a time.
+Requests get slots in the order in which they ask. Readers never get the last slot, so that other requests go on
+however many readers wait for their callers. A task that holds a reader and opens another can still wait for ever,
+if as many tasks do so as there are slots for readers. Hold one reader at a time.
 """
 
 import asyncio
@@ -21,14 +20,14 @@ from revstore_async.errors import InvalidArgument
 
 
 class LimitsDriver(InterceptingDriver):
-    """A driver with so many requests at once, in the order of asking."""
+    """A driver that bounds its requests under way at once."""
 
     def __init__(self, inner: Driver, connections: int) -> None:
         """Wrap a driver.
 
         Args:
             inner: The driver.
-            connections: Requests at once, from 2 on; all but one of them may be readers.
+            connections: The most requests at once, at least 2; all but one of them may be readers.
 
         Raises:
             InvalidArgument: `connections` is below 2.

@@ -1,10 +1,10 @@
-"""Records every request: how many, how long, how many of them one after another, and how they ended.
+"""Records every request: its time, its bytes, its end, and how many requests came one after another.
 
-It sits outside of all layers that it measures; around retries it sees one request where the store sees several.
-`intercept` defines a request. A reader's bytes are counted to its `open_reader`; its time ends when the first of
-them could be read. Bytes given to a writer are counted to the `write` that they filled a part with, or to the
-`commit` that sends the rest. It does not see calls on the driver within, nor does it hold any
-content.
+`TracingDriver` goes outside of all layers that it measures. Around retries it sees one request where the store sees
+several. `revstore_async.driver.intercepting` defines a request. The bytes of a reader count for its `open_reader`,
+whose time ends when the first byte could be read. The bytes of a writer count for the `write` that fills a part, or
+for the `commit` that sends the rest. The driver sees no calls on the inner driver that do not pass through it, and
+holds no content.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ class Request:
     Attributes:
         method: As `Operation.method`.
         key: As `Operation.key`.
-        start: When it was made, by the loop's clock.
-        end: When it was answered.
-        sent: Bytes of content that went in.
-        received: Bytes of content that came out.
-        error: The error that it ended with, if it did.
+        start: The time of the request, by the loop's clock.
+        end: The time of the answer.
+        sent: Bytes of content that were sent.
+        received: Bytes of content that were received.
+        error: The type of the error that ended it; None after a success.
     """
 
     method: str
@@ -49,9 +49,8 @@ class TracingDriver(InterceptingDriver):
 
         Args:
             inner: The driver.
-            on_request: Called with each request when it has ended, a reader's when its block is left. With
-            it,
-                a program feeds its metrics; it must not raise.
+            on_request: Called with each request at its end; for a reader at the end of its block. A program
+                feeds its metrics with it. It must not raise.
         """
         super().__init__(inner)
         self._on_request = on_request
@@ -60,17 +59,17 @@ class TracingDriver(InterceptingDriver):
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """The requests answered so far, in the order of their answers."""
+        """The requests that were answered so far, in the order of their answers."""
         return tuple(self._requests.values())
 
     @property
     def counts(self) -> Counter[str]:
-        """How many there were, by method."""
+        """The number of requests by method."""
         return Counter(request.method for request in self._requests.values())
 
     @property
     def round_trips(self) -> int:
-        """How many were made one after another at most: see `round_trips`."""
+        """The size of the longest chain of requests; see the function `round_trips`."""
         return round_trips(self._requests.values())
 
     def reset(self) -> None:
@@ -126,10 +125,9 @@ class TracingDriver(InterceptingDriver):
 
 
 def round_trips(requests: Iterable[Request]) -> int:
-    """Return how many of these requests were made one after another at most.
+    """Return the size of the longest chain of requests in which each began after the one before had ended.
 
-    It is the size of the longest chain of requests in which each began after the one before had ended. The
-    answer means something where requests take time: with a `LatencyDriver` below, on a virtual clock.
+    The number is exact where requests take time: with a `LatencyDriver` inside, on a virtual clock.
     """
     chain, free = 0, float("-inf")
     for request in sorted(requests, key=lambda request: request.end):
