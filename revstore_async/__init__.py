@@ -35,6 +35,7 @@ from .signatures import (
 )
 from .tags.history import TagEvent
 from .tags.listing import TagInfo, TagPage
+from .tags.pages import TagHistoryPage
 from .tags.state import ABSENT
 from .trust import TrustedCertificates, TrustedKeys, TrustPolicy
 from .uploads.store import Upload
@@ -64,6 +65,7 @@ __all__ = [
     "StoredManifest",
     "Tag",
     "TagEvent",
+    "TagHistoryPage",
     "TagInfo",
     "TagPage",
     "TrustPolicy",

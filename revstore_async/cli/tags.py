@@ -4,7 +4,7 @@ from datetime import datetime
 
 import click
 
-from ..errors import InvalidInput, RepositoryUnknown, RevstoreError
+from ..errors import InvalidInput, RepositoryUnknown, RevstoreError, TagUnknown
 from ..formats.digest import Digest
 from ..formats.names import Reference, RepositoryName, Tag, tag_or_digest
 from ..registry import Registry
@@ -12,6 +12,8 @@ from ..tags.listing import TagInfo
 from ..tags.state import ABSENT, Expected
 from .inputs import ReferenceType, RepositoryType, TimeType
 from .session import Session, shared_options
+
+_PAGE = 1000  # tags, or entries of a history, that are read together
 
 
 @click.command()
@@ -28,7 +30,7 @@ def tags(session: Session, repository: RepositoryName, limit: int | None, last: 
         found: list[TagInfo] = []
         after = last
         while limit is None or len(found) < limit:
-            page = await opened.tags.list(limit=min(1000, (limit or 1 << 30) - len(found)), last=after)
+            page = await opened.tags.list(limit=min(_PAGE, (limit or 1 << 30) - len(found)), last=after)
             found.extend(page.tags)
             after = page.next
             if after is None:
@@ -70,17 +72,40 @@ def tag(session: Session, repository: RepositoryName, source: str, name: str, ex
 
 @click.command()
 @click.argument("reference", metavar="REPO:TAG", type=ReferenceType(target=Tag))
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Print at most so many.",
+)
+@click.option(
+    "--until",
+    type=TimeType(),
+    metavar="TIME",
+    help="Begin with what the tag was then. ISO 8601; UTC if no zone.",
+)
 @shared_options
 @click.pass_obj
-def history(session: Session, reference: Reference) -> None:
-    """Print each revision that a tag had, with the time since when, the oldest first."""
+def history(session: Session, reference: Reference, limit: int, until: datetime | None) -> None:
+    """Print the revisions that a tag had, with the time since when, the newest first."""
 
     async def work(registry: Registry) -> None:
-        events = await registry.repository(reference.repository).tags.history(str(reference.target))
+        tags, tag = registry.repository(reference.repository).tags, str(reference.target)
+        page = await tags.history_page(tag, limit=min(limit, _PAGE), until=until)
+        events = [*page.events]
+        if not events:
+            raise TagUnknown(reference.repository, tag)
+        while page.next is not None and len(events) < limit:
+            page = await tags.history_page(tag, limit=min(limit - len(events), _PAGE), last=page.next)
+            events += page.events
         session.say(
             [{"since": event.since.isoformat(), "digest": event.digest} for event in events],
             "\n".join(f"{event.since.isoformat()}  {event.digest or 'deleted'}" for event in events),
         )
+        if page.next is not None:
+            click.echo("revstore: there are older entries; --limit and --until show them", err=True)
 
     session.within(work)
 

@@ -183,6 +183,13 @@ class Layout:
         """The folder of the records of a tag's changes, the latest first."""
         return f"{self.root}/revstore/history/{name}/_tags/{tag}"
 
+    def history_from(self, name: RepositoryName, tag: Tag, number: int) -> str:
+        """The text after which a listing gives the records of a change and of all changes before it.
+
+        Where a number is one folder, up to 999 later changes are listed first.
+        """
+        return f"{self.history_of(name, tag)}/{_write_sequence(number)}"
+
     def layers_of(self, name: RepositoryName) -> str:
         """The folder of a repository's layers."""
         return f"{self.repository(name)}/{self.layers}"

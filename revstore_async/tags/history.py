@@ -14,17 +14,24 @@ the first, and led to the second), nothing else happened. Elsewhere another prog
 no records; there the index links are hints.
 """
 
+import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
+from operator import attrgetter
 
 from ..driver import FileInfo
+from ..errors import InvalidArgument
 from ..formats.digest import Digest
 from ..layout import Layout, TagClaim, TagCreated, TagDeleted, TagIndex, TagReplaced
 
 _TOGETHER = timedelta(minutes=1)  # a record and an index link of one attempt are written within this
+_LATE = 16  # a writer that found no tag may make it after so many later changes have made and deleted it
+_PLACE = re.compile(r"([0-9]{1,12})\.([0-9]{1,9})")
+_since = attrgetter("since")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +42,13 @@ class TagEvent:
         digest: The revision; None for the time after the tag was deleted.
         since: When it got it, by the store's clock (whole seconds on S3).
         number: The number of the change that ended it; None for the last entry, and for changes by other programs.
+        place: `TagStore.history_page` takes it as `last`, to return the entries before this one. Empty elsewhere.
     """
 
     digest: Digest | None
     since: datetime
     number: int | None = field(default=None, compare=False)
+    place: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,35 +162,146 @@ def history(
         index: The index links.
         current: What the tag is now.
     """
-    steps = [list(same) for _, same in groupby(records, key=lambda record: record.number)]
-    known = _known(steps, current)
-    hints = [TagEvent(entry.place.digest, entry.written) for entry in index]
-    hints.sort(key=lambda hint: hint.since)
-    led = {(record.seen, record.successor) for record in records}
-    lost = [event for step, after in _with_next(steps, current) for event in _overtaken(step, after)]
-    events: list[TagEvent] = []
-    before: TagEvent | None = None
-    for event in known:
-        # After a deletion the next sight is of no tag.
-        if (None if before is None or before.digest is None else before, event.digest) not in led:
-            events += [
-                hint
-                for hint in hints
-                if (before is None or before.since < hint.since)
-                and hint.since < event.since
-                and hint.digest != event.digest
-                and (_is_near(hint, lost) or not _is_attempt(hint, records))
-            ]
-        events.append(event)
-        before = event
-    return _without_repeats(events)
+    return [event for _, event in Timeline(records, current).entries(index)]
 
 
-def _known(steps: Sequence[Sequence[TagRecord]], current: TagEvent | None) -> Sequence[TagEvent]:
+@dataclass(frozen=True, slots=True, order=True)
+class TagPlace:
+    """The place of an entry in a tag's history; a later entry has a greater place.
+
+    Attributes:
+        number: The number of the change whose record tells the entry first. For the tag's last entry and for hints
+            before it, the number that comes next.
+        order: How many entries of the same number are before it.
+    """
+
+    number: int
+    order: int
+
+    def __str__(self) -> str:
+        return f"{self.number}.{self.order}"
+
+    @classmethod
+    def parse(cls, text: str) -> "TagPlace":
+        """Read the text of a place, as `str` writes it.
+
+        Raises:
+            InvalidArgument: The text is no place.
+        """
+        match = _PLACE.fullmatch(text)
+        if match is None:
+            raise InvalidArgument("last", text, "it is no place in a tag's history")
+        return cls(int(match[1]), int(match[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An entry that is certain.
+
+    Attributes:
+        number: That of its place.
+        event: The entry.
+        after: The time of the entry before it; None for the first.
+        explained: Whether a record led from the entry before it to this one, so that nothing was between them.
+    """
+
+    number: int
+    event: TagEvent
+    after: datetime | None
+    explained: bool
+
+
+class Timeline:
+    """A tag's history by its records, or by some consecutive ones of them; hints of index links fill its gaps.
+
+    Attributes:
+        numbers: The number of each change that left a record, in order.
+    """
+
+    def __init__(self, records: Sequence[TagRecord], current: TagEvent | None, *, whole: bool = True) -> None:
+        """Find the entries that are certain.
+
+        Args:
+            records: The records that count, by their number.
+            current: What the tag is now.
+            whole: Whether the first record is that of the first change.
+        """
+        steps = [list(same) for _, same in groupby(records, key=lambda record: record.number)]
+        self.numbers: Sequence[int] = [step[0].number for step in steps]
+        self._lost = [
+            event for step, after in _with_next(steps, current) for event in _overtaken(step, after)
+        ]
+        self._attempts: dict[Digest | None, list[datetime]] = {}
+        self._led: dict[tuple[TagEvent | None, Digest | None], list[int]] = {}
+        for record in records:
+            self._attempts.setdefault(record.successor, []).append(record.written)
+            self._led.setdefault((record.seen, record.successor), []).append(record.number)
+        self._known = self._placed(_known(steps, current, whole=whole))
+
+    def _placed(self, events: Sequence[TagEvent]) -> Sequence[_Known]:
+        following = self.numbers[-1] + 1 if self.numbers else 0
+        known: list[_Known] = []
+        before: TagEvent | None = None
+        number = least = 0
+        for event in events:
+            number = max(number, following if event.number is None else event.number)
+            # After a deletion the next sight is of no tag.
+            seen = None if before is None or before.digest is None else before
+            leading = self._led.get((seen, event.digest), ())
+            explained = any(least - (_LATE if seen is None else 0) <= each <= number for each in leading)
+            after = before.since if before else None
+            known.append(_Known(number, event, after, explained))
+            before, least = event, number
+        return known
+
+    def has_gaps(self, first: int, last: int) -> bool:
+        """Return whether index links may tell of entries at these numbers or between them."""
+        return any(not known.explained for known in self._known if first <= known.number <= last)
+
+    def entries(self, index: Iterable[IndexEntry] = ()) -> Sequence[tuple[TagPlace, TagEvent]]:
+        """Return the history, the oldest entry first; no two neighbours have one revision.
+
+        Args:
+            index: The index links; without them the gaps stay empty.
+        """
+        hints = [TagEvent(entry.place.digest, entry.written) for entry in index]
+        hints.sort(key=_since)
+        found: list[tuple[TagPlace, TagEvent]] = []
+        place = TagPlace(-1, 0)
+        latest: TagEvent | None = None
+        for known in self._known:
+            for event in (*self._hints(known, hints), known.event):
+                place = TagPlace(known.number, place.order + 1 if place.number == known.number else 0)
+                if latest is None or latest.digest != event.digest:
+                    latest = event
+                    found.append((place, event))
+        return found
+
+    def _hints(self, known: _Known, hints: Sequence[TagEvent]) -> Sequence[TagEvent]:
+        """Return the hints between an entry and the one before it."""
+        if known.explained:
+            return ()
+        first = 0 if known.after is None else bisect_right(hints, known.after, key=_since)
+        return [
+            hint
+            for hint in hints[first : bisect_left(hints, known.event.since, key=_since)]
+            if hint.digest != known.event.digest
+            and (_is_near(hint, self._lost) or not self._is_attempt(hint))
+        ]
+
+    def _is_attempt(self, hint: TagEvent) -> bool:
+        """Return whether a hint is one of our own writers': its record tells more."""
+        written = self._attempts.get(hint.digest, ())
+        return any(abs(time - hint.since) <= _TOGETHER for time in written)
+
+
+def _known(
+    steps: Sequence[Sequence[TagRecord]], current: TagEvent | None, *, whole: bool
+) -> Sequence[TagEvent]:
     """Return what the tag was for certain: the sights, the deletions that they show, and what it is now."""
     known: list[TagEvent] = []
     told: set[TagEvent] = set()
-    deletions = _Deletions(record for step in steps for record in step)
+    deletions = _Deletions([record for step in steps for record in step], whole=whole)
     for step, after in _with_next(steps, current):
         for seen in dict.fromkeys(record.seen for record in step):
             # A writer's sight may be old when it claims its number. Whole seconds don't tell that from a return.
@@ -202,7 +322,8 @@ def _known(steps: Sequence[Sequence[TagRecord]], current: TagEvent | None) -> Se
 class _Deletions:
     """The deletions that a tag's records tell of, and the writers that were to make the tag anew."""
 
-    def __init__(self, records: Iterable[TagRecord]) -> None:
+    def __init__(self, records: Sequence[TagRecord], *, whole: bool) -> None:
+        self._begins_without_tag = whole or not records or records[0].seen is None
         self._deleting: dict[TagEvent, TagRecord] = {}
         self._replacing: set[tuple[TagEvent, Digest | None]] = set()
         self._making: Counter[Digest | None] = Counter()
@@ -225,9 +346,9 @@ class _Deletions:
         A writer that finds no tag may make it after later numbers have made and deleted it: one absence of a tag
         is like another. Then the number of the new entry's change is lower than that of the deletion.
         """
-        deleted = known[-1].digest is None if known else True
-        if deleted:
-            self._making[event.digest] -= 1
+        if not known or known[-1].digest is None:
+            if known or self._begins_without_tag:
+                self._making[event.digest] -= 1
             return ()
         gone = self.of(known[-1])
         if gone is None or (known[-1], event.digest) in self._replacing or self._making[event.digest] < 1:
@@ -262,19 +383,3 @@ def _overtaken(step: Sequence[TagRecord], after: TagEvent | None) -> Sequence[Ta
 def _is_near(hint: TagEvent, events: Iterable[TagEvent]) -> bool:
     """Return whether a hint was written together with one of these."""
     return any(event.digest == hint.digest and abs(event.since - hint.since) <= _TOGETHER for event in events)
-
-
-def _is_attempt(hint: TagEvent, records: Iterable[TagRecord]) -> bool:
-    """Return whether a hint is one of our own writers': its record tells more."""
-    return any(
-        record.successor == hint.digest and abs(record.written - hint.since) <= _TOGETHER
-        for record in records
-    )
-
-
-def _without_repeats(events: Sequence[TagEvent]) -> Sequence[TagEvent]:
-    kept: list[TagEvent] = []
-    for event in events:
-        if not kept or kept[-1].digest != event.digest:
-            kept.append(event)
-    return kept

@@ -111,6 +111,8 @@ def test_usage_and_failures_are_2(
         ["tag", "library/hello", "latest", "new", "--expect", "nonsense"],
         ["restore", "library/hello:latest", "--at", "yesterday"],
         ["history", "library/hello@" + Digest.of(IMAGE)],
+        ["history", "library/hello:latest", "--limit", "0"],
+        ["history", "library/hello:latest", "--until", "yesterday"],
         ["verify", "no-such-file-and-no/Reference"],
         ["verify", "library/hello"],
         ["verify", "image.json", "--trust", "no-such-key"],
@@ -171,15 +173,21 @@ def test_tags_and_their_history(run: Run, files: None) -> None:
     assert run("tag", "hello", "v1", "new", "--expect", "absent").code == 1
 
     events = run("history", "hello:latest", "--json").value
-    assert [event["digest"] for event in events] == [a, b, a, b]
+    assert [event["digest"] for event in events] == [b, a, b, a]
     lines = run("history", "hello:latest").text.splitlines()
     assert lines == [f"{event['since']}  {event['digest']}" for event in events]
-    assert run("restore", "hello:latest", "--at", events[0]["since"]).text.strip() == a
+    first = run("history", "hello:latest", "--limit", "3")
+    assert first.text.splitlines() == lines[:3]
+    assert "older" in first.err
+    until = run("history", "hello:latest", "--until", events[1]["since"])
+    assert (until.text.splitlines(), until.err) == (lines[1:], "")
+    assert run("history", "hello:latest", "--until", "2020-01-01").code == 1
+    assert run("restore", "hello:latest", "--at", events[3]["since"]).text.strip() == a
     assert run("get", "hello:latest").out == IMAGE
 
     assert run("rm", "hello:latest").code == 0
     assert run("get", "hello:latest").code == 1
-    assert run("history", "hello:latest").text.splitlines()[-1].endswith("  deleted")
+    assert run("history", "hello:latest").text.splitlines()[0].endswith("  deleted")
     assert run("rm", f"hello@{b}", "--json").value == {"deleted": f"hello@{b}"}
     assert run("tags", "hello").out == b""
 

@@ -6,18 +6,23 @@ The rows are those of docs/concepts.md, "What operations cost". No wall-clock ti
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from revstore_async import ABSENT, Digest, Registry, Repository, RepositoryName, Signatures, sign
+from revstore_async import ABSENT, CURRENT, Digest, Registry, Repository, RepositoryName, Signatures, sign
+from revstore_async.formats.names import Tag
+from revstore_async.layout import TagCurrent, TagIndex
 from revstore_async.revisions.referrers import fallback_tag
 from revstore_async.testing import run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver
 from revstore_drivers.wrappers import LatencyDriver, TracingDriver
 from tests.parts.documents import image, index, key, schema1, signed
+from tests.parts.histories import NAME, TAG, change
 from tests.parts.referring import about
 from tests.parts.uploads import pieces
 
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 CONFIG, LAYER = b"{}", b"layer"
 IMAGE = image(CONFIG, LAYER)
 OTHER = image(CONFIG)
@@ -184,6 +189,9 @@ ROWS = [
     Row("tag, resolved", lambda r: r.tags.resolve("image"), 1, 1),
     Row("page of tags", lambda r: r.tags.list(limit=100), 1, 1),
     Row("history of a tag", lambda r: r.tags.history("image"), 1, 3),
+    # the tag, the records of the page and of a few changes around it
+    Row("page of a tag's history", lambda r: r.tags.history_page("image", limit=10), 1, 2),
+    Row("tag as of a recent time", lambda r: r.tags.as_of("image", datetime.max.replace(tzinfo=UTC)), 1, 2),
     # the tag, its latest record; record and claim; the tag; its index. Where a deletion can't be conditional, the
     # delete marker
     Row("deletion of a tag", lambda r: r.tags.delete("image"), 4, 6, unconditional=1),
@@ -238,6 +246,44 @@ def test_an_expectation_costs_a_deletion_nothing() -> None:
     """No row: S3 servers lack the conditional deletion that it takes."""
     compared = cost_of(lambda r: r.manifests.delete("image", expected=Digest.of(IMAGE)))
     assert run_on_virtual_clock(compared) == run_on_virtual_clock(cost_of(lambda r: r.tags.delete("image")))
+
+
+def test_a_page_of_history_with_a_gap_is_a_round_trip_more() -> None:
+    async def before(repository: Repository) -> None:
+        for digest in (OTHER, IMAGE):  # as another program sets a tag
+            place = TagIndex(repository.name, Tag("image"), Digest.of(digest))
+            await repository._driver.put(CURRENT.key(place), Digest.of(digest).encode())
+        key = CURRENT.key(TagCurrent(repository.name, Tag("image")))
+        await repository._driver.put(key, Digest.of(OTHER).encode())
+
+    # the tag and its records; the index
+    measured = cost_of(lambda r: r.tags.history_page("image", limit=10), before)
+    assert run_on_virtual_clock(measured) == (2, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("work", "round_trips", "requests"),
+    [
+        (lambda r: r.tags.history_page(TAG, limit=10), 1, 2),
+        (lambda r: r.tags.history_page(TAG, limit=10, last="1000.0"), 1, 2),
+        (lambda r: r.tags.as_of(TAG, EPOCH + timedelta(seconds=3990)), 1, 2),
+        # the latest ones; three times seven numbers; the page
+        (lambda r: r.tags.as_of(TAG, EPOCH + timedelta(seconds=2000)), 1 + 3 + 1, 2 + 21 + 2),
+        # as it was: all of the index, and all records
+        (lambda r: r.tags.history(TAG), 4, 7),
+    ],
+    ids=["page", "page in the middle", "recent time", "old time", "all of it"],
+)
+def test_what_the_history_of_2000_changes_costs(work: Work, round_trips: int, requests: int) -> None:
+    clock = [EPOCH]
+
+    async def cost() -> tuple[int, int]:
+        async with TracingDriver(LatencyDriver(MemoryDriver(clock=lambda: clock[0]), 1.0)) as tracing:
+            await change(tracing.inner, clock, 2000)
+            await work(Registry(tracing).repository(NAME))
+            return tracing.round_trips, len(tracing.requests)
+
+    assert run_on_virtual_clock(cost()) == (round_trips, requests)
 
 
 def test_referrers_that_only_an_index_of_clients_knows_are_a_round_trip_more() -> None:

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 from typing import Final
 
 from starlette.responses import Response
@@ -17,7 +17,6 @@ from ...formats.digest import Digest
 from ...formats.lenient_manifests import guess_media_type
 from ...formats.names import Tag
 from ...revisions.referrers import READ_BYTES
-from ...tags.history import TagEvent
 from ...threads import in_thread_if_large
 from ..context import RequestContext
 from . import paging
@@ -29,19 +28,29 @@ _TIME = re.compile(
 )
 
 
+_PLACE = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
+_EARLIER: Final = (
+    16  # entries in a row that are earlier than `since`, so that all others are: clocks differ a little
+)
+_FILTERED: Final = 250  # entries that are read together where the client filters them
+
+SCANNED: Final = 1000
+"""Entries of a history that the server looks at for one page, where the client filters them."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """One entry as the proposal has it.
 
     Attributes:
-        place: The number of entries before it. Times don't tell entries apart: a store's clock may show whole
+        place: Where it stands in the history. Times don't tell entries apart: a store's clock may show whole
             seconds.
         digest: The revision that the tag got, or had when it was deleted.
         event: `created` or `deleted`.
         time: The time of the event.
     """
 
-    place: int
+    place: str
     digest: Digest
     event: str
     time: datetime
@@ -54,20 +63,23 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A client's question. Only our `Link` has a `place`: entries from that one on are on earlier pages."""
+    """A client's question: entries of these times, of this manifest."""
 
     before: datetime | None
     since: datetime | None
     digest: Digest | None
-    place: int | None
 
     def __contains__(self, entry: _Entry) -> bool:
         return (
             (self.before is None or entry.time < self.before)
             and (self.since is None or entry.time > self.since)
             and (self.digest is None or entry.digest == self.digest)
-            and (self.place is None or entry.place < self.place)
         )
+
+    @property
+    def filters(self) -> bool:
+        """Whether entries may be left out among those of the page."""
+        return self.since is not None or self.digest is not None
 
 
 async def of_tag(context: RequestContext) -> Response:
@@ -78,18 +90,17 @@ async def of_tag(context: RequestContext) -> Response:
         _time(context, "before"),
         _time(context, "since"),
         None if digest is None else Digest(digest),
-        paging.number(context, "place"),
     )
-    found = [entry for entry in _entries(await _events(context, tag)) if entry in wanted]
-    page = found[::-1][:limit]
-    described = await _describe(context, [entry.digest for entry in page])
-    page = list(takewhile(lambda entry: entry.digest in described, page))
+    found, goes_on = await _find(context, tag, wanted, limit)
+    described = await _describe(context, [entry.digest for entry in found[:limit]])
+    page = list(takewhile(lambda entry: entry.digest in described, found[:limit]))
     headers = {"Content-Type": OCI_INDEX}
-    if 0 < len(page) < len(found):
+    last = page[-1].place if 0 < len(page) < len(found) else goes_on if len(page) == len(found) else None
+    if last is not None:
         headers |= paging.next_page(
             context,
             n=limit,
-            place=page[-1].place,
+            last=last,
             **{name: paging.parameter(context, name) for name in ("before", "since", "digest")},
         )
     manifests = [entry.members(*described[entry.digest]) for entry in page]
@@ -97,21 +108,53 @@ async def of_tag(context: RequestContext) -> Response:
     return Response(content, headers=headers)
 
 
-async def _events(context: RequestContext, tag: Tag) -> Sequence[TagEvent]:
+async def _find(
+    context: RequestContext, tag: Tag, wanted: _Wanted, limit: int
+) -> tuple[Sequence[_Entry], str | None]:
+    """Return the entries of a page and one more if it is known, and where the rest of the history goes on.
+
+    The server looks at `SCANNED` entries at most where the client filters them, so a page may be empty and lead on.
+    It ends where entries are earlier than all that the client wants.
+    """
+    found: list[_Entry] = []
+    last = paging.parameter(context, "last")
+    if last is not None and not _PLACE.fullmatch(last):
+        raise InvalidQuery("last", last, "it is no place in a history")
+    if limit == 0:
+        return found, None
+    looked, at_once = 0, max(limit, _FILTERED) if wanted.filters else limit
+    while len(found) <= limit and looked < SCANNED:
+        entries, last = await _read(context, tag, at_once, last, wanted.before)
+        found += [entry for entry in entries if entry in wanted]
+        looked += len(entries)
+        if wanted.since is not None and all(entry.time <= wanted.since for entry in entries[-_EARLIER:]):
+            return found, None
+        if last is None:
+            break
+    return found, last
+
+
+async def _read(
+    context: RequestContext, tag: Tag, limit: int, last: str | None, before: datetime | None
+) -> tuple[Sequence[_Entry], str | None]:
+    """Return up to `limit` + 1 entries, and where the history goes on after them."""
     try:
-        return await context.repository.tags.history(tag)
+        page = await context.repository.tags.history_page(
+            tag, limit=limit + 2, last=last, until=before if last is None else None
+        )
     except TagUnknown:
-        return ()
-
-
-def _entries(events: Sequence[TagEvent]) -> Iterator[_Entry]:
-    previous: Digest | None = None
-    for place, event in enumerate(events):
+        return (), None
+    entries: list[_Entry] = []
+    for event, earlier in zip_longest(page.events, page.events[1:]):
         if event.digest is not None:
-            yield _Entry(place, event.digest, "created", event.since)
-        elif previous is not None:
-            yield _Entry(place, previous, "deleted", event.since)
-        previous = event.digest
+            entries.append(_Entry(event.place, event.digest, "created", event.since))
+        elif earlier is not None and earlier.digest is not None:
+            entries.append(_Entry(event.place, earlier.digest, "deleted", event.since))
+    if page.next is None:
+        return entries, None
+    # Of the last event, the one before it may be needed to tell its manifest.
+    kept = [entry for entry in entries if entry.place != page.events[-1].place]
+    return kept, page.events[-2].place
 
 
 async def _describe(context: RequestContext, digests: Iterable[Digest]) -> Mapping[Digest, tuple[str, int]]:

@@ -1,15 +1,21 @@
 """The history of a tag, as distribution-spec's proposal 606 has it."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import httpx
 import pytest
 
-from revstore_async import Digest, Repository
+from revstore_async import Digest, Registry, Repository
 from revstore_async.formats.descriptors import OCI_INDEX, OCI_MANIFEST
+from revstore_async.server import RegistryApp
+from revstore_drivers.memory import MemoryDriver
+from revstore_drivers.wrappers import TracingDriver
 from tests.conftest import Tick
 from tests.parts.documents import NAME, image, schema1, signed
+from tests.parts.histories import TAG, change, revision
 from tests.parts.manifests_over_http import all_pages, at, codes, image_in, pushed
+from tests.parts.serving import client_of
 
 HISTORY = at("_oci/tag-history/v1")
 TIMESTAMP = "org.opencontainers.distribution.tag.timestamp"
@@ -147,7 +153,9 @@ async def test_a_signed_manifest_is_told_by_its_payload(lenient: httpx.AsyncClie
         "digest=abc",
         "n=-1",
         "n=1&n=1",
-        "place=x",
+        "last=x",
+        "last=1",
+        "last=1.0&last=2.0",
     ],
 )
 async def test_a_filter_that_can_t_be_is_refused(lenient: httpx.AsyncClient, query: str):
@@ -159,3 +167,64 @@ async def test_a_filter_that_can_t_be_is_refused(lenient: httpx.AsyncClient, que
 async def test_a_name_that_can_be_no_tag_is_refused(lenient: httpx.AsyncClient):
     assert codes(await lenient.get(at("_oci/tag-history/-v1"))) == ["TAG_INVALID"]
     assert codes(await lenient.get(at("_oci/tag-history/v1", NAME.upper()))) == ["NAME_INVALID"]
+
+
+# ---- long ones
+
+
+async def long_history(changes: int) -> tuple[TracingDriver, datetime]:
+    """Return a store in which a tag changed every 2 seconds, and the time of the last change."""
+    clock = [datetime(2026, 1, 1, tzinfo=UTC)]
+    store = TracingDriver(MemoryDriver(clock=lambda: clock[0]))
+    async with store:
+        await change(store, clock, changes)
+    store.reset()
+    return store, clock[0]
+
+
+def listings(store: TracingDriver) -> int:
+    return store.counts["list_all"]
+
+
+async def test_a_page_of_a_long_history_reads_a_part_of_it() -> None:
+    store, _ = await long_history(2000)
+    async with Registry(store) as registry, client_of(RegistryApp(registry)) as client:
+        whole = [*reversed(await registry.repository(NAME).tags.history(TAG))]
+        url = at("_oci/tag-history/latest") + "?n=7"
+        found: list[tuple[object, str]] = []
+        for _ in range(5):
+            store.reset()
+            answer = await client.get(url)
+            found += events(answer.json()["manifests"])
+            assert listings(store) == 1
+            url = answer.links["next"]["url"]
+        assert "last=" in url
+        expected = [
+            (event.digest, "created") if event.digest else (earlier.digest, "deleted")
+            for event, earlier in pairwise(whole)
+        ]
+        assert found == expected[:35]
+
+
+async def test_a_filtered_page_looks_at_so_many_entries_and_leads_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("revstore_async.server.handlers.history.SCANNED", 500)
+    store, end = await long_history(2000)
+    async with Registry(store) as registry, client_of(RegistryApp(registry)) as client:
+        history = at("_oci/tag-history/latest")
+        answer = await client.get(history, params={"digest": revision(3)})
+        assert answer.json()["manifests"] == []
+        assert listings(store) < 5
+        pages = await all_pages(client, f"{history}?digest={revision(3)}", "manifests")
+        assert [events(page) for page in pages if page] == [[(revision(3), "created")]]
+        store.reset()
+        since = (end - timedelta(seconds=20)).isoformat().replace("+00:00", "Z")
+        recent = await client.get(history, params={"since": since, "n": "100"})
+        assert 5 < len(recent.json()["manifests"]) < 15
+        assert "link" not in recent.headers
+        assert listings(store) == 1
+        before = (end - timedelta(seconds=3000)).isoformat().replace("+00:00", "Z")
+        store.reset()
+        old = (await client.get(history, params={"before": before, "n": "3"})).json()["manifests"]
+        times = [datetime.fromisoformat(entry["annotations"][TIMESTAMP]) for entry in old]
+        assert [end - timedelta(seconds=3000) - time < timedelta(seconds=10) for time in times] == [True] * 3
+        assert listings(store) < 30
