@@ -1,4 +1,4 @@
-"""Deletion: one object, or a thousand in one request."""
+"""Deletes one object, or a thousand in one request."""
 
 from collections.abc import Sequence
 from copy import copy
@@ -13,11 +13,7 @@ from ..buckets.refusals import Refused
 from ..buckets.retries import Tries
 from .client import Client
 from .errors import DRIVER, of_code, of_missing, was_never_sent
-from .listing import batches
 from .putting import headers_of
-
-AT_ONCE: Final = 1000
-"""Objects that S3 deletes in one request."""
 
 _GONE: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
 
@@ -64,19 +60,14 @@ async def _delete_version(client: Client, key: str, condition: IfMatch) -> None:
 
 
 async def delete_many(client: Client, keys: Sequence[str]) -> None:
-    """Delete objects, those that are there; each by itself where the server does not delete many at once."""
+    """Delete up to a thousand objects in one request, or each in its own where the server lacks `bulk_delete`."""
     if not client.options.honours("bulk_delete"):
         await gather_map(partial(delete, client), keys, limit=client.options.pool)
         return
-    for batch in batches(dict.fromkeys(keys), AT_ONCE):
-        await _delete(client, batch)
-
-
-async def _delete(client: Client, keys: list[str]) -> None:
     # The answer is 200 whatever becomes of each key: those that failed are named in it, and tried again.
     tries = Tries(client.options.retries)
     while True:
-        named = [{"Key": client.name_of(key)} for key in keys]
+        named = [{"Key": client.begin + key} for key in keys]
         try:
             answer = await client.ask(
                 "delete_objects", keys[0], changes=True, Delete={"Objects": named, "Quiet": True}

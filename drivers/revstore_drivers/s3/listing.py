@@ -1,6 +1,6 @@
 """Listings: pages in the order of bytes, from any text on."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Final, cast
 
@@ -112,15 +112,3 @@ def go_on(key: str, parameters: dict[str, Any], answer: Answer, positions: Mappi
     if None in following.values() or following.items() <= parameters.items():
         raise Unavailable(key, "a listing has more, and does not say where to go on")
     parameters |= following
-
-
-def batches(names: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Yield names, so many at a time."""
-    batch: list[str] = []
-    for name in names:
-        batch.append(name)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

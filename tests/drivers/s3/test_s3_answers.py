@@ -63,6 +63,26 @@ async def test_a_range_that_does_not_say_of_how_much(spoilt: S3Driver, proxy: Pr
         await read_all(spoilt, "key", length=4)
 
 
+FAILED = "<DeleteResult><Error><Code>InternalError</Code></Error></DeleteResult>"
+
+
+@pytest.mark.parametrize("content", ["<html>log in</html>", "log in", FAILED])
+async def test_a_deletion_whose_answer_is_none_is_tried_again(spoilt: S3Driver, proxy: Proxy, content: str):
+    for key in "ab":
+        await spoilt.put(key, b"")
+    for _ in range(2):
+        proxy.spoil(Answer(200, "", WHOLE, content), method="POST")
+    await spoilt.delete_many("ab")
+    assert (await spoilt.list_all()).entries == ()
+
+
+async def test_a_deletion_with_an_empty_answer_is_done(spoilt: S3Driver, proxy: Proxy):
+    await spoilt.put("key", b"")
+    proxy.spoil(Answer(200, "", WHOLE, ""), method="POST")
+    await spoilt.delete_many(["key", "other"])
+    assert (await spoilt.get("key")).content == b"", "the proxy answered, and the server was not asked again"
+
+
 def listings(*tokens: str) -> Iterable[Answer]:
     for token in tokens:
         said = f"<IsTruncated>true</IsTruncated>{token}"

@@ -96,6 +96,7 @@ async def test_frequent_requests_go_the_signed_way(driver: S3Driver):
     assert (await driver.stat("a/key")).etag == info.etag
     assert len((await driver.list_all("a")).entries) == 2
     await driver.delete("a/other")
+    await driver.delete_many(["a/other", "b"])
     with pytest.raises(KeyNotFound):
         await driver.get("a/other")
     assert asked == []
@@ -116,6 +117,9 @@ async def test_both_ways_answer_the_same(driver: S3Driver, minio: MinIO):
         "head_object": {"Key": "prefix/ü%20"},
         "put_object": {"Key": "prefix/new", "Body": b"content", "Metadata": {"mark": "x"}},
         "delete_object": {"Key": "prefix/new"},
+        "delete_objects": {
+            "Delete": {"Objects": [{"Key": "prefix/a"}, {"Key": "prefix/&<>\"'"}], "Quiet": True}
+        },
         "list_objects_v2": {"Prefix": "prefix/", "Delimiter": "/", "StartAfter": "prefix/+", "MaxKeys": 3},
     }
     for operation, parameters in asked.items():

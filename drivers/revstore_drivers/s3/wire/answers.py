@@ -99,6 +99,8 @@ async def read_answer(operation: str, response: ClientResponse) -> Answer:
     content = await (response.read() if empty else body_of(response))  # it gives the connection back
     if operation == "list_objects_v2":
         answer |= listing_of(content)
+    elif operation == "delete_objects":
+        answer["Errors"] = failures_of(content)
     return answer
 
 
@@ -160,6 +162,30 @@ def listing_of(content: bytes) -> Answer:
         return _listing(fromstring(content))  # noqa: S314 (as above)
     except (ParseError, ValueError, KeyError) as error:
         raise ResponseParserError(f"a listing that is none: {error}") from error
+
+
+def failures_of(content: bytes) -> list[dict[str, str]]:
+    """Return the fields of each key that was not deleted.
+
+    Args:
+        content: The answer to a deletion of objects: XML, or nothing where all went well.
+
+    Raises:
+        ResponseParserError: It is another answer.
+    """
+    if not content:
+        return []
+    try:
+        root = fromstring(content)  # noqa: S314 (as above)
+    except ParseError as error:
+        raise ResponseParserError(f"an answer to a deletion is no XML: {error}") from error
+    if _bare(root.tag) != "DeleteResult":
+        raise ResponseParserError(f"an answer to a deletion is <{root.tag[:100]}>")
+    children = [child for child in root if _bare(child.tag) == "Error"]
+    failed = [{_bare(each.tag): each.text or "" for each in child} for child in children]
+    if not all("Key" in each for each in failed):
+        raise ResponseParserError("an answer to a deletion does not name the key that failed")
+    return failed
 
 
 def _listing(root: Element) -> Answer:

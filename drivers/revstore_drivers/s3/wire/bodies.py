@@ -10,9 +10,10 @@ time of a SHA-256 for which the processor has instructions.
 import asyncio
 import hashlib
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from io import BytesIO
-from typing import Final
+from typing import Any, Final
+from xml.sax.saxutils import escape
 
 PIECE: Final = 256 << 10
 """Bytes that are handed to the connection at a time."""
@@ -50,6 +51,17 @@ async def _hashed(body: Body, algorithm: str) -> bytes:
     if size_of(body) <= _HASHED_HERE:
         return _hash(body, algorithm)
     return await asyncio.to_thread(_hash, body, algorithm)
+
+
+def deletion_of(named: Mapping[str, Any]) -> bytes:
+    """Return the body of a request that deletes objects, by `DeleteObjects` of the Amazon S3 API Reference.
+
+    Args:
+        named: As botocore takes them: `Objects`, each with its `Key`, and `Quiet`.
+    """
+    keys = "".join([f"<Object><Key>{escape(each['Key'])}</Key></Object>" for each in named["Objects"]])
+    quiet = "<Quiet>true</Quiet>" if named.get("Quiet") else ""
+    return f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{keys}{quiet}</Delete>'.encode()
 
 
 def as_file(body: Body) -> Body:

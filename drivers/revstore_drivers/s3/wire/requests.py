@@ -19,7 +19,7 @@ from yarl import URL
 
 from ..config import S3Options
 from .answers import Answer, read_answer
-from .bodies import PIECE, Body, pieces_of, sha256_of, size_of
+from .bodies import PIECE, Body, deletion_of, md5_of, pieces_of, sha256_of, size_of
 from .sessions import Sessions
 from .sigv4 import ALGORITHM, UNSIGNED, Credentials, Signer, encoded_path, encoded_query
 
@@ -41,6 +41,7 @@ _ELSEWHERE: Final = frozenset(
 _HEADERS: Final = {
     "Range": "range",
     "IfMatch": "if-match",
+    "ContentMD5": "content-md5",
     "IfNoneMatch": "if-none-match",
     "StorageClass": "x-amz-storage-class",
     "ServerSideEncryption": "x-amz-server-side-encryption",
@@ -78,6 +79,7 @@ OPERATIONS: Final = {
     "put_object": Operation("PutObject", "PUT", {}),
     "delete_object": Operation("DeleteObject", "DELETE", {}),
     "upload_part": Operation("UploadPart", "PUT", {}),
+    "delete_objects": Operation("DeleteObjects", "POST", {"delete": ""}),
     "list_objects_v2": Operation("ListObjectsV2", "GET", {"list-type": "2", "encoding-type": "url"}),
 }
 """What goes the signed way, by the client's methods."""
@@ -202,6 +204,9 @@ class SignedWay:
         if asked is None or address is None or self._credentials is None:
             return None
         body: Body | None = parameters.get("Body")
+        if operation == "delete_objects":
+            body = deletion_of(parameters["Delete"])
+            parameters = {"ContentMD5": await md5_of(body)}  # which some servers demand
         payload = UNSIGNED
         if body is not None and not address.origin.startswith("https:"):  # see `bodies`
             payload = await sha256_of(body)
