@@ -4,8 +4,9 @@
     python -m tests.explorer.explore --only put-delete        the scenarios whose seeds begin so
     python -m tests.explorer.explore --seed 'put-delete-other@minio@3:2,4:1'
 
-Each scenario is searched with one departure from the usual order, then two, then three, then in all orders, until
-one of these searches needs more schedules than allowed. The table says how far the search came.
+The command searches all scenarios with one departure from the usual order, then all with two, then with three, then
+in all orders. A search that needs more schedules than allowed is the last one of its scenario. When the time is
+over, no further search begins. All scenarios are searched about equally deep, and the table says how far.
 """
 
 import argparse
@@ -14,12 +15,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .cases import case
 from .explored_store import PROFILES
 from .scenarios import SCENARIOS
-from .search import Failure, Search, replay
+from .search import Failure, Found, Search, replay
 from .seeds import Seed
 
 SCHEDULES = 2500
@@ -29,71 +30,82 @@ MINUTES = 28.0
 """After so long no further search begins."""
 
 
-@dataclass(frozen=True, slots=True)
+BOUNDS: Sequence[int | None] = (1, 2, 3, None)
+"""The departures of one search after another; None for all orders."""
+
+
+@dataclass(slots=True)
 class Line:
     """The result of one scenario on one profile.
 
     Attributes:
-        reached: The largest number of departures searched whole; None for all orders, -1 where not even one was.
+        reached: The largest number of departures searched whole; None for all orders, 0 where not even one was.
         schedules: Schedules of all searches.
-        states: States of the last one.
+        states: States of the largest one.
         failures: At most one of each sort.
     """
 
     scenario: str
     profile: str
-    reached: int | None
-    schedules: int
-    states: int
-    failures: tuple[Failure, ...]
+    reached: int | None = 0
+    schedules: int = 0
+    states: int = 0
+    failures: dict[str, Failure] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        reached = {None: "all orders", -1: "a part"}.get(self.reached, f"{self.reached} departures")
+        reached = {None: "all orders", 0: "a part"}.get(self.reached, f"{self.reached} departures")
         return f"{self.scenario:<28} {self.profile:<14} {self.schedules:>9} {self.states:>8}  {reached}"
+
+    def add(self, bound: int | None, found: Found) -> None:
+        """Take up the result of a search."""
+        self.schedules, self.states = self.schedules + found.schedules, max(self.states, found.states)
+        for failure in found.failures:
+            self.failures.setdefault(failure.wrong[0], failure)
+        if found.complete:
+            self.reached = bound
 
 
 HEAD = f"{'scenario':<28} {'profile':<14} {'schedules':>9} {'states':>8}  searched"
 
 
-def explored(scenario: str, profile: str, limit: int, end: float) -> Line:
-    """Search one scenario on one profile, deeper and deeper.
+def explored(scenario: str, profile: str, bound: int | None, limit: int, end: float) -> Found | None:
+    """Search one scenario on one profile.
 
     Args:
         scenario: Its name.
         profile: Its name.
-        limit: Schedules of a search at most.
-        end: The time, in seconds of `time.time`, after which no deeper search begins.
+        bound: Departures from the usual order at most; None for all orders.
+        limit: Schedules at most.
+        end: The time, in seconds of `time.time`, after which no search begins; it returns None then.
     """
-    explored_case = case(SCENARIOS[scenario], PROFILES[profile])
-    reached: int | None = -1
-    schedules = states = 0
-    failures: dict[str, Failure] = {}
-    bounds: Sequence[int | None] = (1, 2, 3, None)
-    for bound in bounds:
-        if time.time() > end:
-            break
-        found = Search(explored_case, bound=bound, limit=limit, enough=3).run()
-        schedules, states = schedules + found.schedules, max(states, found.states)
-        for failure in found.failures:
-            failures.setdefault(failure.wrong[0], failure)
-        if not found.complete:
-            break
-        reached = bound
-    return Line(scenario, profile, reached, schedules, states, tuple(failures.values()))
+    if time.time() > end:
+        return None
+    return Search(case(SCENARIOS[scenario], PROFILES[profile]), bound=bound, limit=limit, enough=3).run()
 
 
 def all_of(only: str, limit: int, jobs: int, minutes: float) -> Iterator[Line]:
-    """Search all scenarios in several processes, the large ones last; yield each as it is done."""
+    """Search all scenarios in several processes; yield each when it is searched no deeper."""
     end = time.time() + minutes * 60
+    lines = [
+        Line(name, profile.name)
+        for name, scenario in SCENARIOS.items()
+        for profile in scenario.profiles
+        if f"{name}@{profile.name}".startswith(only)
+    ]
     with ProcessPoolExecutor(jobs) as pool:
-        pending = [
-            pool.submit(explored, name, profile.name, limit, end)
-            for name, scenario in sorted(SCENARIOS.items(), key=lambda item: item[1].large)
-            for profile in scenario.profiles
-            if f"{name}@{profile.name}".startswith(only)
-        ]
-        for future in as_completed(pending):
-            yield future.result()
+        for bound in BOUNDS:
+            searches = {
+                pool.submit(explored, line.scenario, line.profile, bound, limit, end): line for line in lines
+            }
+            lines = []
+            for search in as_completed(searches):
+                line, found = searches[search], search.result()
+                if found is not None:
+                    line.add(bound, found)
+                if found is not None and found.complete and bound is not None:
+                    lines.append(line)
+                else:
+                    yield line
 
 
 def told(failure: Failure) -> str:
@@ -130,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for line in all_of(given.only, given.schedules, given.jobs, given.minutes):
         lines.append(line)
         print(line, flush=True)
-        for failure in line.failures:
+        for failure in line.failures.values():
             print(told(failure), flush=True)
     failed = sum(len(line.failures) for line in lines)
     schedules, states = sum(line.schedules for line in lines), sum(line.states for line in lines)
