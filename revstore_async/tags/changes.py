@@ -1,20 +1,19 @@
-"""How a tag changes: looked at, announced, switched. Each is one round trip, or none.
+"""The steps of a tag's change: a look, an announcement, a switch. Each is one round trip at most.
 
-A tag is its current link, one object whose replacement is the one visible switch. Before a writer switches it, the
-writer
+A tag is its current link, one object. The replacement of that object is the one visible switch. Before a writer
+switches it, the writer
 
 - claims the next number of the tag's changes: one object, written only where there is none;
 - leaves the record of what it saw and of what it is about to do (see `revstore_async.tags.history`);
 - writes the index link that Docker Distribution keeps for the new revision.
 
-The writer makes the switch over the very link that it saw. Where another writer was first, it takes its record
-back and begins anew. So each change that took place has a number of its own, and the numbers are the order of the
-changes.
+The writer makes the switch over the very link that it saw. If another writer was first, it takes its record back
+and begins anew. Each change that took place has a number of its own, and the numbers are the order of the changes.
 
-A deletion deletes the very link that it saw. Where the store can't delete on a condition, it replaces that link by
-a delete marker first (see `revstore_async.tags.current`). Where the store does not tell equal links apart, no
-writer gives a tag the revision that another one saw while that one may still switch the tag: it would take the new
-link for the one that it saw.
+A deletion deletes the very link that it saw. If the store can't delete on a condition, the deletion first replaces
+that link by a delete marker (see `revstore_async.tags.current`). If the store does not tell equal links apart, a
+writer gives a tag no revision that another writer saw and may still switch: that writer would take the new link for
+the one that it saw.
 """
 
 import asyncio
@@ -79,7 +78,7 @@ class TagChanges:
         Raises:
             TagChanged: It is not as expected.
             TagImmutable: The policy forbids to move it.
-            LinkDamaged: Something is expected, but what the tag is can't be read.
+            LinkDamaged: Something is expected, but the tag's link is damaged.
             Unsupported: The driver lacks the conditional writes that this takes.
         """
         state = change.state
@@ -91,9 +90,9 @@ class TagChanges:
         state.check(self._name, change.expected)
 
     async def announce(self, change: TagChange) -> TagChange:
-        """Write what must lie in the store before a tag is switched. 3 requests, 1 round trip.
+        """Write claim, record and index link of a change, before its switch. 3 requests, 1 round trip.
 
-        Where another writer claimed the number, the writer looks again: 3 requests, 2 round trips more.
+        If another writer claimed the number, the writer looks again: 3 requests, 2 round trips more.
 
         Raises:
             TagChanged: The tag is not as expected any more; nothing was changed.
@@ -125,9 +124,9 @@ class TagChanges:
     async def switch(self, change: TagChange) -> bool:
         """Try to point a tag at its revision: the visible change. 1 request.
 
-        Where the tag has the revision already, the request asks whether it still has it. Beside a deletion of the
-        tag, it waits for the end of that, `Capabilities.metadata_timeout` at most. Where equal links have equal
-        ETags, it also waits for a writer that saw the tag at this revision before.
+        If the tag has the revision already, the request asks whether it still has it. Beside a deletion of the tag,
+        the writer waits for the end of the deletion, `Capabilities.metadata_timeout` at most. On a store whose
+        equal links have equal ETags, it also waits for a writer that saw the tag at this revision before.
 
         Returns:
             Whether the tag points at the revision. Else another writer was first, and the caller goes on from
@@ -150,7 +149,7 @@ class TagChanges:
         return True
 
     async def again(self, change: TagChange, *, switched: bool = False) -> TagChange:
-        """Return a change as it begins anew. 2 requests, 1 round trip; 1 request more to take the old record back.
+        """Return a change as it begins anew. 2 requests, 1 round trip; 2 requests more to take the old record back.
 
         Args:
             change: The change.
@@ -161,7 +160,7 @@ class TagChanges:
         return TagChange(state, change.digest, change.expected)
 
     async def take_back(self, change: TagChange) -> None:
-        """Take back a change that was announced and is not to be switched. 1 request."""
+        """Take back a change that was announced and is not to be switched. 2 requests, 1 round trip."""
         if change.claim is not None:
             await self.claims.take_back(change.claim.record)
 
@@ -179,7 +178,7 @@ class TagChanges:
         Raises:
             TagImmutable: The policy forbids it.
             TagChanged: It is not as expected.
-            LinkDamaged: Something is expected, but what it is can't be read.
+            LinkDamaged: Something is expected, but the tag's link is damaged.
             Unsupported: Something is expected, and the driver lacks conditional writes.
         """
         capabilities = self._driver.capabilities
@@ -194,13 +193,13 @@ class TagChanges:
     ) -> bool:
         """Delete a tag as long as its state is one in which that is wanted; return whether it was.
 
-        6 requests, 4 round trips with the look before it. Where the driver lacks conditional deletion, 1 request
-        and 1 round trip more: the writer puts a delete marker.
+        6 requests, 4 round trips with the look before it. If the driver lacks conditional deletion, 1 request and 1
+        round trip more: the writer puts a delete marker.
 
         Raises:
             TagImmutable: The policy forbids to delete it.
             TagChanged: It is not as expected; nothing was deleted.
-            LinkDamaged: Something is expected, but what it is can't be read.
+            LinkDamaged: Something is expected, but the tag's link is damaged.
             Unsupported: Something is expected, and the driver lacks conditional writes.
             TagContended: Others changed it each of 100 times.
         """

@@ -1,8 +1,9 @@
-"""The numbers of a tag's changes: how a writer claims one, records its change under it, and takes that back.
+"""The numbers of a tag's changes: a writer claims one, records its change under it, and may take that back.
 
-A number is claimed by an object that is written only where there is none. Its content is the key of the writer's
-record, and a nonce. So where several records lie under a number, the claim tells which of them counts. By the nonce
-a writer whose claim was not answered tells its own claim from that of a writer with an equal record.
+A claim is an object that is written only if there is none. Its content is the key of the writer's record, and a
+nonce. If several records lie under a number, the one that the claim names counts. The nonce differs even for equal
+records: a writer that got no answer to its claim knows its own claim by it. A writer that gives its number back
+empties the claim.
 """
 
 import asyncio
@@ -43,6 +44,14 @@ class TagClaims:
 
     async def settled(self, tag: Tag, records: TagRecords) -> Sequence[TagRecord]:
         """Return the records that count. 1 request for each number under which several writers left a record."""
+        contested = records.contested()
+        return records.settled(dict(zip(contested, await self.winners(tag, contested), strict=True)))
+
+    async def winners(self, tag: Tag, numbers: Sequence[int]) -> Sequence[object]:
+        """Return the record that the claim of each number names, written or not, or None if it is given back.
+
+        1 request each, 1 round trip.
+        """
 
         async def winner(number: int) -> object:
             try:
@@ -52,9 +61,7 @@ class TagClaims:
             # Engines before this one wrote no nonce.
             return self._layout.parse(claim.content.decode("utf-8", "replace").partition(" ")[0])
 
-        contested = records.contested()
-        winners = await gather_map(winner, contested, limit=self._driver.capabilities.connections)
-        return records.settled(dict(zip(contested, winners, strict=True)))
+        return await gather_map(winner, numbers, limit=self._driver.capabilities.connections)
 
     async def store_time(self, state: TagState) -> datetime:
         """Return the present by the store's clock: the time of a claim that no record follows.
@@ -70,9 +77,13 @@ class TagClaims:
     # ---- writing
 
     def record(self, state: TagState, successor: Digest | None) -> ChangeRecord | None:
-        """Return the record of a change: what the tag is, and what it is about to become (None: to be deleted).
+        """Return the record of a change from a state to a new revision, or to no tag.
 
-        None where there is nothing to tell: no tag is to be deleted, or its link can't be read.
+        None if there is nothing to record: no tag is to be deleted, or its link is damaged.
+
+        Args:
+            state: The tag as the writer saw it.
+            successor: The revision that the tag is to get; None for a deletion.
         """
         if state.link.damage:
             return None
@@ -91,7 +102,7 @@ class TagClaims:
     async def claim(self, record: ChangeRecord) -> Claim:
         """Claim the number of a change and leave its record. 2 requests, 1 round trip.
 
-        Where the storage fails, the writer takes back its record, unless another writer has the same one.
+        If the storage fails, the writer takes back its record, unless another writer has the same one.
 
         Raises:
             ConditionFailed: Another writer has the number.
@@ -111,12 +122,12 @@ class TagClaims:
         except StorageFailure:
             with suppress(RevstoreError):
                 if (await self._driver.get(claim)).content == content:
-                    await self._driver.delete(key)
+                    await self.take_back(record)
             raise
         return Claim(record, info.modified, since)
 
     async def give_way(self, record: ChangeRecord | None) -> None:
-        """Take back the record of a writer whose number another one claimed. 2 requests, 2 round trips.
+        """Take back a writer's record, after another writer claimed its number. 2 requests, 2 round trips.
 
         Writers that are to do the same leave the same record, which stays with the claim.
         """
@@ -131,5 +142,16 @@ class TagClaims:
                 await self._driver.delete(key)
 
     async def take_back(self, record: ChangeRecord) -> None:
-        """Take back the record of a change that does not take place. 1 request. The claim of its number stays."""
-        await self._driver.delete(self._layout.key(record))
+        """Take back the record of a change that does not take place, and give back its number.
+
+        2 requests, 1 round trip. The claim stays, without content, so that the numbers stay dense.
+        """
+        deletion = self._driver.delete(self._layout.key(record))
+        if record.flat:
+            await deletion
+            return
+        claim = self._layout.key(TagClaim(record.name, record.tag, record.sequence))
+        await gather(deletion, self._give_back(claim))
+
+    async def _give_back(self, claim: str) -> None:
+        await self._driver.put(claim, b"")

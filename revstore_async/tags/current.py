@@ -1,11 +1,11 @@
 """A tag's current link, as readers and writers find it: a revision, a delete marker, or damage.
 
 A store may have conditional writes and lack conditional deletion (MinIO). There a deletion first replaces the link
-by a delete marker, on the condition that the link is the one that the writer saw. Then it deletes the marker. So a
+by a delete marker, on the condition that the link is the one that the writer saw. Then it deletes the marker. A
 deletion never takes a link that its writer did not see.
 
-A delete marker is a digest that no content has. For the engine a tag whose link is a marker is deleted. A program
-that does not know markers finds a tag whose manifest is unknown.
+A delete marker is a digest that no content has. The engine treats a tag with a marker as deleted. Other programs
+find a tag with an unknown manifest.
 """
 
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class CurrentLink:
 
 
 async def read_current(driver: Driver, key: str) -> CurrentLink:
-    """Read a tag's current link, whatever it holds. 1 request; 2 where it is damaged."""
+    """Read a tag's current link: a revision, a delete marker, or damage. 1 request; 2 if it is damaged."""
     try:
         link = read_link(await driver.get(key, limit=LINK_LIMIT))
     except KeyNotFound:
@@ -76,7 +76,7 @@ async def read_current(driver: Driver, key: str) -> CurrentLink:
 
 
 async def find_current(links: LinkStore, key: str) -> Link | None:
-    """Return a tag's current link; None without a tag. 1 request.
+    """Return a tag's current link, or None if there is no tag. 1 request.
 
     Raises:
         LinkDamaged: Its content is not a digest.

@@ -91,10 +91,12 @@ class TagRecords:
     Attributes:
         records: Those of changes, by their number.
         claims: The numbers that were claimed.
+        held: When each of these was claimed that its writer did not give back.
     """
 
     records: Sequence[TagRecord]
     claims: frozenset[int]
+    held: Mapping[int, datetime]
 
     @property
     def next(self) -> int:
@@ -110,7 +112,7 @@ class TagRecords:
 
     def contested(self) -> Sequence[int]:
         """Return the numbers for which several writers left a record: only the claim tells which of them counts."""
-        counted = [record.number for record in self.records if record.number in self.claims]
+        counted = [record.number for record in self.records if record.number in self.held]
         return [number for number, same in groupby(counted) if len(list(same)) > 1]
 
     def settled(self, winners: Mapping[int, object]) -> Sequence[TagRecord]:
@@ -123,7 +125,7 @@ class TagRecords:
             record
             for record in self.records
             if record.place.flat
-            or (record.number in self.claims and winners.get(record.number, record.place) == record.place)
+            or (record.number in self.held and winners.get(record.number, record.place) == record.place)
         ]
 
 
@@ -131,14 +133,17 @@ def read_records(layout: Layout, listed: Iterable[FileInfo]) -> TagRecords:
     """Return the records among listed objects."""
     records: list[TagRecord] = []
     claims: set[int] = set()
+    held: dict[int, datetime] = {}
     for info in listed:
         match layout.parse(info.key):
             case TagClaim(sequence=number):
                 claims.add(number)
+                if info.size:
+                    held[number] = info.modified
             case TagCreated() | TagReplaced() | TagDeleted() as place:
                 records.append(TagRecord(place, info.modified))
     records.sort(key=lambda record: (record.number, record.written))
-    return TagRecords(records, frozenset(claims))
+    return TagRecords(records, frozenset(claims), held)
 
 
 def read_index(layout: Layout, listed: Iterable[FileInfo]) -> Sequence[IndexEntry]:

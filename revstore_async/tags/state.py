@@ -1,4 +1,4 @@
-"""A tag before a change, the change that a caller wants, and what the caller expects of the tag. No I/O."""
+"""Values: a tag before a change, the change, and the caller's expectation of the tag. No I/O."""
 
 from copy import copy
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ Expected = str | Absent | None
 
 
 def check_expected(expected: Expected) -> Expected:
-    """Return what a caller expects of a tag, if it is something that a tag can be.
+    """Return a caller's expectation of a tag, if a tag can be so.
 
     Raises:
         InvalidDigest: It is text, but not a digest.
@@ -56,7 +56,7 @@ class TagState:
 
     @property
     def current(self) -> TagEvent | None:
-        """The tag's revision, and since when; None without a tag, or where its link is damaged."""
+        """The tag's revision, and since when; None if there is no tag, or its link is damaged."""
         return self.link.event
 
     def has(self, digest: Digest) -> bool:
@@ -68,7 +68,7 @@ class TagState:
 
         Raises:
             TagChanged: It is not as expected.
-            LinkDamaged: Something is expected, but what the tag is can't be read.
+            LinkDamaged: Something is expected, but the tag's link is damaged.
         """
         actual = self.current.digest if self.current else None
         if expected is ABSENT and self.link.is_there:

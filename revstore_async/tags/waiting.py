@@ -1,14 +1,15 @@
-"""How a writer of a tag waits for the steps of other writers.
+"""The waits of a tag's writer for the steps of other writers.
 
-Two sorts of steps are waited for:
+A writer waits for two sorts of steps:
 
-- a deletion that has put its delete marker. It may delete the link from then on, whatever that is;
-- where equal links have equal ETags (a store without conditional deletion): a change of a writer that saw the tag
-  at the very revision that this change gives it. That writer would take the new link for the one that it saw.
+- a deletion that has put its delete marker. From then on it may delete the link;
+- on a store whose equal links have equal ETags (one without conditional deletion), a change by a writer that saw
+  the tag at the very revision that this change gives it. That writer would take the new link for the one that it
+  saw.
 
 Each wait ends `Capabilities.metadata_timeout` after the other writer's step. A shorter wait is not safe: a writer
-that died leaves the same keys as one whose request is under way, and a storage may take as long as that to answer
-it. A writer whose claim failed takes back its record, so no writer waits for it.
+that died leaves the same keys as one whose request is under way, and a storage may take that long to answer it. A
+writer whose claim failed takes back its record, and other writers don't wait for it.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from ..concurrency import gather, pauses
 from ..driver import Driver
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
-from ..layout import Layout, TagCurrent
+from ..layout import Layout, TagCurrent, TagDeleted, TagReplaced
 from .claims import TagClaims
 from .current import read_current
 from .history import TagEvent, TagRecord, TagRecords
@@ -69,7 +70,7 @@ class TagWaits:
     async def may_switch(self, change: TagChange) -> bool:
         """Wait for other writers' steps before a switch; return whether it may still succeed.
 
-        No request where there is no such step; else 2 requests, 1 round trip for each look.
+        No request in the usual case; else 2 requests, 1 round trip for each look.
         """
         claim, now = change.claim, change.state
         if claim is None:
@@ -77,19 +78,31 @@ class TagWaits:
         for pause in pauses():
             if self.late(claim.since) or now.link.etag != change.state.link.etag:
                 return False
-            if not self._is_waited_for(change.digest, claim, now):
+            if not await self._has_others(change.digest, claim, now):
                 return True
             await asyncio.sleep(pause)
             now = await self.look(now.tag, RECENT)
         raise AssertionError("pauses have no end")  # pragma: no cover
 
-    def _is_waited_for(self, digest: Digest, claim: Claim, now: TagState) -> bool:
-        since = claim.written - self.patience
+    async def _has_others(self, digest: Digest, claim: Claim, now: TagState) -> bool:
+        """Return whether other writers' steps are to be waited for.
+
+        No request, unless the tag had the revision lately. Then 1 request for each earlier number without a record,
+        and for each without a sign that its change took place.
+        """
+        since, recent = claim.written - self.patience, now.recent
         if now.link.marked is not None and now.link.marked >= since:
             return True
-        return not self._exact and any(
-            record.seen is not None and record.seen.digest == digest and record.written >= since
-            for record in undecided(now.recent, now.current)
+        if self._exact or not any(record.seen and record.seen.digest == digest for record in recent.records):
+            return False
+        sure = {record.number for record in recent.records}
+        sure -= {record.number for record in undecided(recent, now.current)}
+        # A writer of a later number that saw the revision has a record that tells of its return.
+        earlier = {number: at for number, at in recent.held.items() if number < claim.record.sequence}
+        unsure = {number for number, claimed in earlier.items() if claimed >= since} - sure
+        return any(
+            isinstance(record, TagReplaced | TagDeleted) and record.digest == digest
+            for record in await self._claims.winners(now.tag, sorted(unsure))
         )
 
     async def settled(self, tag: Tag, digest: Digest) -> TagState:
@@ -119,11 +132,11 @@ class TagWaits:
 def undecided(recent: TagRecords, current: TagEvent | None) -> Sequence[TagRecord]:
     """Return the records of changes that may still be to come: nothing shows that they took place.
 
-    A change took place if the tag is now what the change made of it, or a later writer saw that. Where several
-    writers were to do the same, that shows one of them only, so it counts where the next record saw it.
+    A change took place if the tag is now as the change made it, or a later writer saw it so. If several writers
+    were to do the same, that shows one of their changes only. Then the next record must have seen it.
     """
     found = []
-    records = [record for record in recent.records if record.place.flat or record.number in recent.claims]
+    records = [record for record in recent.records if record.place.flat or record.number in recent.held]
     twins = Counter((record.seen and record.seen.digest, record.successor) for record in records)
     for place, record in enumerate(records):
         later = [each.seen.digest if each.seen else None for each in records[place + 1 :]]

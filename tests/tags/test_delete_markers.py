@@ -1,4 +1,4 @@
-"""Delete markers: what readers see of them, and what becomes of those that a deletion leaves."""
+"""Readers see no tag where a delete marker is, and writers replace the markers of deletions that died."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
