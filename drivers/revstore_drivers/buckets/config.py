@@ -48,7 +48,7 @@ class BucketOptions:
     kms_key: str | None = option(text, None, "the key of aws:kms; left open for AWS's own", of=(S3,))
     connect_timeout: float = option(seconds, 5.0, "seconds for a connection")
     idle_timeout: float = option(
-        seconds, 5.0, "seconds after which a reader that nobody reads gives its connection back"
+        seconds, 5.0, "seconds after which a reader without a read gives its connection back"
     )
     metadata_timeout: float = option(
         seconds,
