@@ -9,7 +9,7 @@
 `revstore_async.errors` has all exceptions, `revstore_async.driver` the interface under the engine.
 """
 
-from .blobs.layers import LayerInfo
+from .blobs.listed import LayerInfo
 from .driver import Driver, open_driver
 from .errors import RevstoreError
 from .formats.descriptors import Descriptor

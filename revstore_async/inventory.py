@@ -17,8 +17,8 @@ async def repositories(
 ) -> AsyncGenerator[RepositoryName, None]:
     """Yield the name of each repository that holds manifests or layers, in lexical order.
 
-    1 request for each folder of names, as many at once as the driver has connections; 1 round trip for each
-    level of names, and for each time that this limit is reached. A caller that stops early or starts late pays
+    1 request for each folder of names, and 1 round trip for each level of names. More folders than the driver has
+    connections take further round trips. A caller that stops early or starts late pays
     for the folders on the way, and for those listed together with the last one. The seed's layout does not mark
     its own folders. There a repository below a name like such a folder (`x/manifests`) is not found.
 
@@ -52,13 +52,13 @@ async def repositories(
 
 async def pages(driver: Driver, folder: str) -> AsyncGenerator[Sequence[FileInfo], None]:
     """Yield the objects below a folder, at any depth, in pages of 1,000. One request for each."""
-    place = None
+    after = None
     while True:
-        page = await driver.list_all(folder, start_after=place)
+        page = await driver.list_all(folder, start_after=after)
         yield page.entries
         if page.next is None:
             return
-        place = page.next
+        after = page.next
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +88,14 @@ async def uploads(driver: Driver, layout: Layout) -> list[UploadInfo]:
 
 async def _children(driver: Driver, layout: Layout, name: str, start: str) -> set[str]:
     folder = f"{layout.repositories}/{name}".rstrip("/")
-    place = None
+    after = None
     above = f"{name}/".lstrip("/")
     if start and start.startswith(above) and driver.capabilities.ordered_listing:
         # A folder counts as its key with a "/": a skipped folder lies before `start` with all that is below it.
-        place = f"{folder}/{start.removeprefix(above).partition('/')[0]}"
+        after = f"{folder}/{start.removeprefix(above).partition('/')[0]}"
     return {
         entry.key.rpartition("/")[2]
-        async for entry in entries(driver.list, folder, start_after=place)
+        async for entry in entries(driver.list, folder, start_after=after)
         if isinstance(entry, Folder)
     }
 

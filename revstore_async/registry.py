@@ -10,7 +10,8 @@ from typing import Final, Self
 from . import inventory
 from .arguments import check_type
 from .blobs.cache import CACHE_SIZE, Caches
-from .blobs.layers import LayerStore, find_layer
+from .blobs.finding import find_layer
+from .blobs.layers import LayerStore
 from .blobs.memory_budget import MEMORY, WAIT, MemoryBudget
 from .blobs.store import BlobStore
 from .collector import Collector

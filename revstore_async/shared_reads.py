@@ -27,11 +27,11 @@ PATIENCE: Final = 0.05
 does not hold up all readers. A second request from the start would shorten the wait by a quarter, and cost a
 hot tag twice the requests."""
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclass(eq=False, slots=True)
-class _Turn(Generic[Answer]):
+class _Round(Generic[Result]):
     """One request that several readers wait for. While `task` is None they may still join it.
 
     Attributes:
@@ -42,25 +42,25 @@ class _Turn(Generic[Answer]):
     """
 
     context: Context
-    readers: set["asyncio.Future[Answer]"] = field(default_factory=set)
-    task: "asyncio.Task[Answer] | None" = None
+    readers: set["asyncio.Future[Result]"] = field(default_factory=set)
+    task: "asyncio.Task[Result] | None" = None
     timer: asyncio.TimerHandle | None = None
 
 
 @dataclass(eq=False, slots=True)
-class _Line(Generic[Answer]):
+class _Line(Generic[Result]):
     """One question: how many requests are under way, and which readers wait for the next one."""
 
-    ask: Callable[[], Coroutine[Any, Any, Answer]]
+    ask: Callable[[], Coroutine[Any, Any, Result]]
     under_way: int = 1
-    following: _Turn[Answer] | None = None
+    following: _Round[Result] | None = None
 
 
-class SharedReads(Generic[Answer]):
+class SharedReads(Generic[Result]):
     """Questions under way; equal questions share requests."""
 
     def __init__(self) -> None:
-        self._lines: dict[Hashable, _Line[Answer]] = {}
+        self._lines: dict[Hashable, _Line[Result]] = {}
 
     @property
     def idle(self) -> bool:
@@ -70,9 +70,9 @@ class SharedReads(Generic[Answer]):
     async def share(
         self,
         question: Hashable,
-        ask: Callable[[], Coroutine[Any, Any, Answer]],
+        ask: Callable[[], Coroutine[Any, Any, Result]],
         limit: timedelta | None = None,
-    ) -> Answer:
+    ) -> Result:
         """Return the answer to a question, from a request that begins after this call.
 
         A lone call is one request and nothing else. An error is raised in all readers of the request.
@@ -98,7 +98,7 @@ class SharedReads(Generic[Answer]):
             else:
                 self._over(question, line)
 
-    async def _wait(self, question: Hashable, line: _Line[Answer], limit: timedelta | None) -> Answer:
+    async def _wait(self, question: Hashable, line: _Line[Result], limit: timedelta | None) -> Result:
         """Wait for the request after the one that is under way."""
         if limit is None:
             return await self._join(question, line)
@@ -106,61 +106,61 @@ class SharedReads(Generic[Answer]):
             async with until(due()):
                 return await self._join(question, line)
 
-    async def _join(self, question: Hashable, line: _Line[Answer]) -> Answer:
+    async def _join(self, question: Hashable, line: _Line[Result]) -> Result:
         loop = asyncio.get_running_loop()
-        turn = line.following
-        if turn is None:
+        joined = line.following
+        if joined is None:
             # Traces and the like belong to the first of the readers, not to the one whose request ends before.
-            turn = line.following = _Turn(copy_context())
-            turn.context.run(forget_deadline)  # later readers may have more time left than the first
+            joined = line.following = _Round(copy_context())
+            joined.context.run(forget_deadline)  # later readers may have more time left than the first
             if line.under_way < WIDTH:
-                turn.timer = loop.call_later(PATIENCE, self._begin, question, line)
-        reader: asyncio.Future[Answer] = loop.create_future()
-        turn.readers.add(reader)
+                joined.timer = loop.call_later(PATIENCE, self._begin, question, line)
+        reader: asyncio.Future[Result] = loop.create_future()
+        joined.readers.add(reader)
         try:
             return await reader
         except asyncio.CancelledError:
-            turn.readers.discard(reader)
+            joined.readers.discard(reader)
             if reader.done():
                 look_at(reader)
-            if not turn.readers:
-                if turn.task is not None:
-                    await cancel_and_wait([turn.task])
-                elif line.following is turn:
+            if not joined.readers:
+                if joined.task is not None:
+                    await cancel_and_wait([joined.task])
+                elif line.following is joined:
                     self._take(line)
             raise
         finally:
-            del reader, turn  # they hold the error, whose traceback holds this frame
+            del reader, joined  # they hold the error, whose traceback holds this frame
 
-    def _over(self, question: Hashable, line: _Line[Answer]) -> None:
-        """Give the turn of a finished request to the readers that wait."""
+    def _over(self, question: Hashable, line: _Line[Result]) -> None:
+        """Give the round of a finished request to the readers that wait."""
         line.under_way -= 1
         if line.following is not None:
             self._begin(question, line)
         elif not line.under_way:
             del self._lines[question]
 
-    def _take(self, line: _Line[Answer]) -> _Turn[Answer] | None:
+    def _take(self, line: _Line[Result]) -> _Round[Result] | None:
         """Take the waiting readers out of the line."""
-        turn, line.following = line.following, None
-        if turn is not None and turn.timer is not None:
-            turn.timer.cancel()
-        return turn
+        joined, line.following = line.following, None
+        if joined is not None and joined.timer is not None:
+            joined.timer.cancel()
+        return joined
 
-    def _begin(self, question: Hashable, line: _Line[Answer]) -> None:
+    def _begin(self, question: Hashable, line: _Line[Result]) -> None:
         """Make the request of the waiting readers."""
-        turn = self._take(line)
-        assert turn is not None  # noqa: S101 (the caller has looked)
+        joined = self._take(line)
+        assert joined is not None  # noqa: S101 (the caller has looked)
         line.under_way += 1
-        turn.task = asyncio.get_running_loop().create_task(line.ask(), context=turn.context)
+        joined.task = asyncio.get_running_loop().create_task(line.ask(), context=joined.context)
         # Not in the task itself: a task that is cancelled before its first step runs no part of it.
-        turn.task.add_done_callback(partial(self._answer, question, line, turn))
+        joined.task.add_done_callback(partial(self._pass_on, question, line, joined))
 
-    def _answer(
-        self, question: Hashable, line: _Line[Answer], turn: _Turn[Answer], task: "asyncio.Task[Answer]"
+    def _pass_on(
+        self, question: Hashable, line: _Line[Result], joined: _Round[Result], task: "asyncio.Task[Result]"
     ) -> None:
         self._over(question, line)
-        waiting = [reader for reader in turn.readers if not reader.done()]
+        waiting = [reader for reader in joined.readers if not reader.done()]
         if task.cancelled():
             for reader in waiting:
                 reader.cancel()
@@ -168,9 +168,9 @@ class SharedReads(Generic[Answer]):
             for reader in waiting:
                 reader.set_exception(_own(error))
         else:
-            answer = task.result()
+            result = task.result()
             for reader in waiting:
-                reader.set_result(answer)
+                reader.set_result(result)
 
 
 class SharedReadsDriver(DriverWrapper):

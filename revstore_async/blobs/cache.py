@@ -55,11 +55,11 @@ class Cache:
 
     def find(self, kind: type[Value], name: str) -> Value | None:
         """Return the value of this type under this name, or None."""
-        place = (kind, name)
-        entry = self._entries.get(place)
+        key = (kind, name)
+        entry = self._entries.get(key)
         if entry is None:
             return None
-        self._entries.move_to_end(place)
+        self._entries.move_to_end(key)
         return cast("Value", entry[0])
 
     def keep(self, name: str, value: object, size: int = 0) -> None:
@@ -73,9 +73,9 @@ class Cache:
         taken = size + _OVERHEAD
         if size > ENTRY_LIMIT or taken > self._size:
             return
-        place = (type(value), name)
-        _, before = self._entries.pop(place, (None, 0))
-        self._entries[place] = (value, taken)
+        key = (type(value), name)
+        _, before = self._entries.pop(key, (None, 0))
+        self._entries[key] = (value, taken)
         self._used += taken - before
         while self._used > self._size:
             _, (_, given) = self._entries.popitem(last=False)

@@ -7,7 +7,7 @@ from typing import BinaryIO, Final, Protocol, TypeAlias, runtime_checkable
 
 from ..arguments import as_bytes
 from ..concurrency import in_thread
-from ..errors import WrongType
+from ..errors import InvalidArgument, WrongType
 from ..formats.digest import Digest
 
 PIECE: Final = 1 << 19
@@ -91,3 +91,17 @@ async def digest_of_file(path: FilePath) -> Digest:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     return Digest(f"sha256:{await in_thread(compute)}")
+
+
+async def default_digest(content: object) -> Digest:
+    """Return the digest under which content is stored that came without one: the sha256 of the file at a path.
+
+    Raises:
+        InvalidArgument: It is a stream or an open file, which can be read only once.
+        WrongType: The content has another form than `Content` names.
+        OSError: The file can't be opened or read.
+    """
+    if isinstance(content, os.PathLike):
+        return await digest_of_file(content)
+    pieces_of(content)  # refuses what is no content
+    raise InvalidArgument("digest", None, "a stream is stored under the digest that the caller names")

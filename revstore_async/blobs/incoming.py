@@ -103,7 +103,9 @@ class Body:
         return None
 
     async def piece(self) -> bytes | None:
-        """Return the next piece, never empty; None at the end. The body then holds no reference to the piece.
+        """Return the next piece, or None at the end; a piece is never empty.
+
+        The body then holds no reference to the piece.
 
         Raises:
             SizeMismatch: As for `small`.

@@ -1,22 +1,19 @@
 """A repository's blobs: its layers and configs, each reachable only through the repository's link to it."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from copy import copy
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import islice
 from types import NoneType
 
-from ..arguments import check_range, check_series, check_type
-from ..concurrency import alongside, gather, gather_map
+from ..arguments import check_range, check_type
+from ..concurrency import alongside, gather
 from ..driver import Driver, FileInfo, entries
 from ..errors import (
     BlobSizeMismatch,
     BlobUnknown,
     Damaged,
-    InvalidArgument,
     InvalidOffset,
     LinkDamaged,
     LinkDangling,
@@ -29,20 +26,9 @@ from ..layout import LayerLink, Layout
 from ..policy import Policy
 from .content import Content
 from .links import Link, LinkStore, expect
-from .store import BlobReader, BlobStore
-
-
-@dataclass(frozen=True, slots=True)
-class LayerInfo:
-    """A layer in a listing.
-
-    Attributes:
-        digest: Its digest.
-        linked: When its link was last written, by the store's clock.
-    """
-
-    digest: Digest
-    linked: datetime
+from .listed import LayerInfo
+from .reader import BlobReader
+from .store import BlobStore
 
 
 class LayerStore:
@@ -92,7 +78,7 @@ class LayerStore:
             DigestMismatch: The content has another digest; nothing is stored.
             SizeMismatch: It is longer or shorter than announced; nothing is stored.
             InvalidArgument: A stream or an open file came without its digest.
-            WrongType: The content is in none of these forms, or an argument is of another type.
+            WrongType: The content has another form, or an argument is of another type.
             OSError: The file can't be opened or read; nothing is stored.
         """
         descriptor = await self._blobs.put(content, digest=digest, length=length)
@@ -163,9 +149,9 @@ class LayerStore:
     async def enumerate(self) -> AsyncIterator[LayerInfo]:
         """Yield each layer that the repository links, by digest. One request for each 1,000."""
         async for info in entries(self._driver.list_all, self._layout.layers_of(self._name)):
-            place = self._layout.parse(info.key)
-            if isinstance(place, LayerLink):
-                yield LayerInfo(place.digest, info.modified)
+            link = self._layout.parse(info.key)
+            if isinstance(link, LayerLink):
+                yield LayerInfo(link.digest, info.modified)
 
     async def get(self, digest: str, *, limit: int | None = None) -> bytes:
         """Return a blob's content, verified. Link and content are asked for together: one round trip.
@@ -181,7 +167,7 @@ class LayerStore:
         check_type("limit", limit, int, NoneType)
         key = self._key(digest)
         link, content = await gather(self._links.find(key), self._blobs.fetch(digest, limit=limit))
-        self._judge(link, digest)
+        self._check(link, digest)
         if content is None:
             raise LinkDangling(key, digest)
         return await self._blobs.verified(digest, content)
@@ -199,7 +185,7 @@ class LayerStore:
         """
         digest = Digest(digest)
         link, found = await gather(self._links.find(self._key(digest)), self._blobs.look(digest))
-        link = self._judge(link, digest)
+        link = self._check(link, digest)
         if found is None:
             raise LinkDangling(link.key, digest)
         if isinstance(found, Damaged):
@@ -246,11 +232,11 @@ class LayerStore:
                         self._blobs.open(digest, offset=offset, length=length, verify=verify)
                     )
                 except (BlobUnknown, InvalidOffset, Damaged) as error:
-                    self._judge(await link, digest)  # without a link, nothing is told of the content
+                    self._check(await link, digest)  # without a link, nothing is told of the content
                     if isinstance(error, BlobUnknown):
                         raise LinkDangling(key, digest) from error
                     raise
-                self._judge(await link, digest)
+                self._check(await link, digest)
             yield reader
 
     async def url_for(
@@ -279,7 +265,7 @@ class LayerStore:
         return await self._driver.url_for(self._blobs.path(digest), method=method, expires=expires)
 
     async def confirm(self, digest: str) -> Descriptor | None:
-        """Return the descriptor from `rely_on`; None instead of `BlobUnknown`. For callers who may push.
+        """Return the descriptor from `rely_on`, or None if the blob is missing.
 
         Raises:
             InvalidDigest: The digest is outside the grammar.
@@ -290,11 +276,11 @@ class LayerStore:
             return None
 
     async def rely_on(self, digest: str, size: int | None = None) -> Descriptor:
-        """Return the descriptor of a blob that a push can rely on; for callers who may push. One round trip.
+        """Return the descriptor of a blob that a push can rely on. 1 round trip.
 
-        A damaged blob counts as missing: the client then uploads it, which writes content and link again. A
-        blob is damaged if the size of its content shows it, if an earlier read of this process found it, or if
-        its link holds something else.
+        Only a caller with the right to push may ask. A damaged blob counts as missing: the client then uploads
+        it, which writes content and link again. A blob is damaged if the size of its content shows it, if an
+        earlier read of this process found it, or if its link holds something else.
 
         The link's time starts a lease; until its end a collector treats the blob as needed. A successful call
         renews the lease once half of it is over: 1 more round trip, once in half a lease.
@@ -334,7 +320,7 @@ class LayerStore:
     def _doubted(self, digest: Digest, found: FileInfo) -> bool:
         return self._blobs.soundness.doubted(self._name, digest, found)
 
-    def _judge(self, link: Link | None, digest: Digest) -> Link:
+    def _check(self, link: Link | None, digest: Digest) -> Link:
         if link is None:
             raise BlobUnknown(digest, self._name)
         return expect(link, digest)
@@ -343,67 +329,3 @@ class LayerStore:
 def _damage(*found: object) -> Damaged | None:
     """Return the first damage among these results, if any."""
     return next((each for each in found if isinstance(each, Damaged)), None)
-
-
-async def find_layer(
-    digest: Digest,
-    candidates: AsyncIterable[str] | Iterable[str],
-    blobs: BlobStore,
-    driver: Driver,
-    layout: Layout,
-    *,
-    limit: int = 100,
-) -> RepositoryName | None:
-    """Return the first of these repositories that links a blob, or None; also None for a blob not stored.
-
-    1 request tells whether the content is stored; without it, no candidate is asked about. Then 1 request for
-    each candidate until one links the blob, as many at once as the driver has connections.
-
-    Args:
-        digest: The blob's digest.
-        candidates: The repositories, the most likely ones first.
-        blobs: All content.
-        driver: The storage.
-        layout: The layout of the store's keys.
-        limit: The most candidates to ask about.
-
-    Raises:
-        InvalidArgument: `limit` is below 1.
-    """
-    check_series("candidates", candidates, "repository names")
-    check_type("limit", limit, int)
-    if limit < 1:
-        raise InvalidArgument("limit", limit, "no repository would be asked about")
-    if await blobs.present(digest) is None:
-        return None
-    links = LinkStore(driver)
-
-    async def asked(batch: list[RepositoryName]) -> RepositoryName | None:
-        keys = [layout.key(LayerLink(name, digest)) for name in batch]
-        linked = await gather_map(links.linked, keys, limit=len(keys)) if keys else ()
-        return next((name for name, yes in zip(batch, linked, strict=True) if yes), None)
-
-    batch: list[RepositoryName] = []
-    async with aclosing(_first(candidates, limit)) as names:
-        async for name in names:
-            batch.append(name)
-            if len(batch) == driver.capabilities.connections:
-                if found := await asked(batch):
-                    return found
-                batch = []
-    return await asked(batch)
-
-
-async def _first(
-    names: AsyncIterable[str] | Iterable[str], limit: int
-) -> AsyncGenerator[RepositoryName, None]:
-    left = limit
-    if isinstance(names, AsyncIterable):
-        async for name in names:
-            yield RepositoryName(name)
-            left -= 1
-            if not left:
-                return
-    else:
-        for name in islice(names, limit):
-            yield RepositoryName(name)

@@ -42,7 +42,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
+class _Waiter:
     share: Share
     size: int
     given: asyncio.Future[None]
@@ -78,12 +78,12 @@ class MemoryBudget:
         self.size: Final = size
         self.small: Final = max(1, min(_SMALL, size // 1024))
         self.taken: int = 0
-        self._wait: Final = wait.total_seconds()
+        self._timeout: Final = wait.total_seconds()
         self._general: Final = size - size // 16
         self._wholes_most: Final = max(1, size // 2)
         self._wholes = 0
-        self._waiting: Final = deque[_Turn]()
-        self._waiting_wholes: Final = deque[_Turn]()
+        self._waiting: Final = deque[_Waiter]()
+        self._waiting_wholes: Final = deque[_Waiter]()
 
     @contextmanager
     def share(self) -> Iterator[Share]:
@@ -126,7 +126,7 @@ class MemoryBudget:
         if not share.short and (share.held or self.taken < self.size):
             return
         if self._waiting or not self._fits(share.used + self.small - share.held):
-            await self._turn(self._waiting, share, share.used + self.small)
+            await self._wait_in(self._waiting, share, share.used + self.small)
         share.short = False
 
     # ---- all at once
@@ -146,38 +146,38 @@ class MemoryBudget:
             UploadMemoryFull: There was no room in time.
         """
         if not self.promise_now(share, size):
-            await self._turn(self._waiting_wholes, share, min(size, self._wholes_most))
+            await self._wait_in(self._waiting_wholes, share, min(size, self._wholes_most))
 
     # ---- the waiting
 
-    async def _turn(self, queue: deque[_Turn], share: Share, size: int) -> None:
-        turn = _Turn(share, size, asyncio.get_running_loop().create_future())
-        queue.append(turn)
+    async def _wait_in(self, queue: deque[_Waiter], share: Share, size: int) -> None:
+        waiter = _Waiter(share, size, asyncio.get_running_loop().create_future())
+        queue.append(waiter)
         self._wake()
         try:
-            await asyncio.wait([turn.given], timeout=self._wait)
-            if not turn.given.done():
-                raise UploadMemoryFull(self.size, self._wait)
+            await asyncio.wait([waiter.given], timeout=self._timeout)
+            if not waiter.given.done():
+                raise UploadMemoryFull(self.size, self._timeout)
         finally:
-            turn.given.cancel()
+            waiter.given.cancel()
             self._wake()
 
     def _wake(self) -> None:
         while self._waiting:
-            turn = self._waiting[0]
-            if not turn.given.done():  # else its caller has given up
-                if not self._fits(turn.size - turn.share.held):
+            waiter = self._waiting[0]
+            if not waiter.given.done():  # else its caller has given up
+                if not self._fits(waiter.size - waiter.share.held):
                     break
-                self._set(turn.share, turn.share.used, turn.size)
-                turn.given.set_result(None)
+                self._set(waiter.share, waiter.share.used, waiter.size)
+                waiter.given.set_result(None)
             self._waiting.popleft()
         while self._waiting_wholes:
-            turn = self._waiting_wholes[0]
-            if not turn.given.done():
-                if not self._fits_whole(turn.share, turn.size):
+            waiter = self._waiting_wholes[0]
+            if not waiter.given.done():
+                if not self._fits_whole(waiter.share, waiter.size):
                     break
-                self._promise(turn.share, turn.size)
-                turn.given.set_result(None)
+                self._promise(waiter.share, waiter.size)
+                waiter.given.set_result(None)
             self._waiting_wholes.popleft()
 
     def _fits(self, more: int) -> bool:

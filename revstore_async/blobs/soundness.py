@@ -102,7 +102,8 @@ class Soundness:
         """Remember that a manifest announces another size of an object, unless the right size is known.
 
         Either the object is damaged or the manifest is wrong, and no request tells which. Until an upload
-        writes the object again, the doubt counts for callers who may push to this repository, and no others.
+        writes the object again, the doubt counts, but only for callers with the right to push to this
+        repository.
         """
         if self.size(digest) is None:
             self._caches.soundness.keep(f"{name}@{digest}", _Doubt(info))

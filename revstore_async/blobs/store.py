@@ -1,21 +1,17 @@
 """The blob store: content under its digest, the same for all repositories, verified whenever it is read."""
 
-import os
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from copy import copy
-from dataclasses import dataclass
-from datetime import datetime
 from types import NoneType
 
 from ..arguments import check_range, check_type
-from ..driver import Driver, FileInfo, Reader, Source, entries
+from ..driver import Driver, FileInfo, Source, entries
 from ..errors import (
     BlobDamaged,
     BlobUnknown,
     Damaged,
     DigestMismatch,
-    InvalidArgument,
     InvalidOffset,
     KeyNotFound,
     LinkDangling,
@@ -28,66 +24,13 @@ from ..formats.digest import Digest, new_hasher
 from ..layout import BlobData, Layout
 from ..threads import StreamHasher, digest_of
 from .cache import Caches
-from .content import Content, digest_of_file, pieces_of
+from .content import Content, default_digest
 from .incoming import Body
 from .links import LinkStore
+from .listed import BlobInfo
 from .memory_budget import MemoryBudget
+from .reader import BlobReader
 from .soundness import Soundness
-
-
-class BlobReader(Reader):
-    """A reader of a blob; it holds back the last piece until the whole content is verified.
-
-    Only a read from the first byte to the last can be verified. The reader returns the store's bytes unverified
-    for a range, for a legacy tarsum (which can't be computed), and without `verify`.
-    """
-
-    def __init__(self, inner: Reader, digest: Digest, soundness: Soundness, *, verify: bool) -> None:
-        self.info: FileInfo = inner.info
-        self._soundness = soundness
-        self._inner = inner
-        self._digest = digest
-        self._hashing = StreamHasher(new_hasher(digest.algorithm)) if verify else None
-        self._left = inner.info.size
-
-    async def read(self, size: int = 1 << 16, /) -> bytes:
-        """Return the next bytes: at least one and at most `size`; empty only at the end.
-
-        Raises:
-            BlobDamaged: The content has another digest; its last piece is never returned.
-        """
-        piece = await self._inner.read(size)
-        if self._hashing is None:
-            return piece
-        await self._hashing.update(piece)
-        self._left -= len(piece)
-        if self._left <= 0 or not piece:
-            actual = Digest(f"{self._digest.algorithm}:{await self._hashing.hexdigest()}")
-            if actual != self._digest:
-                self._soundness.found(self._digest, self.info, actual)
-                raise BlobDamaged(self._digest, actual)
-            self._soundness.read_well(self._digest, self.info.size)
-        return piece
-
-    async def stop(self) -> None:
-        """Wait until no hashing is under way."""
-        if self._hashing is not None:
-            await self._hashing.stop()
-
-
-@dataclass(frozen=True, slots=True)
-class BlobInfo:
-    """A blob in a listing of the whole store.
-
-    Attributes:
-        digest: Its digest.
-        size: Its size in bytes.
-        modified: When it was last written, by the store's clock.
-    """
-
-    digest: Digest
-    size: int
-    modified: datetime
 
 
 class BlobStore:
@@ -319,11 +262,7 @@ class BlobStore:
     # ---- writing
 
     async def put(
-        self,
-        content: Content,
-        *,
-        digest: str | None = None,
-        length: int | None = None,
+        self, content: Content, *, digest: str | None = None, length: int | None = None
     ) -> Descriptor:
         """Store content, durably, and return its descriptor.
 
@@ -342,13 +281,13 @@ class BlobStore:
             SizeMismatch: It is longer or shorter than announced; nothing is stored.
             InvalidArgument: A stream or an open file came without its digest.
             InvalidDigest: The digest is outside the grammar, or one that can't be computed (tarsum).
-            WrongType: The content is in none of these forms, or an argument is of another type.
+            WrongType: The content has another form, or an argument is of another type.
             OSError: The file can't be opened or read; nothing is stored.
             UploadMemoryFull: Other calls held the memory for too long; nothing is stored.
         """
         digest = None if digest is None else Digest(digest)
         if not isinstance(content, bytes | bytearray | memoryview):
-            digest = digest or await _digest_of(content)
+            digest = digest or await default_digest(content)
             new_hasher(digest.algorithm)  # refuses a digest that can't be computed
             part_size = self._driver.capabilities.part_size
             with Body.of(content, length, self.memory) as body:
@@ -416,7 +355,7 @@ class BlobStore:
     # ---- links to blobs
 
     async def link(self, key: str, digest: Digest) -> None:
-        """Write a link to a blob. One request."""
+        """Write a link to a blob. 1 request."""
         await self._links.link(key, digest)
 
     async def readlink(self, key: str) -> Digest:
@@ -456,10 +395,3 @@ class BlobStore:
             file = await self._driver.get(self.path(digest), limit=len(content))
             if file.content == content:
                 self.soundness.found(digest, file.info, actual)
-
-
-async def _digest_of(content: object) -> Digest:
-    if isinstance(content, os.PathLike):
-        return await digest_of_file(content)
-    pieces_of(content)  # refuses what is no content
-    raise InvalidArgument("digest", None, "a stream is stored under the digest that the caller names")

@@ -1,4 +1,4 @@
-"""The key of each object, and what each key names, from one table.
+"""Objects to keys and keys to objects, from one table.
 
 The tree is Docker Distribution's (`registry/storage/paths.go`). Distribution never walks the keys with a +,
 which are this engine's:
@@ -112,7 +112,7 @@ class Layout:
         return form.template % tuple([write(get(item)) for get, write in form.writers])
 
     def parse(self, key: str) -> StoredObject | None:
-        """Return what a key names; None if this layout has no such key.
+        """Return the object of a key; None if this layout has no such key.
 
         An object has one key: for a text that `key` would write differently the result is None.
         """

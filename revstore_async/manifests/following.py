@@ -1,4 +1,4 @@
-"""Reads what references name: a digest names one revision for ever, a tag the one that it points at now."""
+"""Reads the revisions of references: a digest is always one revision, a tag points at another after each change."""
 
 from collections.abc import Callable, Coroutine
 from contextlib import suppress

@@ -49,7 +49,7 @@ class ManifestPut:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A manifest whose content is stored.
+    """A manifest after its content was stored.
 
     Attributes:
         put: The manifest.
@@ -134,8 +134,8 @@ class ManifestWriter:
     async def _link(self, stored: _Stored) -> None:
         """Write the links of a revision, and point tags at it.
 
-        If some of the revision was there before, a deletion of it may be under way, and may take the new links. So
-        the writer looks again, beside the switch of the tags, and writes again what is gone.
+        If some of the revision was there before, a deletion of it may be under way, and may take the new links. The
+        writer therefore looks again, beside the switch of the tags, and writes the missing links again.
         """
         tags, writer, changes = self._tags.changes, self._revisions.writer, stored.changes
         whole = False

@@ -91,8 +91,8 @@ class ManifestService:
         """Return a manifest by tag or digest.
 
         By digest 1 round trip, with signatures 2; by tag 1 more; 1 more if the manifest does not declare its type.
-        Without `Signatures.ALL`, the tag and the manifest that it pointed at when it was last read are asked for
-        together: 1 round trip while the tag still points at it, unless it is schema 1.
+        Without `Signatures.ALL`, a tag takes 1 round trip while it points where it pointed at its last read: it is
+        read together with that manifest, unless that is schema 1.
 
         Args:
             reference: A tag, or a digest.
@@ -141,10 +141,11 @@ class ManifestService:
         return await self._follower.read_together(reference, self._head)
 
     async def rely_on(self, reference: str) -> Descriptor | Manifest:
-        """Return the result of `head` for a manifest that a push can rely on; for callers who may push. As `head`.
+        """Return the result of `head` for a manifest that a push can rely on. Costs are those of `head`.
 
-        A damaged manifest counts as missing: the client then pushes it, which writes it again. The content in
-        memory does not count; a schema 1 manifest in memory costs 1 request more.
+        Only a caller with the right to push may ask. A damaged manifest counts as missing: the client
+        then pushes it, which writes it again. The content in memory does not count; a schema 1 manifest in memory
+        costs 1 request more.
 
         Args:
             reference: A tag, or a digest.
@@ -215,8 +216,8 @@ class ManifestService:
     ) -> StoredManifest:
         """Verify and store a manifest, add its signatures to those stored, and set tags.
 
-        2 round trips; with tags 3: first content and all checks, then links, then the tags. 1 more for a manifest
-        that came as a type that neither the document nor its form tells. One error names all that is wrong. A
+        2 round trips; with tags 3: first content and all checks, then links, then the tags. A type that neither
+        the document nor its form tells costs 1 more. One error names all that is wrong. A
         manifest with a subject becomes one of its referrers.
 
         Each tag is a switch of its own. All tags are checked before the first is announced. If another writer

@@ -101,7 +101,7 @@ class MediaTypeStore:
             await self._driver.put(self._key(digest), media_type.encode())
 
     async def overwrite(self, digest: Digest, media_type: str) -> None:
-        """Write a media type in place of one that a deletion under way may be about to take. 1 request.
+        """Write a media type over one that a deletion under way may be about to take. 1 request.
 
         A deletion takes only the object that it found, where the driver can delete on a condition. Elsewhere the
         writer waits for its end first, `Capabilities.metadata_timeout` at most.

@@ -151,20 +151,20 @@ class ReferrerStore:
             keys = [info.key async for info in entries(self._driver.list_all, folder)]
             linked = sorted(each for each in self._parsed(keys) if last is None or each > last)
             return linked[:limit], len(linked) > limit
-        place = None
+        start_after = None
         if last is not None:
-            place = self._layout.key(ReferrerLink(self._name, subject, last))
+            start_after = self._layout.key(ReferrerLink(self._name, subject, last))
         found: list[Digest] = []
         while True:
-            page = await self._driver.list_all(folder, start_after=place, limit=LIST_LIMIT)
+            page = await self._driver.list_all(folder, start_after=start_after, limit=LIST_LIMIT)
             found += self._parsed(info.key for info in page.entries)
-            place = page.next
-            if place is None or len(found) >= limit:
-                return found[:limit], place is not None or len(found) > limit
+            start_after = page.next
+            if start_after is None or len(found) >= limit:
+                return found[:limit], start_after is not None or len(found) > limit
 
     def _parsed(self, keys: Iterable[str]) -> Sequence[Digest]:
-        places = map(self._layout.parse, keys)
-        return [place.digest for place in places if isinstance(place, ReferrerLink)]
+        items = map(self._layout.parse, keys)
+        return [item.digest for item in items if isinstance(item, ReferrerLink)]
 
     async def _tagged(self, subject: Digest) -> Digest | LinkDamaged | None:
         """Return the digest of the index that clients keep of a subject's referrers, if there is one."""

@@ -65,7 +65,7 @@ class RevisionInfo:
 
 @dataclass(frozen=True, slots=True)
 class RevisionWrite:
-    """A revision whose content is stored, and what is linked with it.
+    """A revision on its way in: its content is stored, and its links are to be written.
 
     Attributes:
         digest: The digest of the payload.

@@ -41,8 +41,8 @@ class SignatureStore:
     async def linked(self, revision: Digest) -> list[SignatureLink]:
         """Return the links to the signatures of a revision, unread: their keys name the content. 1 request."""
         folder = self._layout.signatures_of(self._name, revision)
-        places = [self._layout.parse(info.key) async for info in entries(self._driver.list_all, folder)]
-        return [place for place in places if isinstance(place, SignatureLink)]
+        items = [self._layout.parse(info.key) async for info in entries(self._driver.list_all, folder)]
+        return [item for item in items if isinstance(item, SignatureLink)]
 
     async def read(self, links: Sequence[SignatureLink]) -> tuple[Signature, ...]:
         """Return the linked signatures, in the order of a merged document. 1 round trip.
@@ -63,9 +63,9 @@ class SignatureStore:
         The signatures are in the order of a merged document.
         """
 
-        async def read(place: SignatureLink) -> Signature | Damaged | ObjectTooLarge:
+        async def read(link: SignatureLink) -> Signature | Damaged | ObjectTooLarge:
             try:
-                return await self._read_one(place)
+                return await self._read_one(link)
             except (Damaged, ObjectTooLarge) as error:
                 return error
 
@@ -117,18 +117,18 @@ class SignatureStore:
         found = await self._blobs.present(signature)
         return found.size if found else 0
 
-    async def _read_one(self, place: SignatureLink) -> Signature:
+    async def _read_one(self, link: SignatureLink) -> Signature:
         kept = self._blobs.caches.content
-        if (signature := kept.find(Signature, place.digest)) is not None:
+        if (signature := kept.find(Signature, link.digest)) is not None:
             return signature
-        key = self._layout.key(place)
-        blob = await self._blobs.fetch(place.digest, limit=MANIFEST_LIMIT)
+        key = self._layout.key(link)
+        blob = await self._blobs.fetch(link.digest, limit=MANIFEST_LIMIT)
         if blob is None:
-            raise LinkDangling(key, place.digest)
-        await self._blobs.verified(place.digest, blob, keep=False)
+            raise LinkDangling(key, link.digest)
+        await self._blobs.verified(link.digest, blob, keep=False)
         try:
             signature = Signature.from_blob(blob)
         except (InvalidJSON, InvalidSignature) as error:
             raise RecordDamaged(key, str(error)) from error
-        kept.keep(place.digest, signature, _COPIES * len(blob))
+        kept.keep(link.digest, signature, _COPIES * len(blob))
         return signature

@@ -74,9 +74,10 @@ class RevisionStore:
         return link is not None and found is not None
 
     async def rely_on(self, digest: str, size: int | None = None) -> None:
-        """Check that a push can rely on a revision; for callers who may push. 2 requests, 1 round trip.
+        """Check that a push can rely on a revision. 2 requests, 1 round trip.
 
-        A damaged revision counts as missing; see `LayerStore.rely_on`.
+        Only a caller with the right to push may ask. A damaged revision counts as missing; see
+        `LayerStore.rely_on`.
 
         Args:
             digest: The revision's digest.
@@ -102,7 +103,7 @@ class RevisionStore:
             raise ManifestSizeMismatch(self._name, digest, size or 0, found.size)
 
     async def linked(self, digest: str) -> bool:
-        """Say whether the repository has a link to a revision, whatever the link holds. One request.
+        """Say whether the repository has a link to a revision, even one with wrong content. One request.
 
         Raises:
             InvalidDigest: The digest is outside the grammar.
@@ -237,11 +238,11 @@ class RevisionStore:
         return await self._signatures.read(await self._listed(digest))
 
     async def media_type(self, digest: str) -> str | None:
-        """Return the media type that was kept beside a revision's link, if any. One request.
+        """Return the media type that is kept beside a revision's link, if any. 1 request.
 
         Raises:
             InvalidDigest: The digest is outside the grammar.
-            RecordDamaged: What is kept is no media type.
+            RecordDamaged: The kept file does not hold a media type.
         """
         digest = Digest(digest)
         return await self._media_types.find(digest)
@@ -252,9 +253,9 @@ class RevisionStore:
         Keys of a revision are its link and those of its signatures and referrers.
         """
         async for info in entries(self._driver.list_all, self._layout.revisions_of(self._name)):
-            place = self._layout.parse(info.key)
-            if isinstance(place, RevisionLink):
-                yield RevisionInfo(place.digest, info.modified)
+            link = self._layout.parse(info.key)
+            if isinstance(link, RevisionLink):
+                yield RevisionInfo(link.digest, info.modified)
 
     # ---- writing
 

@@ -58,12 +58,11 @@ class RevisionWriter:
         apparent: bool = False,
         subject: Digest | None = None,
     ) -> RevisionWrite:
-        """Store the content that `link` makes visible, and check what is linked with it. 1 round trip.
+        """Store the content that `link` makes visible, and check that the links can be written. 1 round trip.
 
         1 request for the payload and for each signature; with signatures 1 more for the listing of the stored
-        ones; with a media type 2 more. It verifies nothing: the caller did. When the stored signatures and the
-        new ones might come to more than 4 MiB, the sizes are asked for: 1 round trip more, and 1 request for each
-        stored signature.
+        ones; with a media type 2 more. It verifies nothing: the caller did. If all signatures might
+        come to more than 4 MiB, their sizes are asked for: 1 round trip, and 1 request for each stored one.
 
         Args:
             digest: The payload's digest, as the caller computed it.

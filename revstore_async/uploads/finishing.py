@@ -52,7 +52,6 @@ class UploadFinisher:
 
     async def finish(self, id: str, digest: Digest, body: Body, offset: int | None) -> Descriptor:  # noqa: A002
         """Finish an upload with its last bytes; see `UploadStore.finish`."""
-        self._states.judge(id)
         new_hasher(digest.algorithm)  # refuses a digest that can't be computed
         part_size = self._driver.capabilities.part_size
         async with (
@@ -147,7 +146,7 @@ class UploadFinisher:
         state = replace(with_segments(seen.state, staging.segments, None), digest=digest)
 
         async def claim() -> StateVersion | None:
-            staging.named = True
+            staging.committed = True
             # A cancellation half-way would leave open whether the state names the staged segments.
             return await settled(self._states.swap(seen, state), grace=GRACE)
 
@@ -216,11 +215,11 @@ class UploadFinisher:
         try:
             seen = await self._read(id, digest, None)
         except DigestMismatch:
-            staging.named = False
+            staging.committed = False
             raise
         # A request that the network sent twice loses to itself: then the state names the staged segments.
         names = {each.name for each in staging.segments}
-        staging.named = seen is not None and names <= {each.name for each in seen.state.segments}
+        staging.committed = seen is not None and names <= {each.name for each in seen.state.segments}
         if seen is None:
             return await self._finished(id, digest)
         if seen.state.digest is None:

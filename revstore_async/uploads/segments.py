@@ -29,16 +29,16 @@ def largest(part_size: int) -> int:
 
 
 class Staging:
-    """Segments that one call stores before the state names them. `open` deletes them unless `named`.
+    """Segments that one call stores before the state names them. `open` deletes them unless `committed`.
 
     Attributes:
         segments: The stored segments, in order.
-        named: Whether the state names them, or may: a swap may take effect although its answer is lost.
+        committed: Whether the state names them, or may: a swap may take effect although its answer is lost.
     """
 
     def __init__(self, driver: Driver, states: UploadStates, id: str) -> None:  # noqa: A002
         self.segments: tuple[Segment, ...] = ()
-        self.named = False
+        self.committed = False
         self._driver = driver
         self._states = states
         self._id = id
@@ -55,7 +55,7 @@ class Staging:
         try:
             yield staging
         finally:
-            if not staging.named and staging._stored:
+            if not staging.committed and staging._stored:
                 with suppress(RevstoreError):
                     await settled(driver.delete_many(staging._stored), grace=GRACE)
 

@@ -170,12 +170,7 @@ class UploadStates:
         return self._layout.key(UploadState(self._name, id))
 
     def segment_key(self, id: str, segment: Segment | str) -> str:  # noqa: A002
-        """Return the key of a segment.
-
-        Raises:
-            UploadUnknown: This engine gives no upload such an id.
-        """
-        self.judge(id)
+        """Return the key of a segment. The caller has checked the id."""
         name = segment if isinstance(segment, str) else segment.name
         return self._layout.key(UploadSegment(self._name, id, name))
 
@@ -216,7 +211,7 @@ class UploadStates:
 
     async def look(self, id: str) -> StateVersion:  # noqa: A002
         """Read a state, even if the upload is over. Otherwise as `read`."""
-        self.judge(id)
+        self.check_id(id)
         try:
             file = await self._driver.get(self.key(id), limit=_STATE_LIMIT)
         except KeyNotFound as error:
@@ -231,7 +226,7 @@ class UploadStates:
             raise RecordDamaged(self.key(id), str(error)) from error
         return StateVersion(id, state, file.info.etag, file.info.modified)
 
-    def judge(self, id: str) -> None:  # noqa: A002
+    def check_id(self, id: str) -> None:  # noqa: A002
         """Check the form of an upload's id.
 
         Raises:
@@ -251,7 +246,7 @@ class UploadStates:
             return None
 
     async def swap(self, seen: StateVersion, state: State) -> StateVersion | None:
-        """Put a state in place of the seen one; return None if that is no longer stored. One request."""
+        """Write a state over the seen one; return None if that is no longer stored. One request."""
         content = await _encoded(state)
         try:
             info = await self._driver.put(self.key(seen.id), content, condition=IfMatch(seen.etag))

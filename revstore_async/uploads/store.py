@@ -239,7 +239,7 @@ class UploadStore:
         """Delete an upload that has not changed since `before`; return True if it was not finished.
 
         4 round trips. A client that continues the upload before the second one wins; the upload then stays, and
-        the call returns False. An upload without a readable state is judged by the age of its objects. The
+        the call returns False. An upload without a readable state goes by the age of its objects. The
         state of a newer engine is left alone.
 
         Raises:
@@ -276,7 +276,7 @@ class UploadStore:
         await self._driver.delete_prefix(self._states.folder(id))
 
     def _check(self, id: str, offset: int | None) -> None:  # noqa: A002
-        self._states.judge(id)
+        self._states.check_id(id)
         if offset is not None and type(offset) is not int:
             check_type("offset", offset, int, NoneType)
 
@@ -321,7 +321,7 @@ class UploadStore:
     async def _swapped(
         self, seen: StateVersion, state: State, staging: Staging, offset: int | None
     ) -> StateVersion:
-        staging.named = True
+        staging.committed = True
         after = await self._states.swap(seen, state)
         if after is not None:
             return after
@@ -330,7 +330,7 @@ class UploadStore:
             # The network sent the request twice, and it lost to itself: no other call has a segment of that
             # name.
             return replace(seen, state=state)
-        staging.named = False
+        staging.committed = False
         # Without an offset the loser's bytes would go after bytes that it has not seen.
         await self._open_for_more(seen.id, offset)
         raise UploadBusy(seen.id)

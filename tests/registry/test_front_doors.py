@@ -35,7 +35,6 @@ NOW = datetime.now(UTC)
 PLUMBING = {
     BlobStore: {
         "compose",
-        "descriptor",
         "fetch",
         "kept",
         "link",
