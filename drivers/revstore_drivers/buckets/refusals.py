@@ -1,16 +1,16 @@
-"""Answers that are no content, as S3 and those that speak like it give them, for the drivers that ask."""
+"""Refusals of S3 and of servers like it, for the drivers of buckets."""
 
 from collections.abc import Mapping
 from typing import Final
 
 
 class Refused(Exception):
-    """An answer that means something to the caller: a condition failed, an upload is gone.
+    """A refusal that has a meaning for the caller: a condition failed, an upload is gone.
 
     It never leaves the driver.
 
     Attributes:
-        code: What was answered, in the words of the driver's module `errors`.
+        code: The reason, one of the codes in the driver's module `errors`.
     """
 
     def __init__(self, code: str) -> None:
@@ -25,12 +25,12 @@ CREDENTIALS: Final[Mapping[str, str]] = {
     "ExpiredToken": "the session token has expired",
     "InvalidToken": "the session token is not valid",
 }
-"""Codes that credentials are answered with, and what each says."""
+"""Codes of refused credentials, and the meaning of each."""
 
 FULL: Final = frozenset(
     {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "InsufficientCapacity", "507"}
 )
-"""Codes of a store that has no room; 507 is that of WebDAV, which some answer without a code of S3's."""
+"""Codes of a store that has no room; some servers answer WebDAV's status 507 without a code."""
 
 IN_THE_WAY: Final = frozenset({"XMinioParentIsObject", "XMinioObjectExistsAsDirectory", "KeyTooLongError"})
-"""Codes for a name that the store can't give an object."""
+"""Codes for a key that the store can't hold."""

@@ -1,9 +1,10 @@
-"""The drivers on obstore, which is Rust: S3 by `obstore+s3:`, Google by `gs:`, Azure by `az:`.
+"""The drivers on obstore, a library in Rust: S3 by `obstore+s3:`, Google by `gs:`, Azure by `az:`.
 
-`config` is the table of options, `stores` makes obstore's stores of them, `client` is the one way to the server
-(its turns, its tries), `errors` the one place that knows obstore's errors. Above them stand the verbs:
+`config` holds the options, and `stores` makes obstore's stores of them. Every request goes through `client`, which
+bounds the requests at once and tries them again. Only `errors` knows obstore's errors. The verbs use these modules:
 `reading`, `putting` (one object, its condition), `writing` (multipart), `listing`, `changing` (copies and
-deletions); `clock` tells the times that obstore keeps for itself. `driver` is the driver that the engine opens.
+deletions). `clock` finds the times of writes, which obstore does not tell. `driver` holds the class that the engine
+opens.
 
 A key is the object `<prefix>/<key>`, as with the driver `s3`: both may open one bucket.
 """

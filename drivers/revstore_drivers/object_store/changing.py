@@ -1,4 +1,4 @@
-"""Copies, made by the server, and deletions."""
+"""Copies, which the server makes, and deletions."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -21,7 +21,9 @@ _AT_ONCE: Final = 1000  # keys of one request
 
 
 async def copy(client: Client, source: str, target: str) -> FileInfo:
-    """Copy an object: two requests. Content too large for one request passes through this process.
+    """Copy an object to another key: two requests.
+
+    Content that S3 does not copy in one request passes through this process.
 
     Raises:
         KeyNotFound: There is no source.
@@ -63,7 +65,7 @@ async def delete(client: Client, key: str) -> None:
 
 
 async def delete_many(client: Client, keys: Sequence[str]) -> None:
-    """Delete objects, those that are there: on S3 a thousand in a request, elsewhere each by itself."""
+    """Delete the objects that are there: on S3 a thousand in a request, elsewhere one in a request."""
     for first in range(0, len(keys), _AT_ONCE):
         batch = keys[first : first + _AT_ONCE]
         if client.options.scheme == S3:

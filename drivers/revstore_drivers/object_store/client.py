@@ -1,7 +1,7 @@
-"""The one way to the server: obstore's stores, the turns of requests, their tries, their errors.
+"""The one way to the server: obstore's stores, the requests at once, their tries and their errors.
 
-obstore's calls run in threads of its own. A cancelled call is dropped there with its connection, and its effect
-on the server stays unknown. The driver therefore sees each change to its end (see `turns.settled`).
+obstore's calls run in threads of its own. obstore drops a cancelled call with its connection, and the effect of the
+call on the server stays unknown. The driver therefore waits for the end of each change (see `retries.settled`).
 """
 
 import asyncio
@@ -33,8 +33,8 @@ class Client:
     """An open connection to a bucket.
 
     Attributes:
-        options: How it was opened.
-        slots: The requests under way.
+        options: The options of the store.
+        slots: Bounds the requests under way.
         clock: The store's clock.
     """
 
@@ -51,18 +51,18 @@ class Client:
         self._written = False
 
     def close(self) -> None:
-        """Let no more requests go; obstore closes connections without a holder."""
+        """Send no more requests. obstore closes its connections when nothing holds them."""
         self._closed = True
 
     @property
     def store(self) -> Store:
-        """The store that tries once."""
+        """The store that sends each request once."""
         self._check()
         return self._store
 
     @property
     def patient(self) -> Store:
-        """The store that tries again by itself, for the parts of uploads."""
+        """The store for the parts of uploads, for which obstore itself tries again."""
         self._check()
         return self._patient
 
@@ -85,7 +85,7 @@ class Client:
         )
 
     def attributes(self, mark: str = "") -> dict[str, str]:
-        """Return the attributes of an object that is made."""
+        """Return the attributes of an object that a request stores."""
         named = {"Storage-Class": self.options.storage_class, MARK: mark or None}
         return {name: value for name, value in named.items() if value is not None}
 
@@ -95,7 +95,7 @@ class Client:
         """Send one request at once; the caller holds a slot for it.
 
         Raises:
-            Refused: The server refused it in a way that may mean something.
+            Refused: The server refused the request in a way that has a meaning for the caller.
         """
         seconds = seconds_for_try(key)
         try:
@@ -108,7 +108,7 @@ class Client:
         return result
 
     async def change(self, key: str, send: Send[Result]) -> Result:
-        """Send one request that changes the store, when it is its turn; a cancelled call waits for its answer."""
+        """Take a slot, and send one request that changes the store. A cancelled call waits for its answer."""
         self._check()
         await self.slots.take(key)
         try:
@@ -119,12 +119,12 @@ class Client:
         return result
 
     async def ask(self, key: str, send: Send[Result], *, changes: bool = False) -> Result:
-        """Send one request when it is its turn, and again where that may help.
+        """Take a slot and send one request; try again where that may help.
 
         Args:
-            key: What it is about, for messages.
-            send: Sends it once.
-            changes: Whether it changes the store.
+            key: The key of the request, for messages.
+            send: Sends the request once.
+            changes: Whether the request changes the store.
         """
         self._check()
         tries = Tries(self.options.retries)
@@ -145,9 +145,9 @@ class Client:
                 await tries.again(error)
 
     def may_pass(self) -> bool:
-        """Say whether a write that was denied may be allowed the next moment: others were, by these credentials.
+        """Whether the store may allow a denied write the next moment: it allowed others with these credentials.
 
-        MinIO denies one now and then whose folder goes at that moment, with the last object in it.
+        MinIO now and then denies a write while it removes the folder with the last object in it.
         """
         return self._written
 
@@ -155,7 +155,7 @@ class Client:
         """Check once that the bucket is there: the 404 of a HEAD is the same for a missing object.
 
         Raises:
-            InvalidStoreURL: There is none.
+            InvalidStoreURL: There is no such bucket.
         """
         if self._bucket_seen:
             return
@@ -166,15 +166,15 @@ class Client:
         await self.ask("", look)
 
     def now(self) -> float:
-        """Return the time on this side, in seconds of a monotonic clock."""
+        """Return this process's time, in seconds of a monotonic clock."""
         return asyncio.get_running_loop().time()
 
 
 def bare(etag: str) -> str:
-    """Return an etag as every request tells it: some quote it, some don't."""
+    """Return an etag without quotes, which some answers put around it."""
     return etag.strip('"')
 
 
 def quoted(etag: str) -> str:
-    """Return an etag as a condition names it."""
+    """Return an etag in quotes, as a condition names it."""
     return f'"{etag}"'

@@ -1,9 +1,9 @@
 """The options of the drivers on obstore.
 
-A later source fills what earlier ones left open: the URL's query, then the program's arguments, then
-`REVSTORE_OBSTORE_<NAME>`, then AWS's variables for endpoint and region, then what obstore itself reads
-(`AWS_...`, `GOOGLE_...`, `AZURE_...`, the metadata service). A URL takes no credentials, since logs and process
-lists show it.
+The first source that names an option wins: the URL's query, then the program's arguments, then the variables
+`REVSTORE_OBSTORE_<NAME>`, then AWS's variables for endpoint and region. obstore itself reads `AWS_...`,
+`GOOGLE_...`, `AZURE_...` and the metadata service for all other settings. A URL takes no credentials, since logs
+and process lists show it.
 """
 
 from collections.abc import Mapping

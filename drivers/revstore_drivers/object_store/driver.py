@@ -1,4 +1,4 @@
-"""The driver of a bucket on obstore: each method is one verb of the modules beside."""
+"""The driver of a bucket on obstore. Each method is a verb of another module of this package."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -26,11 +26,11 @@ _SIGNED: Final[dict[str, Literal["GET", "HEAD"]]] = {"GET": "GET", "HEAD": "HEAD
 
 
 class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
-    """A driver of a bucket. URL: `obstore+s3://`, `gs://`, `az://`; `ObjectStoreOptions` is the table of options.
+    """A driver of a bucket. URL: `obstore+s3://`, `gs://`, `az://`; `ObjectStoreOptions` holds the options.
 
-    At most `pool` requests are under way at once, in the order of asking; the parts of writers are not counted.
-    A reader holds a slot for one while bytes come, and gives it back at the end of the range, of its block, or
-    after a while without a read.
+    At most `pool` requests are under way at once, in the order in which they ask; the parts of writers do not
+    count. A reader holds the slot of a request while bytes come. It gives the slot back at the end of the range, at
+    the end of its block, or after a while without a read.
     """
 
     _verbs = Verbs(get, put, stat, open_reader, open_writer, list_children, list_below, delete_many)
@@ -40,10 +40,10 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
 
         Args:
             url: The store's URL.
-            **options: What it left open, as in `ObjectStoreOptions`.
+            **options: Options that the URL leaves open, as in `ObjectStoreOptions`.
 
         Raises:
-            InvalidStoreURL: The URL or an option is not understood; it is named.
+            InvalidStoreURL: The URL or an option is not understood; the message names it.
         """
         self._be(ObjectStoreOptions.from_url(url, options))
 
@@ -73,7 +73,7 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
         )
 
     async def _connect(self) -> Client:
-        # It reads certificates, which takes some 15 ms for each of obstore's stores.
+        # obstore reads certificates, which takes some 15 ms for each of its stores.
         return await asyncio.to_thread(Client, self.options)
 
     async def _disconnect(self, client: Client) -> None:
@@ -100,6 +100,6 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
             await delete(client, key)
 
     async def purge_writers(self, older_than: timedelta) -> int:  # noqa: ARG002 (there is nothing to list)
-        """Remove nothing: obstore lists no unfinished uploads, so the bucket's lifecycle rules must end those."""
+        """Remove nothing: obstore lists no unfinished uploads. The bucket's lifecycle rules must abort those."""
         self._open()
         return 0

@@ -1,7 +1,7 @@
-"""Translates obstore's errors into the driver's. The one place where that is done.
+"""Turns obstore's errors into the driver's; no other module does that.
 
-obstore tells the server's answer in the text of its errors only: the status, and the body with its code. Its
-headers it does not tell; so neither the time that a throttled client is to wait, nor the store's clock.
+obstore tells the server's answer in the text of its errors only: the status, and the body with its code. It does
+not tell the headers. So the driver knows neither how long a throttled client must wait, nor the store's time.
 """
 
 import re
@@ -57,9 +57,9 @@ def translated(key: str, store: str, driver: str) -> Iterator[None]:
     """Turn obstore's errors into `Refused` or the driver's errors.
 
     Args:
-        key: What the request was about.
-        store: What messages call the store.
-        driver: What messages call the driver.
+        key: The key of the request.
+        store: The name of the store in messages.
+        driver: The name of the driver in messages.
     """
     try:
         yield
@@ -135,7 +135,7 @@ def of_refused(refused: Refused, key: str) -> RevstoreError:
 
 
 def was_never_sent(error: Unavailable) -> bool:
-    """Say whether a request surely did nothing: the server turned it away, or no server was reached."""
+    """Whether a request surely did nothing: the server turned it away, or the driver reached no server."""
     if isinstance(error, Throttled) or isinstance(error.__cause__, NoTurn):
         return True
     debug = str(error.__cause__).partition(_DEBUG)[2]

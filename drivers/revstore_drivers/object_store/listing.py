@@ -1,12 +1,12 @@
 """Listings: pages in the order of bytes, from any text on.
 
-obstore lists all that is below a prefix from a position on, 1,000 a request, or the direct children from the
-beginning to the end, however many they are. A page of children is made of the former: the driver skips a
-folder's content by going on behind it. Only where folders are so full that this gets nowhere are the children
-asked for.
+obstore lists all objects below a prefix from a position on, 1,000 a request, or all direct children from the
+beginning to the end. The driver makes a page of children out of the former: it skips the content of a folder by a
+request that begins behind it. Where folders are so full that this takes many requests, the driver asks for all
+children instead.
 
-obstore drops the `/` at the end of a name. An object that others store as `a/`, to have a folder show,
-therefore comes as `a`. It is left out if its position gives it away, and else shown as an empty object.
+obstore drops the `/` at the end of a name. Some programs store an object `a/`, so that the folder shows; obstore
+lists it as `a`. The driver leaves it out if its position shows that, and otherwise lists it as an empty object.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     Listed = Sequence[ObjectMeta]
 
 _AT_ONCE: Final = 1000  # objects of one request
-_FEW: Final = 50  # children among as many objects, below which their folders are called full
-_BEHIND: Final = "~"  # after every character of a key
+_FEW: Final = 50  # fewer children than this among 1,000 objects count as full folders
+_BEHIND: Final = "~"  # it comes after every character of a key
 
 Entry = FileInfo | Folder
 SomeEntry = TypeVar("SomeEntry", FileInfo, Entry)
@@ -68,7 +68,7 @@ async def list_children(client: Client, begin: str, start_after: str | None, lim
     more = tried = False
     while len(found) < limit:
         name, slash, _ = position[len(begin) :].partition("/")
-        if slash and client.options.may_be_minio:  # on behind that folder, as above
+        if slash and client.options.may_be_minio:  # go on behind that folder, see `_levels`
             (part,) = levels(begin, f"{begin}{name}/", folders=True)
             found += await _between(client, part)
             position = part.start
@@ -91,7 +91,7 @@ async def list_children(client: Client, begin: str, start_after: str | None, lim
 
 
 def _behind(begin: str, name: str) -> str:
-    """Return the position after which what comes is not in the folder of a name, if it is in one."""
+    """Return the position behind the folder of a name, or behind the name if it is in no folder."""
     first, slash, _ = name[len(begin) :].partition("/")
     return max(name, f"{begin}{first}/{_BEHIND}") if slash else name
 
@@ -102,8 +102,9 @@ def _page(found: list[SomeEntry], limit: int, *, more: bool) -> Page[SomeEntry]:
 
 
 def _levels(client: Client, begin: str, start: str) -> Iterable[Level]:
-    # MinIO (2026-02) loses entries for who goes on inside of `a/` where there are names such as `a-b/`; see
-    # the driver `s3`. Which server it is obstore does not tell, so all that may be it are asked folder by folder.
+    # MinIO (2026-02) loses entries of a listing that begins inside of `a/` where there are names such as `a-b/`;
+    # see the driver `s3`. obstore does not tell the server's name. So the driver asks each server that may be MinIO
+    # folder by folder.
     if client.options.may_be_minio and "/" in start[len(begin) :]:
         return levels(begin, start, folders=False)
     return [Level(begin, start, "")]
@@ -115,7 +116,7 @@ async def _between(client: Client, part: Level) -> list[FileInfo]:
 
 
 def _in_order(metas: "Listed", position: str) -> "Iterator[ObjectMeta]":
-    """Yield those that come after a position and after the one before; see above for what else comes."""
+    """Yield the objects that come after a position and after the object before, and no others."""
     for meta in metas:
         if meta["path"] > position:
             position = meta["path"]
@@ -132,7 +133,7 @@ def _child(client: Client, begin: str, name: str, meta: "ObjectMeta", found: lis
 
 async def _ask(client: Client, begin: str, position: str) -> "tuple[Listed, bool]":
     """Return names of one request, and whether there may be more."""
-    # obstore would drop a `/` at the end; nothing of ours is between that and `,`.
+    # obstore would drop a `/` at the end; no key lies between `/` and `,`.
     offset = position + "," if position.endswith("/") else position
 
     async def send(store: Store) -> "Listed":
@@ -147,7 +148,7 @@ async def _ask(client: Client, begin: str, position: str) -> "tuple[Listed, bool
 
 
 async def _children(client: Client, prefix: str) -> list[Entry]:
-    """Return all the children, in order, by as many requests as it takes."""
+    """Return all children in order; one request for each 1,000 objects and folders."""
 
     async def send(store: Store) -> "ListResult[Listed]":
         return await obstore.list_with_delimiter_async(store, prefix or None)

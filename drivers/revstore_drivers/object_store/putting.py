@@ -1,8 +1,8 @@
 """One object in one request, with its condition.
 
-Each write that has a condition carries a mark of its own as metadata. When an answer was lost, the object is
-read back: it has the mark, or it does not. Neither its content nor its etag could tell: another writer may have
-written the same bytes.
+Each write with a condition carries a mark of its own as metadata. When the answer was lost, the driver reads the
+object back and looks for the mark. Neither content nor etag could tell, since another writer may have written the
+same bytes.
 """
 
 import re
@@ -39,7 +39,7 @@ async def put(client: Client, key: str, content: bytes, condition: Condition | N
 
     Raises:
         ConditionFailed: The condition does not hold.
-        Unsupported: The server takes none.
+        Unsupported: The server takes no conditions.
     """
     if condition is not None:
         return await _put_once(client, key, content, condition)
@@ -56,7 +56,7 @@ async def put(client: Client, key: str, content: bytes, condition: Condition | N
 async def _send(
     client: Client, store: Store, key: str, content: bytes, mode: "PutMode", mark: str
 ) -> "tuple[PutResult, float, float]":
-    """Send it, and return when it was sent and when the answer came."""
+    """Send the content; return the answer and the times of sending and of the answer."""
     sent = client.now()
     result = await obstore.put_async(
         store, key, content, mode=mode, attributes=client.attributes(mark), use_multipart=False
@@ -67,22 +67,22 @@ async def _send(
 async def written(
     client: Client, key: str, size: int, result: "PutResult", sent: float, answered: float
 ) -> FileInfo:
-    """Return the object as it is after a write; ask the store where its clock is not known well enough.
+    """Return the info of a written object; ask the store for it where its clock is not known well enough.
 
     Args:
         client: The way to the server.
-        key: What was written.
-        size: Its bytes.
+        key: The object's key.
+        size: The object's size.
         result: obstore's answer.
-        sent: When the write was begun.
-        answered: When the answer came.
+        sent: The time when the write began.
+        answered: The time of the answer.
     """
     etag = bare(result["e_tag"] or "")
     modified = client.clock.time_of(sent, answered)
     if modified is None:
         info = await is_there(client, key)
         if info is None or info.etag != etag:
-            # It was written over, or deleted, at once: nobody will ever be told the time of this version.
+            # Another writer replaced or deleted the object at once, so no read will tell the time of this version.
             return FileInfo(key, size, datetime.now(UTC).replace(microsecond=0), etag)
         client.clock.learn(info.modified, sent, answered)
         return info
@@ -118,7 +118,7 @@ async def _put_once(client: Client, key: str, content: bytes, condition: Conditi
 async def _mode(client: Client, key: str, condition: Condition) -> "PutMode":
     if isinstance(condition, IfAbsent):
         return "create"
-    if not _ETAG.fullmatch(condition.etag):  # to a server `*` would mean any
+    if not _ETAG.fullmatch(condition.etag):  # a server takes `*` for any version
         raise ConditionFailed(key, str(condition))
     if client.options.scheme != GOOGLE:
         return {"e_tag": quoted(condition.etag)}
@@ -143,9 +143,9 @@ def _after(
     """Return the error after which a write is tried again.
 
     Raises:
-        AccessDenied: It was denied, and will be.
-        ConditionFailed: It lost, and nothing of it was ever there.
-        Unavailable: It lost, but an earlier try of it may have been there.
+        AccessDenied: The store denied the write, and will deny it again.
+        ConditionFailed: Another writer won, and the store never held this write.
+        Unavailable: Another writer won, but the store may have held an earlier try of this write.
     """
     if isinstance(error, Unavailable):
         return error
@@ -161,9 +161,9 @@ def _after(
         again.__cause__ = error
         return again
     if lost is not None:
-        # Perhaps ours was there for a moment. To say that nothing was written could be wrong.
+        # The store may have held this write for a moment. ConditionFailed would say that it never did.
         raise Unavailable(key, "an answer was lost, and another write is there now") from lost
-    if error.code in {FAILED, MISSING}:  # a missing key is a 404 on some servers
+    if error.code in {FAILED, MISSING}:  # some servers answer 404 for a missing key
         raise ConditionFailed(key, str(condition)) from error
     raise of_refused(error, key) from error
 

@@ -18,8 +18,10 @@ from .stores import Store
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, ObjectMeta
 
-_CHUNK: Final = 256 << 10  # bytes that come from obstore's threads at once; each time costs the loop a turn
-_PIECE: Final = 1 << 20  # bytes that an iteration takes at most: what comes at once need not be parted
+_CHUNK: Final = (
+    256 << 10
+)  # bytes that obstore's threads pass on at once; each passing takes time of the event loop
+_PIECE: Final = 1 << 20  # the most bytes of an iteration's piece
 
 
 async def stat(client: Client, key: str) -> FileInfo:
@@ -71,7 +73,7 @@ async def get(client: Client, key: str, limit: int | None) -> File:
 
     Raises:
         KeyNotFound: There is none.
-        ObjectTooLarge: It is over the limit.
+        ObjectTooLarge: The object is larger than the limit.
     """
 
     async def send(store: Store) -> File:
@@ -110,14 +112,14 @@ async def _opened(client: Client, key: str, first: int, before: int | None, etag
 
 
 class _Stream:
-    """One answer on its way, with the slot that it holds; see `resuming.Stream`."""
+    """One answer, with the slot that it holds; see `buckets.reading.Stream`."""
 
     info: FileInfo
 
     def __init__(self, client: Client, info: FileInfo, result: "GetResult") -> None:
         self.info = info
         self._client = client
-        # A stream whose step was cancelled may have lost bytes: its reader opens another one then.
+        # A cancelled step may lose bytes; then the reader opens another stream.
         self._pieces = aiter(result.stream(min_chunk_size=_CHUNK))
         self._left = memoryview(b"")
 
@@ -125,10 +127,10 @@ class _Stream:
     async def open(
         cls, client: Client, key: str, first: int, before: int | None, etag: str | None
     ) -> "_Stream":
-        """Ask for bytes; of the version that has the etag, if one is given.
+        """Ask for bytes; with an etag, for bytes of that version only.
 
         Raises:
-            Refused: There are none: no object, no such range, another version.
+            Refused: There is no object, no such range, or another version.
         """
         asked: GetOptions = {}
         if before is not None:
@@ -141,7 +143,7 @@ class _Stream:
         async def send(store: Store) -> "GetResult":
             return await obstore.get_async(store, key, options=asked)
 
-        _ = client.store  # is it open at all?
+        _ = client.store  # it raises DriverClosed
         await client.slots.take_for_reader(key)
         try:
             result = await client.once(key, send)
@@ -151,7 +153,7 @@ class _Stream:
             raise
 
     async def read(self, size: int) -> bytes:
-        """Return the next bytes; none where the answer ends."""
+        """Return the next bytes; an empty result ends the answer."""
         if not self._left:
             options = self._client.options
             with translated(self.info.key, options.shown, options.scheme):
@@ -163,7 +165,7 @@ class _Stream:
         return bytes(piece)
 
     def close(self) -> None:
-        """Give connection and slot back; an unread answer costs the connection, which goes with the stream."""
+        """Give the slot back. The stream closes its connection, unless the answer was read to its end."""
         del self._pieces
         self._client.slots.release_reader()
 

@@ -1,8 +1,8 @@
 """obstore's stores, made of the options.
 
-obstore's own tries are off, but for the parts of an upload, which are the same however often they are sent: it
-can't say whether an earlier try of a conditional write may have had its effect, which decides what a failed
-condition means. The driver therefore repeats requests itself.
+obstore itself tries only the parts of an upload again, since each try of a part sends the same bytes. It can't tell
+whether an earlier try of a conditional write may have had its effect, which decides the meaning of a failed
+condition. Therefore the driver repeats all other requests itself.
 """
 
 from datetime import timedelta
@@ -20,20 +20,21 @@ from .config import AZURE, GOOGLE, ObjectStoreOptions
 
 Store = S3Store | GCSStore | AzureStore
 
-# obstore bounds a whole request, its body included: a layer may take hours. What bounds it is `read_timeout`.
+# obstore's timeout bounds a whole request with its body, and a layer may take hours. `read_timeout` bounds it
+# instead.
 _WHOLE: Final = timedelta(days=1)
 
 
 def make_store(options: ObjectStoreOptions, *, retries: int = 0, endpoint: str | None = None) -> Store:
-    """Make a store; the server is not asked anything.
+    """Make a store, without a request.
 
     Args:
-        options: What is known of it.
+        options: The store's options.
         retries: obstore's own tries after the first.
-        endpoint: A server in place of the one that the options name.
+        endpoint: A server that replaces the options' own; None for that.
 
     Raises:
-        InvalidStoreURL: obstore can't make one of it.
+        InvalidStoreURL: obstore refuses the options.
     """
     address = endpoint or options.endpoint_url
     common: dict[str, Any] = {

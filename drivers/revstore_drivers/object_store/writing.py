@@ -1,8 +1,8 @@
-"""Writers: content of up to a part goes in one request, more of it by one multipart upload, which obstore runs.
+"""Writers: content of up to a part goes in one request, larger content in one multipart upload, which obstore runs.
 
-obstore takes the parts from an iterator, and sends several at once. It aborts the upload if the iterator fails;
-if its call were cancelled it would leave the upload behind. A cancelled writer therefore lets the iterator
-fail, and waits. obstore offers no condition for the completion.
+obstore takes the parts from an iterator, and sends several at once. It aborts the upload if the iterator fails. A
+cancelled call of obstore would leave the upload behind. A cancelled writer therefore makes the iterator fail, and
+waits. obstore offers no condition for the completion.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class _Abandoned(Exception):
 
 
 class _Parts:
-    """The iterator that obstore takes parts from, on the writer's loop; one at most waits in it."""
+    """The iterator from which obstore takes parts, on the writer's event loop. At most one part waits in it."""
 
     def __init__(self) -> None:
         self._items: deque[bytearray | None] = deque()
@@ -57,11 +57,11 @@ class _Parts:
         return part
 
     async def room(self) -> None:
-        """Wait until a part may be given, or obstore takes no more."""
+        """Wait until there is room for a part, or obstore takes no more parts."""
         await self._room.acquire()
 
     def give(self, part: bytearray | None) -> None:
-        """Give a part, or the end, for which there is room."""
+        """Give obstore a part, or None for the end, once there is room."""
         self._items.append(part)
         self._came.set()
 
@@ -71,13 +71,13 @@ class _Parts:
         self._came.set()
 
     def ended(self, _: object) -> None:
-        """Release the tasks that wait for room, since no more room will come."""
+        """Wake the tasks that wait for room, since obstore takes no more parts."""
         self._room.release()
 
 
 @asynccontextmanager
 async def open_writer(client: Client, key: str) -> AsyncIterator[Writer]:
-    """Open a writer; see the contract."""
+    """Open a writer; see `Driver.open_writer`."""
     writer = ObjectStoreWriter(client, key)
     async with writer_block(writer):
         yield writer
@@ -92,7 +92,7 @@ class ObjectStoreWriter(Writer):
         self._key = key
         self._mark = new_mark()
         self._gathered = bytearray()
-        self._waiting: deque[memoryview] = deque()  # accepted, and not gathered yet
+        self._waiting: deque[memoryview] = deque()  # accepted bytes that are not gathered yet
         self._parts = _Parts()
         self._upload: asyncio.Task[PutResult] | None = None
         self._begun = 0.0
@@ -110,7 +110,7 @@ class ObjectStoreWriter(Writer):
         try:
             await self._gather()
         finally:
-            # Where it was cancelled half-way all the bytes are accepted nevertheless; their memory is not ours.
+            # A cancelled call has accepted all bytes too, and the caller may use their memory again.
             self._waiting = deque(memoryview(bytes(piece)) for piece in self._waiting)
 
     async def _gather(self) -> None:
@@ -127,7 +127,7 @@ class ObjectStoreWriter(Writer):
                 self._waiting.popleft()
 
     async def _send(self) -> None:
-        """Let a part go, which is gathered, as soon as obstore takes it."""
+        """Give obstore the gathered part as soon as it has room."""
         if self._upload is None:
             self._begun = self._client.now()
             self._upload = asyncio.create_task(self._run())
@@ -136,7 +136,7 @@ class ObjectStoreWriter(Writer):
         if self._upload.done():
             self._parts.ended(self._upload)
             await self._result(self._upload)
-        # Nothing is awaited from here on: a cancelled writer goes on, and must neither lose nor repeat a part.
+        # From here on nothing waits: a cancelled writer may go on, and must neither lose nor repeat a part.
         self._parts.give(self._gathered)
         self._gathered = bytearray()
 
@@ -159,10 +159,10 @@ class ObjectStoreWriter(Writer):
             return await asyncio.shield(upload)
         except Refused as refused:
             if refused.code == MISSING:
-                raise WriterNotFound(self._key) from refused  # aborted by somebody else
+                raise WriterNotFound(self._key) from refused  # another program aborted the upload
             raise of_refused(refused, self._key) from refused
         finally:
-            del upload  # it holds its error, whose traceback holds this frame
+            del upload  # the task holds its error, whose traceback holds this frame
 
     # ---- its end
 
@@ -189,7 +189,7 @@ class ObjectStoreWriter(Writer):
             self._parts.give(None)
             result = await self._result(upload)
         except (Unavailable, WriterNotFound):
-            # Its answer may have been lost, and a further try have found no upload any more.
+            # The answer may have been lost, and a further try have found no upload any more.
             if (info := await found(self._client, self._key, self._mark)) is None:
                 raise
             return info

@@ -1,10 +1,10 @@
-"""The S3 driver, on aioboto3: AWS, MinIO and what else speaks S3. Docker Distribution reads the same bucket.
+"""The S3 driver, on aioboto3: for AWS, MinIO and other servers of S3. Docker Distribution reads the same bucket.
 
-`config` is the table of options, and `client` the one way to the server (its turns, its tries). Frequent requests
-go by the package `wire`: requests, signatures, sessions, bodies, answers. `errors` is the one place that knows the
-errors of botocore and aiohttp. Above them stand the verbs: `reading`, `putting` (one object, one request, its
-condition), `writing` (multipart uploads), `purging` (uploads of killed writers), `listing`, `composing`,
-`deleting`; `driver` is what the engine holds in its hands.
+`config` holds the options. Every request goes through `client`, which bounds the requests at once and tries them
+again. Frequent requests take the short way of the package `wire`: requests, signatures, sessions, bodies, answers.
+Only `errors` knows the errors of botocore and aiohttp. The verbs use these modules: `reading`, `putting` (one
+object, one request, its condition), `writing` (multipart uploads), `purging` (uploads of killed processes),
+`listing`, `composing`, `deleting`. `driver` holds the class that the engine opens.
 
 A key is the object `<prefix>/<key>`.
 """

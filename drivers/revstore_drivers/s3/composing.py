@@ -1,8 +1,8 @@
-"""Objects joined to one: by the server where they are large, through here where they are too small for its parts.
+"""Joins objects to one: the server copies large ones, and this process reads those that are too small for a part.
 
-S3 copies a range of an object as a part of an upload. Each part but the last has at least 5 MiB, and a range is
-copied of an object that is larger than that; a smaller source is read, with as much of the next ones as it
-takes to fill a part.
+S3 copies a whole object, or a range of it, as a part of an upload. Each part but the last has at least 5 MiB. S3
+copies ranges only of objects that are larger than that, and this driver copies no range of less than 5 MiB. It
+reads a smaller source, together with as many bytes of the next sources as fill a part.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,18 +21,18 @@ from .reading import open_reader
 from .uploads import PARTS, Upload, by_parts
 
 LEAST: Final = 5 << 20
-"""Bytes of each part but the last; S3's own bound."""
+"""The fewest bytes of each part but the last; S3's own bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Some bytes of an object.
+    """Consecutive bytes of an object.
 
     Attributes:
         key: The object's key.
-        first: Where they begin.
-        size: How many they are.
-        whole: Whether they are all that the object has.
+        first: The offset of the first byte.
+        size: The number of bytes.
+        whole: Whether they are the whole object.
         etag: The version of the object; None for any.
     """
 
@@ -44,7 +44,7 @@ class Span:
 
 
 async def compose(client: Client, sources: Sequence[Source], target: str) -> FileInfo:
-    """Join objects of these sizes and versions; see the contract."""
+    """Join objects of these sizes and versions; see `Driver.compose`."""
     size = sum(source.size for source in sources)
     if len(sources) == 1 and size <= client.options.copy_part_size:
         return await _copied(client, sources[0], target)
@@ -52,7 +52,7 @@ async def compose(client: Client, sources: Sequence[Source], target: str) -> Fil
         async with client.parts:
             spans = [Span(each.key, 0, each.size, True, each.etag) for each in sources]
             return await put(client, target, await _read(client, spans, target))
-    least = max(LEAST, -(-size // (PARTS - 1)))  # where there are too many sources for a part each
+    least = max(LEAST, -(-size // (PARTS - 1)))  # larger, if there are too many sources for a part each
     most = max(client.options.copy_part_size, least)
 
     async def part(upload: Upload, number: int, spans: list[Span]) -> str:
@@ -60,7 +60,7 @@ async def compose(client: Client, sources: Sequence[Source], target: str) -> Fil
 
     try:
         return await by_parts(client, target, size, parts_of(sources, least, most), part)
-    except Refused as refused:  # the upload is gone: aborted, or purged
+    except Refused as refused:  # another program aborted the upload
         raise of_missing(refused, target) from refused
 
 
@@ -103,7 +103,7 @@ async def _part(client: Client, upload: Upload, number: int, spans: list[Span]) 
 
 
 def parts_of(sources: Sequence[Source], least: int, most: int) -> Iterator[list[Span]]:
-    """Yield the parts, each with the spans that fill it: all but the last `least` to `most` bytes."""
+    """Yield the spans of each part; each part but the last has `least` to `most` bytes."""
     gathered: list[Span] = []
     missing = least
     for source in sources:
@@ -122,10 +122,10 @@ def parts_of(sources: Sequence[Source], least: int, most: int) -> Iterator[list[
 
 
 async def _read(client: Client, spans: Sequence[Span], target: str) -> bytes:
-    """Read spans together, in all no more than a part.
+    """Read the spans of one part; return their bytes in order.
 
     Raises:
-        ConditionFailed: An object is another version.
+        ConditionFailed: A source is another version.
     """
 
     async def one(span: Span) -> bytes:

@@ -1,6 +1,6 @@
 """The options of the S3 driver.
 
-A later source fills what earlier ones left open: the URL's query, then the program's arguments, then
+The first source that names an option wins: the URL's query, then the program's arguments, then the variables
 `REVSTORE_S3_<NAME>`, then AWS's own chain (variables, profiles, roles), which botocore walks. A URL takes no
 credentials, since logs and process lists show it.
 """
@@ -77,7 +77,7 @@ class S3Options(BucketOptions):
 
     @classmethod
     def build(cls, shown: str, bucket: str, prefix: str, options: Mapping[str, object]) -> Self:
-        """Judge the options, and fill what they left open from the environment.
+        """Check the options, and take further ones from the environment.
 
         Args:
             shown: The name of the store in messages.

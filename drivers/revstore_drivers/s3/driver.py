@@ -1,4 +1,4 @@
-"""The driver of a bucket: each method is one verb of the modules beside."""
+"""The driver of a bucket on S3. Each method is a verb of another module of this package."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -25,10 +25,11 @@ _SIGNED = {"GET": "get_object", "HEAD": "head_object"}
 
 
 class S3Driver(BucketDriver[S3Options, Client]):
-    """A driver of a bucket. URL: `s3://bucket/prefix?endpoint_url=...`; `S3Options` is the table of options.
+    """A driver of a bucket. URL: `s3://bucket/prefix?endpoint_url=...`; `S3Options` holds the options.
 
-    At most `pool` requests are under way at once, in the order of asking. A reader holds a slot for one while
-    bytes come, and gives it back at the end of the range, of its block, or after a while without a read.
+    At most `pool` requests are under way at once, in the order in which they ask. A reader holds the slot of a
+    request while bytes come. It gives the slot back at the end of the range, at the end of its block, or after a
+    while without a read.
     """
 
     name = DRIVER
@@ -39,11 +40,11 @@ class S3Driver(BucketDriver[S3Options, Client]):
 
         Args:
             bucket: The bucket, which exists.
-            prefix: What stands before each key; Docker Distribution's `rootdirectory`.
-            **options: Those of `S3Options`.
+            prefix: The beginning of each name, before the key; Docker Distribution's `rootdirectory`.
+            **options: As in `S3Options`.
 
         Raises:
-            InvalidStoreURL: An option is not known or wrong; it is named.
+            InvalidStoreURL: An option is not known or wrong; the message names it.
         """
         self._be(S3Options.build(f"s3://{bucket}", bucket, prefix, options))
 

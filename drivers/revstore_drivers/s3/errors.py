@@ -1,4 +1,4 @@
-"""Turns the errors of botocore and aiohttp into the driver's. The one place where that is done."""
+"""Turns the errors of botocore and aiohttp into the driver's; no other module does that."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -69,7 +69,7 @@ _PASSES: Final = frozenset(
         "InternalError",
         "OperationAborted",
         "ConditionalRequestConflict",
-        "BadDigest",  # the body was changed on its way
+        "BadDigest",  # the network changed the body
         "XAmzContentSHA256Mismatch",  # as above
     }
 )
@@ -126,8 +126,8 @@ def translated(key: str, store: str) -> Iterator[None]:
     """Turn the SDK's errors into `Refused` or the driver's errors.
 
     Args:
-        key: What the request was about.
-        store: What messages call the store.
+        key: The key of the request.
+        store: The name of the store in messages.
     """
     try:
         yield
@@ -144,17 +144,17 @@ def of_failure(error: Exception, key: str, store: str) -> Exception:
 
 
 def of_missing(refused: Refused, key: str) -> RevstoreError:
-    """Return what a refusal is for a call that has no use of its own for it."""
+    """Return the driver's error for a refusal that the call itself does not handle."""
     return KeyNotFound(key) if refused.code == "NoSuchKey" else Unavailable(key, refused.code)
 
 
 def of_code(code: str, key: str) -> RevstoreError:
-    """Return the error of one key of many, of which the server says no more."""
+    """Return the error of one key among many, for which the server gives a code only."""
     return _of_code(code, 0, code, key) or Unavailable(key, code)
 
 
 def of_answer(response: Mapping[str, Any], key: str, store: str) -> Exception:
-    """Return the error that an answer means."""
+    """Return the error of a failed request from the server's answer."""
     told, meta = response.get("Error", {}), response.get("ResponseMetadata", {})
     status = int(meta.get("HTTPStatusCode", 0))
     headers: Mapping[str, str] = meta.get("HTTPHeaders", {})
@@ -223,15 +223,15 @@ _NOBODY: Final = (ConnectTimeoutError, ConnectionTimeoutError, ClientConnectorEr
 
 
 def was_never_sent(error: Unavailable) -> bool:
-    """Say whether a request surely did nothing: the server turned it away, or no server was reached."""
+    """Whether a request surely did nothing: the server turned it away, or the driver reached no server."""
     return isinstance(error, Throttled) or isinstance(error.__cause__, _NOBODY)
 
 
 def may_pass(error: AccessDenied) -> bool:
-    """Say whether a write that was denied may be allowed the next moment.
+    """Whether the server may allow a denied write the next moment, as MinIO does.
 
-    MinIO on one drive denied 1 of 1,600 puts with good credentials while neighbours were deleted, none otherwise:
-    it seems to be one whose folder is removed at that moment, with the last object in it.
+    MinIO on one drive denied 1 of 1,600 puts with good credentials, and only while neighbours were deleted. It
+    seems to deny a write while it removes the folder with the last object in it.
     """
     cause = error.__cause__
     if not isinstance(cause, ClientError):
@@ -251,7 +251,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _skew(headers: Mapping[str, str]) -> float:
-    """Return by how many seconds the store's clock is ahead of this machine's."""
+    """Return the seconds by which the store's clock is ahead of this machine's."""
     try:
         return (parsedate_to_datetime(headers.get("date", "")) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError):

@@ -1,7 +1,7 @@
-"""Uploads of writers whose process was killed.
+"""Aborts the uploads that killed processes left.
 
-Such a writer left an upload, which is found where the server lists uploads by prefix, as AWS does. MinIO answers
-that question for exact keys only, and removes such uploads by itself after a day.
+The driver finds them where the server lists uploads by prefix, as AWS does. MinIO lists uploads of exact keys only,
+and removes unfinished uploads by itself after a day.
 """
 
 from collections.abc import AsyncIterator
@@ -23,9 +23,10 @@ _AT_WORK: Final = timedelta(seconds=60)
 
 
 async def purge(client: Client, older_than: timedelta) -> int:
-    """Abort the uploads to which no part came for that long; return how many.
+    """Abort the uploads that received no part for that long; return their number.
 
-    An upload does not tell whether its writer is at work. So none is aborted within a minute of its last part.
+    An upload does not tell whether its writer is at work, so this aborts no upload within a minute of its last
+    part.
     """
     least = max(older_than, _AT_WORK)
     purged = 0
@@ -57,7 +58,7 @@ async def _uploads(client: Client) -> AsyncIterator[tuple[Answer, datetime]]:
 
 
 async def _last_part(client: Client, key: str, upload: str) -> datetime | None:
-    """Return when the newest part came; None if there are no parts."""
+    """Return the time of the newest part, or None if there are no parts."""
     parameters: dict[str, Any] = {"Key": client.name_of(key), "UploadId": upload}
     last: datetime | None = None
     while True:

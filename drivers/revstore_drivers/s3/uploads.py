@@ -1,4 +1,4 @@
-"""A multipart upload: writers and large copies gather their parts in it."""
+"""Multipart uploads, of writers and of large copies."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -20,18 +20,18 @@ from .wire.bodies import Body, size_of
 Part = TypeVar("Part")
 
 PARTS: Final = 10_000
-"""Parts that an upload may have."""
+"""The most parts of an upload."""
 
 
 @dataclass(slots=True)
 class Upload:
-    """An upload on its way.
+    """An upload.
 
     Attributes:
         client: The way to the server.
-        key: Where it will become visible.
-        id: The server's name for it; empty before `begin`.
-        mark: Its mark, by which a completion whose answer was lost is found again.
+        key: The key of the object.
+        id: The server's name of the upload; empty before `begin`, and after `complete` or `abort`.
+        mark: The mark in the object's metadata, which shows after a lost answer that the completion had its effect.
     """
 
     client: Client
@@ -40,9 +40,9 @@ class Upload:
     mark: str = field(default_factory=new_mark)
 
     async def begin(self) -> None:
-        """Begin it.
+        """Begin the upload.
 
-        Cancellation: it is begun nevertheless, and its name known, so that it can be aborted.
+        Cancellation: the call waits for the answer, so that `abort` knows the upload's name.
         """
 
         async def begin() -> None:
@@ -78,7 +78,7 @@ class Upload:
         return str(answer["ETag"])
 
     async def complete(self, etags: list[str], size: int, condition: Condition | None) -> FileInfo:
-        """Make its parts visible as one object, those with these etags.
+        """Make one object of the parts with these etags. Two requests: the second reads the object's time.
 
         Raises:
             ConditionFailed: The condition does not hold.
@@ -101,20 +101,20 @@ class Upload:
         written = Written(self.client, self.key, self.mark, size)
         info = await write_once(written, condition, send)
         self.id = ""
-        # The time of the object may be that of the upload's beginning, which no answer has told so far.
-        with suppress(Unavailable):  # it was written all the same
+        # The object may have the time when the upload began, and no answer so far has told that time.
+        with suppress(Unavailable):  # the object is stored all the same
             return await written.found() or info
         return info
 
     async def abort(self, *, thorough: bool = False) -> None:
-        """Leave nothing of it. Idempotent; after `complete` it does nothing.
+        """Remove the upload and its parts. Idempotent; after `complete` it does nothing.
 
         Args:
-            thorough: Whether parts may still have been on their way: one that arrives late can outlive the
-                upload, so it is looked for.
+            thorough: Whether a part may still arrive: such a part can outlive the upload, so the driver looks for
+            it.
 
         Raises:
-            Unavailable: After several tries there are still parts of it.
+            Unavailable: After several tries the upload still has parts.
         """
         tries = Tries(self.client.options.retries)
         while self.id:
@@ -124,7 +124,7 @@ class Upload:
                     await tries.again(Unavailable(self.key, "parts of an upload outlive it"))
                     continue
             except Refused:
-                pass  # it is gone, as it should be
+                pass  # the upload is gone, as it should be
             self.id = ""
 
     def _named(self) -> dict[str, Any]:
@@ -138,14 +138,14 @@ async def by_parts(
     parts: Iterable[Part],
     make: Callable[[Upload, int, Part], Awaitable[str]],
 ) -> FileInfo:
-    """Make an object of parts, as many at once as the options say; it is there when all are, or nothing is.
+    """Make an object of parts, `parallel_parts` at once. A failure leaves neither an object nor parts.
 
     Args:
         client: The way to the server.
-        key: Where it becomes visible.
-        size: Its bytes.
-        parts: What the parts are made of.
-        make: Makes one, which has a number; returns its etag.
+        key: The key of the object.
+        size: The object's size.
+        parts: The descriptions of the parts, in order.
+        make: Makes one part from its number and description; returns its etag.
 
     Raises:
         Refused: The upload is gone, or `make` was refused.
@@ -160,5 +160,5 @@ async def by_parts(
         etags = await gather_map(made, enumerate(parts, start=1), limit=client.options.parallel_parts)
         return await upload.complete([*etags], size, None)
     finally:
-        with suppress(RevstoreError):  # what came of the object says more than that of the clean-up
+        with suppress(RevstoreError):  # the error of the object says more than the error of the clean-up
             await settled(upload.abort(thorough=True), grace=30)

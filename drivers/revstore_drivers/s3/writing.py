@@ -1,7 +1,7 @@
-"""Writers: parts of one size go out in parallel while the next is gathered; small content goes in one request.
+"""Writers: parts of one size go out in parallel while the writer gathers the next; small content takes one request.
 
-Memory is bounded by the parts under way and the one that is gathered. No upload is begun before there is more
-than one part to send. Parts are all of one size but the last, as R2 demands.
+The parts under way and the gathered part bound a writer's memory. A writer begins an upload only when it has more
+than one part to send. All parts but the last have one size, as R2 demands.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _CLEANING: Final = 30.0  # seconds for which a cancelled call goes on with its c
 
 @asynccontextmanager
 async def open_writer(client: Client, key: str) -> AsyncIterator[Writer]:
-    """Open a writer; see the contract."""
+    """Open a writer; see `Driver.open_writer`."""
     async with writer_block(S3Writer(client, key)) as writer:
         yield writer
 
@@ -41,11 +41,13 @@ class S3Writer(Writer):
         self._key = key
         self._part_size = client.options.part_size
         self._upload = Upload(client, key)
-        self._etags: list[str] = []  # of the parts, in order; empty while one is under way
+        self._etags: list[str] = []  # those of the parts, in order; empty while a part is under way
         self._sending: set[asyncio.Task[None]] = set()
         self._failed: BaseException | None = None
-        self._gathered = BytesIO()  # sent as it is: each copy of a part holds up the loop
-        self._waiting: deque[memoryview] = deque()  # accepted, and not gathered yet
+        self._gathered = (
+            BytesIO()
+        )  # a request sends it uncopied, since copying a part holds up the event loop
+        self._waiting: deque[memoryview] = deque()  # accepted bytes that are not gathered yet
         self._done = False
 
     # ---- bytes
@@ -60,7 +62,7 @@ class S3Writer(Writer):
         try:
             await self._gather()
         finally:
-            # Where it was cancelled half-way all the bytes are accepted nevertheless; their memory is not ours.
+            # A cancelled call has accepted all bytes too, and the caller may use their memory again.
             self._waiting = deque(memoryview(bytes(piece)) for piece in self._waiting)
 
     async def _gather(self) -> None:
@@ -76,7 +78,7 @@ class S3Writer(Writer):
                 self._waiting.popleft()
 
     async def _send(self) -> None:
-        """Let a part go, which is gathered, as soon as fewer than so many are under way."""
+        """Send the gathered part as soon as fewer than `parallel_parts` are under way."""
         if not self._upload.id:
             await self._upload.begin()
         while len(self._sending) >= self._client.options.parallel_parts:
@@ -88,7 +90,7 @@ class S3Writer(Writer):
         task = asyncio.create_task(self._part(len(self._etags), content))
         self._sending.add(task)
         task.add_done_callback(self._sent)
-        await asyncio.sleep(0)  # others' turn, where many parts are given at once
+        await asyncio.sleep(0)  # other tasks run, though the caller gives many parts at once
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
@@ -100,7 +102,7 @@ class S3Writer(Writer):
         except Refused as refused:
             self._failed = WriterNotFound(self._key)
             self._failed.__cause__ = refused
-        except Exception as error:  # noqa: BLE001 (it is raised by the next step of the writer)
+        except Exception as error:  # noqa: BLE001 (the next step of the writer raises it)
             self._failed = error
 
     async def _all_sent(self) -> None:
@@ -122,7 +124,7 @@ class S3Writer(Writer):
         try:
             return await settled(self._commit(condition))
         except ConditionFailed:
-            with suppress(RevstoreError):  # a lifecycle rule takes the parts that are left
+            with suppress(RevstoreError):  # a lifecycle rule removes the parts that are left
                 await self.cancel()
             raise
 
@@ -132,7 +134,7 @@ class S3Writer(Writer):
         else:
             try:
                 info = await self._upload.complete(self._etags, self.offset, condition)
-            except Refused as refused:  # aborted or purged meanwhile
+            except Refused as refused:  # another program aborted the upload
                 raise WriterNotFound(self._key) from refused
         self._done = True
         return info
