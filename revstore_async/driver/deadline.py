@@ -43,7 +43,7 @@ _DUE: ContextVar[float | None] = ContextVar("revstore_metadata_due", default=Non
 
 
 class metadata_deadline:  # noqa: N801 (it is used as a function is)
-    """A block whose operations on metadata, and those of its child tasks, share a limited time.
+    """A block that limits the time of its operations on metadata together, those of its child tasks included.
 
     The operations are `get`, `put`, `stat`, `delete` and the listings of a driver; the one during which the time
     runs out raises `Unavailable`. A page of a listing, or a batch of a deletion, that came does not count, nor do

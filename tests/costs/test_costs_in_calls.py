@@ -1,4 +1,4 @@
-"""What requests cost in calls of our own functions, by the whole stack of `revstore serve` down to S3.
+"""The calls of our own functions that requests cost, over the whole stack of `revstore serve` down to S3.
 
 A number here grows when data goes back and forth between floors. It is no measure of time. It is the same on
 each run, but for the pieces in which answers of the S3 server arrive. Each takes 4 calls, and a bar leaves room

@@ -2,15 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+from typing import Final
 
-from revstore_async import concurrency
 from revstore_async.concurrency import drop_frames, until
 from revstore_async.driver.deadline import due
 from revstore_async.errors import StorageFailure, Throttled, Unavailable
-
-Result = TypeVar("Result")
 
 _FIRST_WAIT: Final = 0.1  # seconds; doubled for each try, a random part of it is waited
 _LONGEST_WAIT: Final = 2.0
@@ -145,11 +141,3 @@ class Tries:
             finally:
                 del error
         await asyncio.sleep(wait)
-
-
-def settled(work: Coroutine[Any, Any, Result], *, grace: float = GRACE) -> Coroutine[Any, Any, Result]:
-    """Do a change in the store to its end, even if the caller is cancelled; see `concurrency.settled`.
-
-    A request that was dropped half-way could still change the store after the caller has gone on to the next one.
-    """
-    return concurrency.settled(work, grace=grace)

@@ -1,7 +1,7 @@
 """The one way to the server: obstore's stores, the requests at once, their tries and their errors.
 
 obstore's calls run in threads of its own. obstore drops a cancelled call with its connection, and the effect of the
-call on the server stays unknown. The driver therefore waits for the end of each change (see `retries.settled`).
+call on the server stays unknown. The driver therefore waits for the end of each change (see `concurrency.settled`).
 """
 
 import asyncio
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import obstore
 
+from revstore_async.concurrency import settled
 from revstore_async.driver import FileInfo
 from revstore_async.errors import AccessDenied, DriverClosed, Unavailable
 
-from ..buckets.retries import Slots, Tries, no_answer, seconds_for_try, settled
+from ..buckets.retries import GRACE, Slots, Tries, no_answer, seconds_for_try
 from .clock import StoreClock
 from .config import ObjectStoreOptions
 from .errors import translated
@@ -112,7 +113,7 @@ class Client:
         self._check()
         await self.slots.take(key)
         try:
-            result = await settled(self.once(key, send))
+            result = await settled(self.once(key, send), grace=GRACE)
         finally:
             self.slots.release()
         self._written = True

@@ -39,7 +39,7 @@ SomeEntry = TypeVar("SomeEntry", FileInfo, Entry)
 
 
 async def list_below(client: Client, begin: str, start_after: str | None, limit: int) -> Page[FileInfo]:
-    """Return one page of the objects whose keys begin with `begin`, at any depth."""
+    """Return one page of all objects below `begin`."""
     start = start_of(begin, start_after, folders=False)
     if start is None:
         return Page((), None)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import obstore
 
+from revstore_async.concurrency import settled
 from revstore_async.driver import Condition, FileInfo, Writer
 from revstore_async.driver.writer_blocks import writer_block
 from revstore_async.errors import RevstoreError, Unavailable, Unsupported, WriterNotFound
 
 from ..buckets.refusals import Refused
-from ..buckets.retries import settled
+from ..buckets.retries import GRACE
 from .client import Client
 from .errors import MISSING, of_refused, translated
 from .putting import found, new_mark, put, written
@@ -171,7 +172,7 @@ class ObjectStoreWriter(Writer):
         if condition is not None:
             raise Unsupported(self._client.options.scheme, "conditional completion of a writer")
         await self._gather()
-        return await settled(self._commit())
+        return await settled(self._commit(), grace=GRACE)
 
     async def _commit(self) -> FileInfo:
         if self._upload is None:

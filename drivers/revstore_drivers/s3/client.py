@@ -83,7 +83,7 @@ class Client:
 
         Raises:
             InvalidStoreURL: A file or profile that the options name is not there.
-            IncompatiblePackage: aiohttp or aiobotocore lacks what the sessions rely on.
+            IncompatiblePackage: aiohttp or aiobotocore lacks a name on which the sessions rely.
         """
         check_packages()
         options = self.options

@@ -19,7 +19,7 @@ _TOKEN: Final = {"ContinuationToken": "NextContinuationToken"}
 
 
 async def list_below(client: Client, begin: str, start_after: str | None, limit: int) -> Page[FileInfo]:
-    """Return one page of the objects whose keys begin with `begin`, at any depth."""
+    """Return one page of all objects below `begin`."""
     page = await list_children(client, begin, start_after, limit, folders=False)
     return cast("Page[FileInfo]", page)
 

@@ -1,4 +1,4 @@
-"""Puts one object in one request, and finds out what became of a conditional write whose answer was lost.
+"""Puts one object in one request, and finds the object again where the answer to a conditional write was lost.
 
 Each write that has a condition, and each multipart upload, carries a mark of its own as metadata. When an
 answer was lost, or tells that the condition does not hold, the object is read back: it has the mark, or it does

@@ -5,12 +5,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from revstore_async.concurrency import gather_map
+from revstore_async.concurrency import gather_map, settled
 from revstore_async.driver import Condition, FileInfo
 from revstore_async.errors import RevstoreError, Unavailable, Unsupported
 
 from ..buckets.refusals import Refused
-from ..buckets.retries import Tries, settled
+from ..buckets.retries import GRACE, Tries
 from .client import Client
 from .errors import DRIVER
 from .putting import MARK, Written, headers_of, new_mark, write_once
@@ -57,7 +57,7 @@ class Upload:
             self.id = answer["UploadId"]
 
         try:
-            await settled(begin())
+            await settled(begin(), grace=GRACE)
         except Refused as refused:
             raise Unavailable(self.key, refused.code) from refused
 

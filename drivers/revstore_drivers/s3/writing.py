@@ -11,12 +11,13 @@ from contextlib import asynccontextmanager, suppress
 from io import BytesIO
 from typing import Final
 
+from revstore_async.concurrency import settled
 from revstore_async.driver import Condition, FileInfo, Writer
 from revstore_async.driver.writer_blocks import writer_block
 from revstore_async.errors import ConditionFailed, RevstoreError, Unsupported, WriterNotFound
 
 from ..buckets.refusals import Refused
-from ..buckets.retries import settled
+from ..buckets.retries import GRACE
 from .client import Client
 from .errors import DRIVER
 from .putting import put
@@ -122,7 +123,7 @@ class S3Writer(Writer):
                 await self._send()
             await self._all_sent()
         try:
-            return await settled(self._commit(condition))
+            return await settled(self._commit(condition), grace=GRACE)
         except ConditionFailed:
             with suppress(RevstoreError):  # a lifecycle rule removes the parts that are left
                 await self.cancel()

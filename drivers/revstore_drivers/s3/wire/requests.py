@@ -2,8 +2,8 @@
 
 A client learns their address from botocore's requests: its first request goes botocore's way. It tells the
 address, the bucket's path and the signed region; so does each later one. Anything but plain S3 (a
-session of S3 Express, a signature for several regions, a proxy) stays on botocore's way, and so does a server that
-sends requests elsewhere: botocore finds the bucket, and the client learns the new address.
+session of S3 Express, a signature for several regions, a proxy) stays on botocore's way. Requests that a server
+sends elsewhere go there too: botocore finds the bucket, and the client learns the new address.
 """
 
 import re

@@ -1,9 +1,9 @@
 """The HTTP sessions, without aiohttp's own retries: the one place that relies on private names of other packages.
 
-aiohttp sends a PUT again, and says nothing, when a connection that it had kept breaks before the answer. Then
-a conditional put that succeeded, but whose answer was lost, would be told as a failed one: the second request
-finds the object of the first. Neither aiohttp nor aiobotocore has a public option against that. So a driver
-checks before it opens that the names are there and have an effect.
+aiohttp sends a PUT again, and says nothing, when a connection that it had kept breaks before the answer. After
+a lost answer, the second request of a conditional put finds the object of the first, and a put that succeeded would
+be told as a failure. Neither aiohttp nor aiobotocore has a public option against that. A driver
+therefore checks before it opens that the names are there and have an effect.
 """
 
 import asyncio
