@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from types import NoneType
 
 from ..arguments import check_moment, check_type
@@ -44,6 +45,8 @@ class TagStore:
         self._links = LinkStore(driver)
         self._layout = layout
         self.changes: TagChanges = TagChanges(name, driver, layout, policy)
+        # A method of this store would make a cycle of the two.
+        self._current = partial(_current, self._links, layout, name)
         self._pages = HistoryPages(name, driver, layout, self.changes.claims, self._current)
 
     def _key(self, tag: Tag) -> str:
@@ -331,10 +334,6 @@ class TagStore:
 
     # ---- inside
 
-    async def _current(self, tag: Tag) -> TagEvent | None:
-        link = await find_current(self._links, self._key(tag))
-        return TagEvent(link.digest, link.modified) if link else None
-
     async def _candidates(self, digest: Digest, *, announced: bool) -> Sequence[Tag]:
         """Return the tags that may point at a revision: that have it in their index, or have no index.
 
@@ -357,3 +356,9 @@ class TagStore:
 
     async def _listed(self, folder: str) -> Sequence[FileInfo]:
         return [info async for info in entries(self._driver.list_all, folder)]
+
+
+async def _current(links: LinkStore, layout: Layout, name: RepositoryName, tag: Tag) -> TagEvent | None:
+    """Return the revision that a tag has now, and since when. 1 request."""
+    link = await find_current(links, layout.key(TagCurrent(name, tag)))
+    return TagEvent(link.digest, link.modified) if link else None
