@@ -1,7 +1,6 @@
-"""The values on the command line: files, references, keys, times, sizes, networks."""
+"""The values on the command line: files, references, times, sizes, networks."""
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -9,11 +8,14 @@ from typing import Final
 
 import click
 
-from ..errors import RevstoreError, UnusableKey
+from ..errors import RevstoreError
 from ..formats.digest import Digest
 from ..formats.names import Reference, RepositoryName, Tag
-from ..signatures import PublicKey, SigningKey
-from ..trust import AnyOf, TrustedCertificates, TrustedKeys, TrustPolicy
+
+LEAST_REST: Final = "1h"
+"""The least rest of an upload before a purge: the age of bytes counts from the end of their request."""
+
+MOST_REST: Final = "3650d"
 
 # The digits are few enough that every number becomes a time, and Python reads it at once.
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])")
@@ -173,7 +175,7 @@ class NetworkType(click.ParamType[IPv4Network | IPv6Network]):
 
 def document_or_reference(text: str) -> bytes | Reference:
     """Read FILE|REF: `-` is standard input, an existing file's path that file, anything else a reference."""
-    if text == "-" or _is_file(text):
+    if text == "-" or is_file(text):
         return read_document(text)
     try:
         reference = Reference.parse(text)
@@ -184,7 +186,8 @@ def document_or_reference(text: str) -> bytes | Reference:
     return reference
 
 
-def _is_file(text: str) -> bool:
+def is_file(text: str) -> bool:
+    """Say whether there is a file of this name."""
     try:
         return Path(text).is_file()
     except OSError:  # too long for a path; it may still be a reference
@@ -196,41 +199,3 @@ def read_document(path: str) -> bytes:
     with click.open_file(path, "rb") as file:
         content: bytes = file.read()
     return content
-
-
-def signing_key(path: str, passphrase: str | None) -> SigningKey:
-    """Load a private key, PEM or JWK."""
-    return _signing_key(read_document(path), passphrase)
-
-
-def _signing_key(content: bytes, passphrase: str | None) -> SigningKey:
-    if content.lstrip().startswith(b"{"):
-        return SigningKey.from_jwk(content)
-    return SigningKey.from_pem(content, passphrase.encode() if passphrase else None)
-
-
-def public_key(path: str) -> PublicKey:
-    """Load a public key, PEM or JWK; of a private key's file, its public half."""
-    content = read_document(path)
-    load = PublicKey.from_jwk if content.lstrip().startswith(b"{") else PublicKey.from_pem
-    try:
-        return load(content)
-    except UnusableKey:
-        return _signing_key(content, None).public
-
-
-def trust_policy(arguments: Sequence[str]) -> TrustPolicy | None:
-    """Make one policy of all --trust: key IDs, files of keys, files of CA certificates."""
-    policies: list[TrustPolicy] = []
-    for argument in arguments:
-        if not _is_file(argument):
-            if argument.count(":") != 11:
-                raise click.UsageError(f"--trust {argument!r} is neither a file nor a key ID")
-            policies.append(TrustedKeys([argument]))
-            continue
-        content = read_document(argument)
-        if b"-----BEGIN CERTIFICATE-----" in content:
-            policies.append(TrustedCertificates(content))
-        else:
-            policies.append(TrustedKeys([public_key(argument)]))
-    return AnyOf(*policies) if policies else None

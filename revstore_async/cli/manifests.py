@@ -15,7 +15,8 @@ from ..policy import Policy
 from ..registry import Registry
 from ..signatures import Signature
 from ..trust import TrustPolicy
-from .inputs import ReferenceType, document_or_reference, read_document, signing_key, trust_policy
+from .inputs import ReferenceType, document_or_reference, read_document
+from .key_inputs import signing_key, trust_policy
 from .session import AnswerIsNo, Session, shared_options
 
 

@@ -1,26 +1,21 @@
 """The command purge: deletes abandoned uploads."""
 
 from datetime import timedelta
-from typing import Final
 
 import click
 
 from ..registry import Registry
-from .inputs import DurationType
+from .inputs import LEAST_REST, MOST_REST, DurationType
 from .session import Session, shared_options
-
-LEAST: Final = "1h"
-"""The least age to purge: the age of bytes counts from the end of their request, which may take long."""
-MOST: Final = "3650d"
 
 
 @click.command()
 @click.option(
     "--older-than",
     required=True,
-    type=DurationType(LEAST, MOST),
+    type=DurationType(LEAST_REST, MOST_REST),
     metavar="DURATION",
-    help=f"The time for which they rested, such as 12h or 2d; {LEAST} at least.",
+    help=f"The time for which they rested, such as 12h or 2d; {LEAST_REST} at least.",
 )
 @shared_options
 @click.pass_obj

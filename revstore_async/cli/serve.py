@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from .inputs import DurationType, NetworkType, SizeType
-from .purge import LEAST, MOST
+from .inputs import LEAST_REST, MOST_REST, DurationType, NetworkType, SizeType
 from .serve_options import Serving
 from .session import Session, shared_options
 
@@ -118,7 +117,7 @@ def default_store() -> str:
 @click.option(
     "--purge-after",
     metavar="DURATION",
-    type=DurationType(LEAST, MOST, never=True),
+    type=DurationType(LEAST_REST, MOST_REST, never=True),
     help="Forget uploads that rested for so long; or never. Default: 7d, never with --read-only.",
 )
 @click.option(

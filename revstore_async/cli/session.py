@@ -1,18 +1,17 @@
 """The parts that every command shares: its store, its output, its exit code."""
 
-import asyncio
 import json
 import os
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import Conflict, InvalidSignature, NotFound, RevstoreError, VerificationFailed
-from ..policy import Policy
-from ..registry import Registry
+if TYPE_CHECKING:
+    from ..policy import Policy
+    from ..registry import Registry
 
 Result = TypeVar("Result")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -37,11 +36,17 @@ class Session:
         # Not click's envvar: the option stands in two places, and the one given must win over both defaults.
         return self.store or os.environ.get("REVSTORE_STORE") or None
 
-    def within(self, work: Callable[[Registry], Awaitable[Result]], policy: Policy | None = None) -> Result:
+    def within(
+        self, work: Callable[["Registry"], Awaitable[Result]], policy: "Policy | None" = None
+    ) -> Result:
         """Open the store, do the work in it, and close it."""
         url = self.url
         if not url:
             raise click.UsageError("which store? Give --store URL, or set REVSTORE_STORE")
+
+        import asyncio  # noqa: PLC0415 (it takes a while to load, and so does the engine)
+
+        from ..registry import Registry  # noqa: PLC0415
 
         async def opened() -> Result:
             async with Registry.open(url, policy=policy) as registry:
@@ -101,17 +106,27 @@ def exit_code(command: click.Command, arguments: list[str]) -> int:
         return FAILURE
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except (RevstoreError, click.ClickException, OSError) as error:
-        return _told(error)
-    except Exception:  # noqa: BLE001 - a defect: the user sees it whole, and it is no answer
-        traceback.print_exc()
+    except click.ClickException as error:
+        error.show()
         return FAILURE
+    except Exception as error:  # noqa: BLE001 (of all kinds)
+        return _told(error)
     return FINE
 
 
-def _told(error: RevstoreError | click.ClickException | OSError) -> int:
-    if isinstance(error, click.ClickException):
-        error.show()
-    else:
-        click.echo(f"revstore: {error}", err=True)
+def _told(error: Exception) -> int:
+    from ..errors import (  # noqa: PLC0415 (they take a while to load)
+        Conflict,
+        InvalidSignature,
+        NotFound,
+        RevstoreError,
+        VerificationFailed,
+    )
+
+    if not isinstance(
+        error, RevstoreError | OSError
+    ):  # a defect: the user sees it whole, and it is no answer
+        traceback.print_exc()
+        return FAILURE
+    click.echo(f"revstore: {error}", err=True)
     return NO if isinstance(error, NotFound | Conflict | VerificationFailed | InvalidSignature) else FAILURE

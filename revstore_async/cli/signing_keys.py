@@ -6,7 +6,7 @@ from typing import get_args
 import click
 
 from ..signatures import KeyKind, SigningKey
-from .inputs import public_key
+from .key_inputs import public_key
 from .session import Session, shared_options
 
 
@@ -48,3 +48,6 @@ def show(session: Session, file: str) -> None:
     session.say(
         {"kid": public.kid, "jwk": public.members()}, f"{public.kid}\n{public.to_pem().decode().strip()}"
     )
+
+
+COMMANDS = (key,)
