@@ -136,7 +136,7 @@ class RegistryApp:
         return await found.endpoint.handler(context)
 
     async def _admitted(self, request: Request, needs: Sequence[Need]) -> Principal:
-        """Return the caller, if it may do what the request needs."""
+        """Return the caller of a request. The policy has checked its credentials and these needs."""
         scope = request.scope
         try:
             principal = await self.access.authenticate(request)

@@ -156,7 +156,7 @@ class Exchange:
 
 
 def exchange_of(scope: Scope, receive: Receive, send: Send) -> Exchange:
-    """Return the exchange whose `receive` and `send` these are; or a new one, if they are of another kind."""
+    """Return the exchange that owns `receive` and `send`; a new exchange around them if they belong to none."""
     shared: object = getattr(send, "__self__", None)
     if isinstance(shared, Exchange) and shared.scope is scope:
         receiver: object = getattr(receive, "__self__", None)

@@ -1,4 +1,4 @@
-"""Web pages as callers: origins whose pages may use the registry in a browser.
+"""Web pages as callers: the origins with access to the registry from a browser.
 
 A page of another origin can make a browser send requests to a registry, though the page can't read the answers. If
 a registry asks for no credentials, such as on loopback, any page could push to it. The server therefore refuses
