@@ -17,7 +17,7 @@ COMMANDS: Final = {
         "manifests",
         "Write a manifest's exact bytes to standard output; with --json also its digest, type and signatures.",
     ),
-    "history": ("tags", "Print each revision that a tag had, with the time since when, the oldest first."),
+    "history": ("tags", "Print the revisions that a tag had, with the time since when, the newest first."),
     "key": ("signing_keys", "Make a signing key, or look at one."),
     "ls": ("tags", "Print the repositories of the store, in lexical order."),
     "merge": (
