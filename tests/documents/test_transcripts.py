@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.parts.document_blocks import ROOT, blocks_of
+from tests.parts.forked_command import forked_command
 from tests.parts.programs import free_port
 from tests.parts.shell_session import ShellSession, shell_session
 from tests.parts.transcripts import PORT, Step, Words, steps_of
@@ -10,13 +13,16 @@ from tests.parts.transcripts import PORT, Step, Words, steps_of
 CLI = "docs/cli.md"
 
 
-def test_the_commands_of_the_command_lines_document_print_what_it_shows(tmp_path: Path):
+def test_the_commands_of_the_command_lines_document_print_what_it_shows(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+):
     steps = [step for each in blocks_of(ROOT / CLI) for step in steps_of(each.text)]
     assert len(steps) > 50
     (shown,) = (step.output for step in steps if step.command == "cat manifest.json")
     (tmp_path / "manifest.json").write_text(shown)
     words = Words({PORT: f"127.0.0.1:{free_port()}"})
-    with shell_session(tmp_path, {}) as shell:
+    with forked_command(tmp_path_factory.mktemp("fork")) as function, shell_session(tmp_path, {}) as shell:
+        shell.run(function)
         for step in steps:
             if "listens at http" in step.output:
                 _serve(shell, step, words)

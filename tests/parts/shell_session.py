@@ -44,7 +44,8 @@ class ShellSession:
         self._servers += 1
         log = self._folder / f"server-{self._servers}.log"
         log.touch()
-        output, _ = self._run(f"{command} >{log} 2>&1 </dev/null &\necho $!")
+        # `command`, as the process must be the server itself, not a function of the shell.
+        output, _ = self._run(f"command {command} >{log} 2>&1 </dev/null &\necho $!")
         self._server = int(output)
         end = time.monotonic() + 30
         while ready not in log.read_text():
