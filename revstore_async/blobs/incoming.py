@@ -15,8 +15,8 @@ from .content import Content, FilePieces, pieces_of
 from .memory_budget import MemoryBudget, Share
 
 
-class Body:
-    """Content on its way in, which is read once. `Body.of` opens it.
+class IncomingContent:
+    """Content on its way in, which is read once. `IncomingContent.of` opens it.
 
     A source that fails ends the content early: `check` raises its error, and the caller decides about the bytes
     that came before. The cancellation of a reader that waits for the source counts as such a failure, and so
@@ -105,7 +105,7 @@ class Body:
     async def piece(self) -> bytes | None:
         """Return the next piece, or None at the end; a piece is never empty.
 
-        The body then holds no reference to the piece.
+        No reference to the piece is left here.
 
         Raises:
             SizeMismatch: As for `small`.
@@ -193,7 +193,7 @@ class Body:
                     raise SizeMismatch(self.length, self.size) from None
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (kept, for `check` to raise)
                 self.ended = True
-                # Without this frame: it holds the body, which holds the error.
+                # Without this frame: it holds this content, which holds the error.
                 self._broken = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
             else:
                 piece = piece if type(piece) is bytes else as_bytes("content", piece)

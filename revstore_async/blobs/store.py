@@ -25,7 +25,7 @@ from ..layout import BlobData, Layout
 from ..threads import StreamHasher, digest_of
 from .cache import Caches
 from .content import Content, default_digest
-from .incoming import Body
+from .incoming import IncomingContent
 from .links import LinkStore
 from .listed import BlobInfo
 from .memory_budget import MemoryBudget
@@ -290,14 +290,14 @@ class BlobStore:
             digest = digest or await default_digest(content)
             new_hasher(digest.algorithm)  # refuses a digest that can't be computed
             part_size = self._driver.capabilities.part_size
-            with Body.of(content, length, self.memory) as body:
-                head = await body.small(min(part_size, self.memory.small))
+            with IncomingContent.of(content, length, self.memory) as incoming:
+                head = await incoming.small(min(part_size, self.memory.small))
                 if head is None:
-                    await body.promise(part_size)
-                    head = await body.small(part_size)
-                body.check()
+                    await incoming.promise(part_size)
+                    head = await incoming.small(part_size)
+                incoming.check()
                 if head is None:
-                    return await self.write(body.whole(), digest)
+                    return await self.write(incoming.whole(), digest)
                 return await self.put(head, digest=digest)
         content = bytes(content)  # a buffer may change while a thread hashes it
         if length is not None and type(length) is not int:

@@ -75,7 +75,7 @@ def read_stored(content: bytes) -> StoredDocument:
     )
 
 
-def guess_media_type(content: bytes) -> tuple[str | None, bool]:
+def media_type_of(content: bytes) -> tuple[str | None, bool]:
     """Return a stored manifest's media type, and whether it is declared; see `StoredDocument`."""
     members = _members(content)
     return (None, False) if members is None else _media_type(members)

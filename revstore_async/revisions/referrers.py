@@ -196,24 +196,26 @@ class ReferrerStore:
     async def _read_all(self, digests: Sequence[Digest], wanted: "_Wanted") -> "_Found":
         """Read manifests, in their order, until their entries fill a page or `READ_BYTES` were read."""
         found: _Found = {}
-        told = seen = 0
+        filled = seen = 0
 
         async def read(digest: Digest) -> None:
-            nonlocal told, seen
-            if told > PAGE_BYTES or seen > READ_BYTES:
+            nonlocal filled, seen
+            if filled > PAGE_BYTES or seen > READ_BYTES:
                 return
             payload = await self._payload(digest)
             if not isinstance(payload, bytes):
                 found[digest] = payload
                 return
             seen += len(payload)
-            found[digest] = each = await self._tell(digest, payload, wanted)
-            told += each.size if isinstance(each, _Told) else 0
+            found[digest] = each = await self._described(digest, payload, wanted)
+            filled += each.size if isinstance(each, _Entry) else 0
 
         await gather_map(read, digests, limit=self._driver.capabilities.connections)
         return found
 
-    async def _tell(self, digest: Digest, payload: bytes, wanted: "_Wanted") -> "_Told | Damaged | None":
+    async def _described(
+        self, digest: Digest, payload: bytes, wanted: "_Wanted"
+    ) -> "_Entry | Damaged | None":
         document = await in_thread_if_large(len(payload), read_stored, payload)
         if not wanted.covers(document):
             return None
@@ -221,7 +223,7 @@ class ReferrerStore:
             kept = None if document.declared else await self._revisions.media_type(digest)
         except Damaged as error:
             return error
-        return await in_thread_if_large(len(payload), _told, digest, len(payload), document, kept)
+        return await in_thread_if_large(len(payload), _entry, digest, len(payload), document, kept)
 
 
 def fallback_tag(subject: Digest) -> Tag:
@@ -257,18 +259,18 @@ class _Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Entry:
     """The entry of a referrer, and the bytes that it takes in a page."""
 
     referrer: Referrer
     size: int
 
 
-_Found = dict[Digest, _Told | Damaged | ObjectTooLarge | None]
+_Found = dict[Digest, _Entry | Damaged | ObjectTooLarge | None]
 """The results of reading manifests: None for a manifest that is absent or not wanted."""
 
 
-def _told(digest: Digest, payload_size: int, document: StoredDocument, kept: str | None) -> _Told:
+def _entry(digest: Digest, payload_size: int, document: StoredDocument, kept: str | None) -> _Entry:
     media_type = kept or document.media_type or OCTET_STREAM
     descriptor = Descriptor(media_type, digest, payload_size, document.artifact_type)
     referrer = Referrer(descriptor, document.annotations)
@@ -279,7 +281,7 @@ def _told(digest: Digest, payload_size: int, document: StoredDocument, kept: str
     if size > PAGE_BYTES:  # another program took it; so long an artifact type is no media type
         referrer = Referrer(replace(descriptor, artifact_type=None))
         size = len(written(referrer.members()))
-    return _Told(referrer, size + 1)  # and the comma after it
+    return _Entry(referrer, size + 1)  # and the comma after it
 
 
 def _page(
@@ -295,13 +297,13 @@ def _page(
     size = 0
     end = candidates[-1] if more else None
     for position, digest in enumerate(candidates):
-        told = found.get(digest)
-        size += told.size if isinstance(told, _Told) else 0
+        entry = found.get(digest)
+        size += entry.size if isinstance(entry, _Entry) else 0
         if digest not in found or (referrers and size > PAGE_BYTES):
             end = candidates[position - 1]
             break
-        if isinstance(told, _Told):
-            referrers.append(told.referrer)
-        elif told is not None:
-            wrong.append(told)
+        if isinstance(entry, _Entry):
+            referrers.append(entry.referrer)
+        elif entry is not None:
+            wrong.append(entry)
     return ReferrerPage(tuple(referrers), end, tuple(wrong))

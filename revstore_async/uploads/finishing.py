@@ -8,7 +8,7 @@ link is written; then the rest of the upload is deleted.
 from contextlib import suppress
 from dataclasses import replace
 
-from ..blobs.incoming import Body
+from ..blobs.incoming import IncomingContent
 from ..blobs.layers import LayerStore
 from ..blobs.store import BlobStore
 from ..concurrency import alongside, gather, settled
@@ -50,7 +50,13 @@ class UploadFinisher:
         self._layers = layers
         self._driver = driver
 
-    async def finish(self, id: str, digest: Digest, body: Body, offset: int | None) -> Descriptor:  # noqa: A002
+    async def finish(
+        self,
+        id: str,  # noqa: A002
+        digest: Digest,
+        incoming: IncomingContent,
+        offset: int | None,
+    ) -> Descriptor:
         """Finish an upload with its last bytes; see `UploadStore.finish`."""
         new_hasher(digest.algorithm)  # refuses a digest that can't be computed
         part_size = self._driver.capabilities.part_size
@@ -58,8 +64,8 @@ class UploadFinisher:
             alongside(self._read(id, digest, offset)) as reading,
             Staging.open(self._driver, self._states, id) as staging,
         ):
-            head = await body.small(part_size, beside=reading)
-            body.check()
+            head = await incoming.small(part_size, beside=reading)
+            incoming.check()
             if head is not None and not offset and await digest_of(head, digest.algorithm) == digest:
                 # Most likely this is all the content: it can be stored as a blob before the state is read.
                 await self._blobs.store(digest, head)
@@ -74,11 +80,11 @@ class UploadFinisher:
                 return found
             if seen.state.digest is not None:
                 return await self._complete(seen.id, seen.state, digest)
-            fits = body.length is None or body.length <= largest(part_size)
+            fits = incoming.length is None or incoming.length <= largest(part_size)
             # Content that goes into segments first can give its memory back, so it needs no promise.
-            if not seen.state.offset and (head is not None or (fits and body.promise_now(part_size))):
-                return await self._whole(seen, digest, head, body)
-            return await self._joined(seen, digest, head, body, staging, there)
+            if not seen.state.offset and (head is not None or (fits and incoming.promise_now(part_size))):
+                return await self._whole(seen, digest, head, incoming)
+            return await self._joined(seen, digest, head, incoming, staging, there)
 
     async def _staged(self, staging: Staging, head: bytes | None, digest: Digest) -> Descriptor | None:
         """Store the last bytes, if they are few; return the blob as `_there` does."""
@@ -107,9 +113,11 @@ class UploadFinisher:
 
     # ---- all the content at once
 
-    async def _whole(self, seen: StateVersion, digest: Digest, head: bytes | None, body: Body) -> Descriptor:
+    async def _whole(
+        self, seen: StateVersion, digest: Digest, head: bytes | None, incoming: IncomingContent
+    ) -> Descriptor:
         if head is None:
-            descriptor = await self._blobs.write(body.whole(), digest)
+            descriptor = await self._blobs.write(incoming.whole(), digest)
         else:
             await _same(head, digest)
             descriptor = blob_descriptor(digest, len(head))
@@ -127,7 +135,7 @@ class UploadFinisher:
         seen: StateVersion,
         digest: Digest,
         head: bytes | None,
-        body: Body,
+        incoming: IncomingContent,
         staging: Staging,
         there: Descriptor | None,
     ) -> Descriptor:
@@ -139,8 +147,8 @@ class UploadFinisher:
             await update(hasher, head)
             _expect(hasher, digest)
         else:
-            async with staging.written(body, hasher) as commit:
-                body.check()
+            async with staging.written(incoming, hasher) as commit:
+                incoming.check()
                 _expect(hasher, digest)
                 _, there = await gather(commit(), self._there(digest))
         state = replace(with_segments(seen.state, staging.segments, None), digest=digest)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Self
 
-from ..blobs.incoming import Body
+from ..blobs.incoming import IncomingContent
 from ..concurrency import settled
 from ..driver import Driver, Writer
 from ..errors import RevstoreError
@@ -73,46 +73,48 @@ class Staging:
 
     @asynccontextmanager
     async def written(
-        self, body: Body, hasher: ResumableDigest | None
+        self, incoming: IncomingContent, hasher: ResumableDigest | None
     ) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
         """Write and hash content as it comes; the block commits the last segment by the yielded function."""
         begun = False
-        while not begun or await body.more():
+        while not begun or await incoming.more():
             begun = True
             name, key = self._new()
             async with self._driver.open_writer(key) as writer:
-                if not await self._filled(writer, body, hasher):
+                if not await self._filled(writer, incoming, hasher):
                     yield partial(self._commit, name, writer)
                     return
                 await self._commit(name, writer)
-            body.written(0)
+            incoming.written(0)
         yield _done
 
     async def _commit(self, name: str, writer: Writer) -> None:
         info = await writer.commit()
         self.segments = (*self.segments, Segment(name, info.size, info.etag))
 
-    async def _filled(self, writer: Writer, body: Body, hasher: ResumableDigest | None) -> bool:
+    async def _filled(
+        self, writer: Writer, incoming: IncomingContent, hasher: ResumableDigest | None
+    ) -> bool:
         """Write until the segment is full or the content ends; return whether there may be more content."""
         if hasher is None:
-            return await self._poured(writer, body, None)
+            return await self._poured(writer, incoming, None)
         async with StreamHasher.beside(hasher) as hashing:
-            more = await self._poured(writer, body, hashing)
+            more = await self._poured(writer, incoming, hashing)
             await hashing.flush()
             return more
 
-    async def _poured(self, writer: Writer, body: Body, hashing: StreamHasher | None) -> bool:
+    async def _poured(self, writer: Writer, incoming: IncomingContent, hashing: StreamHasher | None) -> bool:
         part_size = self._driver.capabilities.part_size
         limit = largest(part_size)
-        while (piece := await body.piece()) is not None:
+        while (piece := await incoming.piece()) is not None:
             if writer.offset and writer.offset + len(piece) > limit:
-                body.put_back(piece)
+                incoming.put_back(piece)
                 return True
             if hashing is not None:
                 await hashing.update(piece)
             await writer.write(piece)
             # If memory ran out, these bytes become a segment now.
-            if body.written((writer.offset - 1) % part_size + 1):
+            if incoming.written((writer.offset - 1) % part_size + 1):
                 return True
         return False
 

@@ -11,7 +11,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Self
 from uuid import uuid4
@@ -72,6 +72,7 @@ class State:
             come.
         over: Whether the upload is finished or being purged. Every call treats it as unknown; a purge deletes
             the rest.
+        offset: The bytes accepted.
     """
 
     started: datetime
@@ -81,11 +82,10 @@ class State:
     digest_state: bytes | None = None
     digest: Digest | None = None
     over: bool = False
+    offset: int = field(init=False, compare=False)
 
-    @property
-    def offset(self) -> int:
-        """The bytes accepted."""
-        return sum(segment.size for segment in self.segments)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "offset", sum([segment.size for segment in self.segments]))
 
     def encode(self) -> bytes:
         """Return the state as the bytes to store."""
@@ -134,10 +134,11 @@ class State:
 def _segments(said: list[tuple[str, int]], etags: list[str | None] | None) -> tuple[Segment, ...]:
     if etags is None:  # an older engine has changed the state
         etags = [None] * len(said)
-    return tuple(
+    segments = [
         Segment(str(name), int(size), None if etag is None else str(etag))
         for (name, size), etag in zip(said, etags, strict=True)
-    )
+    ]
+    return tuple(segments)
 
 
 @dataclass(frozen=True, slots=True)

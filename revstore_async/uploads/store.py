@@ -9,7 +9,7 @@ from types import NoneType
 
 from ..arguments import check_moment, check_type
 from ..blobs.content import Content
-from ..blobs.incoming import Body
+from ..blobs.incoming import IncomingContent
 from ..blobs.layers import LayerStore
 from ..blobs.store import BlobStore
 from ..concurrency import alongside, settled
@@ -137,15 +137,15 @@ class UploadStore:
             UploadMemoryFull: Other calls held the memory for too long; the bytes that came before were kept.
         """
         self._check(id, offset)
-        with Body.of(content, length, self._memory) as body:
-            return _upload(await self._appended(id, body, offset))
+        with IncomingContent.of(content, length, self._memory) as incoming:
+            return _upload(await self._appended(id, incoming, offset))
 
-    async def _appended(self, id: str, body: Body, offset: int | None) -> StateVersion:  # noqa: A002
+    async def _appended(self, id: str, incoming: IncomingContent, offset: int | None) -> StateVersion:  # noqa: A002
         async with (
             alongside(self._open_for_more(id, offset)) as reading,
             Staging.open(self._driver, self._states, id) as staging,
         ):
-            head = await body.small(self._part_size, beside=reading)
+            head = await incoming.small(self._part_size, beside=reading)
             if head is not None:
 
                 async def small() -> StateVersion:
@@ -158,7 +158,7 @@ class UploadStore:
             else:
                 seen = await reading
                 hasher = digest_so_far(seen.state)
-                async with staging.written(body, hasher) as commit:
+                async with staging.written(incoming, hasher) as commit:
 
                     async def large() -> StateVersion:
                         await commit()
@@ -166,7 +166,7 @@ class UploadStore:
                         return await self._swapped(seen, state, staging, offset)
 
                     after = await settled(large(), grace=GRACE)
-        body.check()
+        incoming.check()
         return after
 
     async def finish(
@@ -221,8 +221,8 @@ class UploadStore:
         """
         digest = Digest(digest)
         self._check(id, offset)
-        with Body.of(content, length, self._memory) as body:
-            return await self._finisher.finish(id, digest, body, offset)
+        with IncomingContent.of(content, length, self._memory) as incoming:
+            return await self._finisher.finish(id, digest, incoming, offset)
 
     async def cancel(self, id: str) -> None:  # noqa: A002
         """End an upload, and delete its bytes. Three round trips.

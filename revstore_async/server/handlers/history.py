@@ -14,7 +14,7 @@ from ...concurrency import gather_map
 from ...errors import InvalidQuery, ObjectTooLarge, TagUnknown
 from ...formats.descriptors import MANIFEST_LIMIT, OCI_INDEX, OCTET_STREAM
 from ...formats.digest import Digest
-from ...formats.lenient_manifests import guess_media_type
+from ...formats.lenient_manifests import media_type_of
 from ...formats.names import Tag
 from ...revisions.referrers import READ_BYTES
 from ...threads import in_thread_if_large
@@ -183,7 +183,7 @@ async def _describe_one(context: RequestContext, digest: Digest) -> tuple[str, i
         return OCTET_STREAM, error.size
     if content is None:
         return OCTET_STREAM, 0  # collected since; the proposal has no word for it
-    media_type, declared = await in_thread_if_large(len(content), guess_media_type, content)
+    media_type, declared = await in_thread_if_large(len(content), media_type_of, content)
     if not declared:
         media_type = await context.repository.revisions.media_type(digest) or media_type
     return media_type or OCTET_STREAM, len(content)
