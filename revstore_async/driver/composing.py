@@ -1,4 +1,4 @@
-"""The checks of `Driver.compose`: of its arguments, the sources' versions, and the digest of the whole."""
+"""The checks of `Driver.compose`: of its arguments, of the sources' versions, and of the digest."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from ..errors import ConditionFailed, InvalidArgument
 from .keys import check_key
 from .values import FileInfo, Source
 
-_INLINE: Final = 1 << 17  # bytes up to which hashing here is cheaper than the way to a thread and back
+_INLINE: Final = 1 << 17  # bytes up to which hashing is cheaper in the event loop than in a thread
 
 
 class Versioned(Protocol):
-    """An object, or a part of one, of a version that is meant.
+    """An object of one version, or a part of it.
 
     Attributes:
         key: The object's key.
-        etag: The version; None for any.
+        etag: The version's etag; None for any version.
     """
 
     @property
@@ -28,10 +28,10 @@ class Versioned(Protocol):
 
 
 def check_sources(sources: Sequence[Source], target: str, digest: str | None = None) -> None:
-    """Judge the arguments of `Driver.compose`.
+    """Check the arguments of `Driver.compose`.
 
     Raises:
-        InvalidKey: A key is none.
+        InvalidKey: A source or the target is no key.
         InvalidArgument: There is no source, the target is one, or the digest is of no known algorithm.
     """
     check_key(target)
@@ -44,7 +44,7 @@ def check_sources(sources: Sequence[Source], target: str, digest: str | None = N
 
 
 def other_version(source: Versioned, target: str) -> ConditionFailed:
-    """Return the error for a source that is another version than its etag says."""
+    """Return the error of a source that is another version than its etag says."""
     return ConditionFailed(target, f"if the etag of {source.key!r} is {source.etag}")
 
 
@@ -52,14 +52,14 @@ def check_version(source: Versioned, found: FileInfo, target: str) -> None:
     """Compare a source with the stored object.
 
     Raises:
-        ConditionFailed: It is another version.
+        ConditionFailed: The source is another version.
     """
     if source.etag not in {None, found.etag}:
         raise other_version(source, target)
 
 
 class Comparing:
-    """Compares content, as it is copied, with a digest; with None it costs nothing."""
+    """Compares content with a digest while it is copied. Without a digest it does nothing."""
 
     def __init__(self, digest: str | None) -> None:
         self._digest = digest
@@ -71,7 +71,7 @@ class Comparing:
         return self._hasher is not None
 
     async def update(self, piece: bytes) -> None:
-        """Take more bytes; in a thread where they are many."""
+        """Take more bytes. A thread hashes a large piece."""
         if self._hasher is not None:
             if len(piece) <= _INLINE:
                 self._hasher.update(piece)
@@ -79,12 +79,12 @@ class Comparing:
                 await in_thread(self._hasher.update, piece)
 
     def update_in_thread(self, piece: bytes) -> None:
-        """Take more bytes; for callers that are in a thread already."""
+        """Take more bytes, for a caller in a thread."""
         if self._hasher is not None:
             self._hasher.update(piece)
 
     def check(self, target: str) -> None:
-        """Compare.
+        """Compare the content with the digest.
 
         Raises:
             ConditionFailed: The content has another digest.

@@ -1,19 +1,19 @@
 """The contract of a storage driver: the duties of every store under the engine, and no more.
 
-Each sentence here has one meaning on every driver, and `revstore_async.testing.DriverConformance` checks them
-one by one. Errors other than those listed do not leave a driver: it translates its SDK's errors, at one place,
-and keeps the cause (`raise ... from`).
+Each sentence here has one meaning on every driver, and `revstore_async.testing.DriverConformance` checks them one
+by one. A driver raises only the listed errors: one module of it translates its SDK's errors, and keeps the cause
+(`raise ... from`).
 
 Rules for every method:
 
-* Keys fit `check_key`; any other raises `InvalidKey` before anything is asked of the store.
+* A driver checks keys by `check_key`. For any other text it raises `InvalidKey` before it asks the store.
 * Any method may raise `Unavailable` (its subclass `Throttled` included), `AccessDenied` and `DriverClosed`.
-* A store that a driver can't create and that is not there, such as a bucket, is `InvalidStoreURL`, from any method
-  that asks it and never `KeyNotFound`; one that a write creates, such as a folder, is empty until then.
-* A write that returned is seen by every read and listing that begins after it, from any process.
-* A reader sees one whole version of an object, never a part of it and never a mixture of two.
-* A call that was cancelled or failed leaves either no effect or its whole effect; no temporary object that a
-  listing shows, no task, no open file, no open connection.
+* A missing store that a driver can't create, such as a bucket, is `InvalidStoreURL` from any method that asks the
+  store, and never `KeyNotFound`. A missing store that a write creates, such as a folder, is an empty store.
+* Every read and listing that begins after a write returned sees the write, from any process.
+* A reader sees one whole version of an object, never a part of a version and never a mixture of two.
+* A call that was cancelled or failed has no effect or its whole effect. It leaves no temporary object that a
+  listing shows, no task, no open file and no open connection.
 * No key may be a folder of another (`a` beside `a/b`): a driver may refuse the later one with `InvalidKey`.
 """
 
@@ -29,62 +29,62 @@ from .composing import Comparing, check_sources, check_version
 from .values import Capabilities, Condition, File, FileInfo, Folder, IfMatch, Page, Source
 
 LIST_LIMIT = 1000
-"""Entries of one page at most; what S3 gives for one request."""
+"""The most entries of one page; S3 gives as many for one request."""
 
 
 class Reader(ABC):
-    """Content on its way out. It is handed out by `Driver.open_reader` and closed by leaving that block.
+    """Gives an object's content. `Driver.open_reader` returns it, and the end of that block closes it.
 
     Attributes:
-        info: What the store knows of the object; of the version that is read, `size` is that of the whole.
+        info: The info of the version that is read; its size is that of the whole object.
     """
 
     info: FileInfo
 
     @abstractmethod
     async def read(self, size: int = 1 << 16, /) -> bytes:
-        """Return the next bytes: at least one and at most `size`; none only at the end of the range.
+        """Return the next bytes: at least one and at most `size`. An empty result is the end of the range.
 
         Raises:
             InvalidArgument: `size` is below 1.
-            Unavailable: The store broke off; the bytes read so far are right.
+            Unavailable: The store broke off. The bytes read so far are right.
         """
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield the bytes that are left, in pieces of a size that suits the store, none empty."""
+        """Yield the remaining bytes, in pieces of a size that suits the store; no piece is empty."""
         while piece := await self.read(1 << 18):
             yield piece
 
 
 class Writer(ABC):
-    """Content on its way in. It is handed out by `Driver.open_writer`.
+    """Takes an object's content. `Driver.open_writer` returns it.
 
-    Nothing is visible under the key before `commit`. Leaving the block of `open_writer` without `commit`, by an
-    error or not, is a `cancel`. After `commit` or `cancel` the writer is done: a further call but `cancel`
-    raises `WriterNotFound`. One task uses it at a time.
+    Nothing is visible under the key before `commit`. The end of the block of `open_writer`, by an error or not,
+    cancels a writer that is not committed. After `commit` or `cancel` each further call but `cancel` raises
+    `WriterNotFound`. One task at a time uses a writer.
 
     Attributes:
-        offset: Bytes accepted so far.
+        offset: The number of bytes accepted so far.
     """
 
     offset: int
 
     @abstractmethod
     async def write(self, data: bytes | memoryview, /) -> None:
-        """Accept bytes. Their memory may be used again when it returns.
+        """Accept bytes. After the return the caller may use their memory again.
 
-        When it fails or is cancelled, `offset` tells whether they were accepted. Memory is bounded by a small
-        multiple of `Capabilities.part_size`, for objects of any size.
+        After a failure or a cancellation `offset` tells whether the writer accepted them. The writer's memory is at
+        most a small multiple of `Capabilities.part_size`, for objects of any size.
         """
 
     @abstractmethod
     async def commit(self, *, condition: Condition | None = None) -> FileInfo:
-        """Make the content visible under the key, at once and durably, in place of any earlier content.
+        """Make the content visible under the key, at once and durably; it replaces earlier content.
 
-        An empty content is content. The object has exactly `offset` bytes, else it does not become visible.
+        Empty content is content too. The object has exactly `offset` bytes, or it does not become visible.
 
         Raises:
-            ConditionFailed: The condition does not hold; nothing is visible, and the writer is cancelled.
+            ConditionFailed: The condition does not hold. Nothing is visible, and the writer is cancelled.
             Unsupported: A condition was given and the driver lacks `conditional_commit`.
         """
 
@@ -94,10 +94,10 @@ class Writer(ABC):
 
 
 class Driver(ABC):
-    """A storage driver. It is an async context manager; its methods are used inside the block.
+    """A storage driver. It is an async context manager; callers use its methods inside of the block.
 
     Attributes:
-        name: What messages call it; for a driver that is opened by URL, the scheme.
+        name: The driver's name in messages; the scheme of the URL, if a URL opens the driver.
     """
 
     name: str
@@ -107,11 +107,11 @@ class Driver(ABC):
         """Build a driver, not yet open, from a store URL.
 
         Args:
-            url: The whole URL, of a scheme under which the driver is registered.
-            options: Keyword arguments of the program; they fill what the URL left open.
+            url: The whole URL; the driver is registered under its scheme.
+            options: Keyword arguments of the program, for options that the URL leaves open.
 
         Raises:
-            InvalidStoreURL: The URL or an option is not understood; an unknown one is named.
+            InvalidStoreURL: The URL or an option is not understood; the message names an unknown option.
         """
         raise Unsupported(cls.__name__, f"opening by URL ({url!r}, {len(options)} options)")
 
@@ -128,35 +128,35 @@ class Driver(ABC):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it all. Stored objects stay."""
+        """Close connections and files. Stored objects stay."""
 
     # ---- one object
 
     @abstractmethod
     async def get(self, key: str, *, limit: int | None = None) -> File:
-        """Return an object, whole: small content.
+        """Return a whole object, for small content.
 
         Args:
-            key: Its key.
-            limit: Bytes that the caller is willing to hold; None for any.
+            key: The object's key.
+            limit: The most bytes that the caller takes; None for any number.
 
         Raises:
-            KeyNotFound: Nothing is stored under the key; also where the key is a folder of others.
-            ObjectTooLarge: It holds more than `limit` bytes; they were not all read.
+            KeyNotFound: Nothing is stored under the key; a folder of other keys is no object.
+            ObjectTooLarge: The object has more than `limit` bytes. The driver did not read all of them.
         """
 
     @abstractmethod
     async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
-        """Store content under a key, durably, in place of the former object; return the new one.
+        """Store content under a key, durably; it replaces the former object. Return the new object's info.
 
         The condition and the write are one step: of many writers at once with `IfAbsent`, or with `IfMatch`
-        of one etag, exactly one wins. `IfMatch` where nothing is stored fails.
+        of one etag, exactly one wins. `IfMatch` fails where nothing is stored.
 
-        After a lost answer the driver resolves a conditional write by reading back: a write never ends in
+        When the answer to a conditional write is lost, the driver reads back. A write never ends in
         `ConditionFailed` because of itself.
 
         Raises:
-            ConditionFailed: The condition does not hold; nothing was written.
+            ConditionFailed: The condition does not hold. Nothing was written.
             Unsupported: A condition was given and the driver lacks `conditional_put`.
         """
 
@@ -165,19 +165,19 @@ class Driver(ABC):
         """Return an object's size, time and etag.
 
         Raises:
-            KeyNotFound: Nothing is stored under the key; also where the key is a folder of others.
+            KeyNotFound: Nothing is stored under the key; a folder of other keys is no object.
         """
 
     @abstractmethod
     def open_reader(
         self, key: str, *, offset: int = 0, length: int | None = None
     ) -> AbstractAsyncContextManager[Reader]:
-        """Open an object's content from `offset` on; errors are raised on entering the block.
+        """Open a reader of an object's content from `offset` on. The entry of the block raises the errors.
 
         Args:
-            key: Its key.
-            offset: Where to begin; the object's size is a good offset, with no bytes after it.
-            length: Bytes to read at most; None for all. It may reach past the end.
+            key: The object's key.
+            offset: The first byte to read. The object's size is a good offset, with no bytes after it.
+            length: The most bytes to read; None for all. It may reach past the end.
 
         Raises:
             KeyNotFound: Nothing is stored under the key.
@@ -187,31 +187,31 @@ class Driver(ABC):
 
     @abstractmethod
     def open_writer(self, key: str) -> AbstractAsyncContextManager[Writer]:
-        """Open a writer for a key; errors are raised on entering the block.
+        """Open a writer for a key. The entry of the block raises the errors.
 
         Args:
             key: The key under which `commit` makes the content visible.
         """
 
     async def compose(self, sources: Sequence[Source], target: str, *, digest: str | None = None) -> FileInfo:
-        """Store the content of one or several objects, one after another, under a target, replacing its content.
+        """Join the content of one or several objects, in order, to the object of a target key.
 
-        One source makes a copy. The bytes do not pass through this process where the store can join objects by
-        itself; this method reads and writes them. Memory is bounded as a writer's is.
+        One source makes a copy. A store that can join objects does it without sending the bytes through this
+        process. This default reads and writes them, with a writer's memory.
 
-        A source with an etag is copied from that version only. A digest is compared with the bytes before the
-        target is written. A driver with `conditional_copy` may compare the etags instead, where each source has
-        one: the digest is then the caller's promise.
+        The driver takes a source with an etag from that version only. It compares the digest with the bytes before
+        it writes the target. A driver with `conditional_copy` may compare the etags instead, if each source has
+        one: then the digest is the caller's promise.
 
         Args:
             sources: The objects.
-            target: Where the whole is stored; none of the sources.
-            digest: What the whole must be, as `sha256:` (or another algorithm of `hashlib`) and lower-case
-                hexadecimal digits; None for anything.
+            target: The key of the new object, which is no source.
+            digest: The digest of all the bytes, as `sha256:` (or another algorithm of `hashlib`) and lower-case
+                hexadecimal digits; None to compare nothing.
 
         Raises:
-            KeyNotFound: Nothing is stored under a source; the target is as it was.
-            ConditionFailed: A source is another version, or the whole has another digest; the target is as it was.
+            KeyNotFound: Nothing is stored under a source. The target is as it was.
+            ConditionFailed: A source is another version, or the bytes have another digest. The target is as it was.
             InvalidArgument: There is no source, the target is one, or the digest is of no known algorithm.
         """
         check_sources(sources, target, digest)
@@ -229,12 +229,12 @@ class Driver(ABC):
     async def url_for(
         self, key: str, *, method: str = "GET", expires: timedelta = timedelta(minutes=20)
     ) -> str:
-        """Return a URL that allows any client to GET or HEAD an object until it expires, ranges included.
+        """Return a URL with which any client may GET or HEAD an object, or a range of it, until the URL expires.
 
-        The store is not asked whether the object exists.
+        The driver does not ask the store whether the object exists. No request.
 
         Raises:
-            InvalidArgument: The method is not GET or HEAD, or the time not positive.
+            InvalidArgument: The method is neither GET nor HEAD, or the time is not positive.
             Unsupported: The driver lacks `signed_urls`.
         """
         raise Unsupported(self.name, f"signed URLs ({method} of {key!r} for {expires})")
@@ -247,14 +247,14 @@ class Driver(ABC):
     ) -> Page[FileInfo | Folder]:
         """List one page of the direct children of a prefix: objects, and folders that have keys below them.
 
-        Children are in the byte order of their keys, where a folder counts as its key with a `/` at the end.
-        A prefix with nothing below it has no children; that is no error.
+        Children are in the byte order of their keys; a folder counts as its key with a `/` at the end. A prefix
+        without keys below it gives an empty page.
 
         Args:
             prefix: A key, without a `/` at the end; empty for the whole store.
-            start_after: Only children after this are listed. Any text will do, as a place in that order:
-                `Page.next`, a folder's key with its `/`, a key that does not exist.
-            limit: Entries of the page at most, from 1 to 1,000.
+            start_after: The page begins after this text in that order. Any text will do: `Page.next`, a folder's
+                key with its `/`, a key that does not exist.
+            limit: The most entries of the page, from 1 to 1,000.
 
         Raises:
             InvalidArgument: `limit` is outside its range.
@@ -270,8 +270,8 @@ class Driver(ABC):
 
         Args:
             prefix: A key, without a `/` at the end; empty for the whole store.
-            start_after: Only keys after this are listed. Any text will do.
-            limit: Entries of the page at most, from 1 to 1,000.
+            start_after: The page begins after this text. Any text will do.
+            limit: The most entries of the page, from 1 to 1,000.
 
         Raises:
             InvalidArgument: `limit` is outside its range.
@@ -281,14 +281,14 @@ class Driver(ABC):
 
     @abstractmethod
     async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
-        """Delete an object. Idempotent: without a condition it is no error where nothing is stored.
+        """Delete an object. Idempotent: without a condition a missing object is no error.
 
         Args:
-            key: Its key.
-            condition: Delete only the version that has this etag; judged and done in one step, as in `put`.
+            key: The object's key.
+            condition: The version to delete. The condition and the deletion are one step, as in `put`.
 
         Raises:
-            ConditionFailed: Another version is stored, or none; nothing was deleted.
+            ConditionFailed: Another version is stored, or no object. Nothing was deleted.
             Unsupported: A condition was given and the driver lacks `conditional_delete`.
         """
 
@@ -296,26 +296,26 @@ class Driver(ABC):
     async def delete_many(self, keys: Iterable[str]) -> None:
         """Delete objects, in as few requests as the store allows, in no order. Idempotent.
 
-        All keys are judged before any is deleted. When it fails, some may be deleted.
+        The driver checks all keys before it deletes any object. A failed call may have deleted some objects.
         """
 
     @abstractmethod
     async def delete_prefix(self, prefix: str) -> None:
-        """Delete all the objects below a prefix, at any depth, those that `list_all` gives. Idempotent.
+        """Delete all the objects below a prefix, at any depth, as `list_all` gives them. Idempotent.
 
-        When it fails, some may be deleted. The object `ab` is not below the prefix `a`; nor is `a` itself.
+        A failed call may have deleted some objects. The object `ab` is not below the prefix `a`; nor is `a` itself.
 
         Raises:
-            InvalidKey: The prefix is empty: a whole store is not deleted by a slip.
+            InvalidKey: The prefix is empty: no slip deletes a whole store.
         """
 
     @abstractmethod
     async def purge_writers(self, older_than: timedelta) -> int:
-        """Remove what writers of killed processes left, where nothing was written for that long.
+        """Remove the unfinished writes of killed processes that received nothing for that long.
 
-        Writers at work are left alone. A server that does not list unfinished writes leaves those to its own
-        rules, which the driver documents.
+        Writers at work go on. A server that does not list unfinished writes has rules of its own for them, which
+        the driver documents.
 
         Returns:
-            How many unfinished writes were removed.
+            The number of removed unfinished writes.
         """

@@ -1,4 +1,4 @@
-"""The grammar of keys: the one place where a key is judged."""
+"""The grammar of keys. No other module checks keys."""
 
 import re
 from typing import Final
@@ -9,9 +9,9 @@ KEY_LIMIT: Final = 900
 """Bytes of a key; S3 takes 1,024, which leaves room for a bucket prefix."""
 
 PART_LIMIT: Final = 255
-"""Bytes of one part of a key; what file systems take for a name."""
+"""Bytes of one part of a key; file systems take as many for a name."""
 
-# All of the grammar but the whole length; what does not fit is looked at once more, to tell why.
+# All of the grammar but the length of the key. `check_key` looks at other texts once more, to tell the reason.
 _PART = rf"(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]{{1,{PART_LIMIT}}}"
 _KEY = re.compile(rf"{_PART}(?:/{_PART})*")
 _PARTS = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
@@ -25,7 +25,7 @@ def check_key(key: str) -> str:
     alphabet is that of Docker Distribution's drivers, so that every store can hold every key as it is.
 
     Raises:
-        InvalidKey: It is outside this grammar.
+        InvalidKey: The text is outside of this grammar.
     """
     if len(key) <= KEY_LIMIT and _KEY.fullmatch(key):
         return key
@@ -42,7 +42,7 @@ def check_key(key: str) -> str:
 
 
 def is_key(name: str) -> bool:
-    """Say whether a name is a key; see `check_key` for the grammar."""
+    """Whether a name is a key; see `check_key` for the grammar."""
     return len(name) <= KEY_LIMIT and _KEY.fullmatch(name) is not None
 
 
@@ -50,6 +50,6 @@ def check_prefix(prefix: str) -> str:
     """Return the prefix, if it is a key or empty (the whole store).
 
     Raises:
-        InvalidKey: It is neither.
+        InvalidKey: The prefix is neither.
     """
     return check_key(prefix) if prefix else prefix

@@ -20,12 +20,12 @@ def open_driver(url: str | PathLike[str], **options: object) -> Driver:
         url: Such as `memory:`, `file:///var/lib/registry` or `file:relative/folder`. The scheme names the
             driver, which defines the rest (see docs/drivers.md). The path of a folder, as a `Path`, stands for
             its `file:` URL.
-        **options: What the URL left open, for the driver.
+        **options: The driver's options that the URL leaves open.
 
     Raises:
         InvalidStoreURL: It is no URL, no installed driver has its scheme, or the driver refuses the rest.
         MissingExtra: The driver needs packages that are not installed; the extra is named.
-        IncompatiblePackage: An installed package lacks what the driver relies on.
+        IncompatiblePackage: An installed package lacks names that the driver relies on.
         WrongType: The URL is neither text nor a path.
     """
     if isinstance(url, PathLike):

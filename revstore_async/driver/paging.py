@@ -18,7 +18,7 @@ class _Listing(Protocol[Entry_co]):
 async def entries(
     listing: _Listing[Entry_co], prefix: str = "", *, start_after: str | None = None
 ) -> AsyncIterator[Entry_co]:
-    """Yield each entry of a driver's `list` or `list_all`; one request for each 1,000.
+    """Yield each entry of a driver's `list` or `list_all`; one request for each 1,000 entries.
 
     Args:
         listing: The bound method, such as `driver.list_all`.

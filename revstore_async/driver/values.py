@@ -1,4 +1,4 @@
-"""The small values that go in and out of a driver."""
+"""The small values that a driver takes and returns."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,11 +14,12 @@ class FileInfo:
     """An object as the store lists it: key, size, time and etag, without its content.
 
     Attributes:
-        key: Its key.
-        size: Its size in bytes.
-        modified: When it was last written, by the store's clock; aware, in UTC. What a write returns may differ
-            by one `Capabilities.time_resolution` from what every read tells.
-        etag: An opaque text; it differs whenever the content differs. The same content may have the same again.
+        key: The object's key.
+        size: The object's size in bytes.
+        modified: The time of its last write by the store's clock; aware, in UTC. The time that a write returns may
+            differ by one `Capabilities.time_resolution` from the time that every read tells.
+        etag: An opaque text; it differs whenever the content differs. The same content may have the same etag
+            again.
     """
 
     key: str
@@ -29,11 +30,11 @@ class FileInfo:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One object, whole.
+    """One whole object.
 
     Attributes:
-        info: What the store knows of it; of the same version as the content.
-        content: All its bytes.
+        info: The info of the same version as the content.
+        content: All bytes of the object.
     """
 
     info: FileInfo
@@ -45,9 +46,10 @@ class Source:
     """An object; `Driver.compose` takes its content.
 
     Attributes:
-        key: Its key.
-        size: Its size in bytes, which a driver may rely on: the caller knows it, and the object is never changed.
-        etag: The version that is meant, as `FileInfo.etag` gave it; None for any.
+        key: The object's key.
+        size: The object's size in bytes. A driver may rely on it: the caller knows it, and the object never
+            changes.
+        etag: The version's etag, as in `FileInfo.etag`; None for any version.
     """
 
     key: str
@@ -60,7 +62,7 @@ class Folder:
     """A direct child of a listed prefix that has keys below it.
 
     Attributes:
-        key: The prefix they share, without the closing `/`.
+        key: The prefix of these keys, without the closing `/`.
     """
 
     key: str
@@ -71,8 +73,8 @@ class Page(Generic[Entry_co]):
     """One page of a listing.
 
     Attributes:
-        entries: In order; a page may hold fewer than were asked for, even none, and not be the last.
-        next: What to pass as `start_after` for the page that follows; None after the last one.
+        entries: The entries in order. A page that is not the last may hold fewer than the limit, or be empty.
+        next: The `start_after` of the following page; None after the last page.
     """
 
     entries: tuple[Entry_co, ...]
@@ -92,7 +94,7 @@ class IfMatch:
     """Write over, or delete, only the version that has this etag.
 
     Attributes:
-        etag: As `FileInfo.etag` gave it.
+        etag: As in `FileInfo.etag`.
     """
 
     etag: str
@@ -106,23 +108,23 @@ Condition = IfAbsent | IfMatch
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """The capabilities of a driver and of the server behind it. A lacking one raises `Unsupported`.
+    """The capabilities of a driver and of the server behind it. The use of a lacking one raises `Unsupported`.
 
     Attributes:
         conditional_put: `put` takes conditions, and exactly one of many writers at once wins.
-        conditional_commit: `Writer.commit` takes them too.
+        conditional_commit: `Writer.commit` takes conditions too.
         conditional_delete: `delete` takes `IfMatch`.
         conditional_copy: In `compose`, the store copies a source by itself, on the condition that it is the version
             of `Source.etag`. The driver doesn't see these bytes, and doesn't hash them.
         signed_urls: `url_for` works.
-        ordered_listing: `list` and `list_all` give the byte order of keys. Without it they are in an order of
-            the server's own, in which `start_after` takes only what `Page.next` gave.
-        bulk_delete: `delete_many` takes one request for many objects; without it, one for each.
-        connections: Requests that may usefully be under way at once.
+        ordered_listing: `list` and `list_all` give the byte order of keys. Without it they have an order of the
+            server's own, and `start_after` takes only `Page.next`.
+        bulk_delete: `delete_many` takes one request for many objects; without it, one request for each.
+        connections: The most requests under way at once that are of use.
         part_size: Bytes that a writer gathers before it sends them; its memory is a small multiple of it.
         time_resolution: The finest difference that `FileInfo.modified` can show.
-        metadata_timeout: How long an operation on metadata takes at most, over all tries; what one request asks
-            shares it, see `metadata_deadline`.
+        metadata_timeout: The longest time of an operation on metadata, over all tries. All operations of one
+            request share it, see `metadata_deadline`.
     """
 
     conditional_put: bool = True

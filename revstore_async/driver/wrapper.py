@@ -1,4 +1,4 @@
-"""A driver around a driver: the base of wrappers, which passes everything on."""
+"""The base of wrappers: a driver around a driver, which passes every call on."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -12,9 +12,9 @@ from .values import Capabilities, Condition, File, FileInfo, Folder, IfMatch, Pa
 
 
 class DriverWrapper(Driver):
-    """Passes each call on to the driver within; a wrapper overrides the methods that it changes.
+    """Passes each call on to the inner driver; a wrapper overrides the methods that it changes.
 
-    It opens and closes the driver within. Arguments are judged there, not here.
+    The wrapper opens and closes the inner driver. Only the inner driver checks arguments.
     """
 
     def __init__(self, inner: Driver) -> None:
