@@ -1,7 +1,7 @@
-"""For authors of drivers: the contract as tests, as a state machine, strategies, and a virtual clock.
+"""For authors of drivers: the contract as tests and as a state machine, strategies, and a virtual clock.
 
-`DriverConformance` and `DriverStateMachine` need the extra `testing`; they are imported when they are asked
-for, so that `revstore_async.testing.virtual_clock` can be used without it.
+`DriverConformance` and `DriverStateMachine` need the extra `testing`. This package imports them at their first use,
+so that a program can use `revstore_async.testing.virtual_clock` without the extra.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""A driver against a dict: any steps in any order, and after each the two hold the same.
+"""A driver against a dict: after any steps in any order both hold the same.
 
 class Machine(DriverStateMachine):
     def make_driver(self):
@@ -23,7 +23,7 @@ from .strategies import contents, keys, positions, prefixes
 
 Result = TypeVar("Result")
 
-# Few keys, so that steps meet, and names around "/" in the order of bytes; besides, any.
+# A few keys, so that steps meet, with characters around "/" in the order of bytes; other tests draw any keys.
 _FEW = st.sampled_from(
     [
         "a",
@@ -57,8 +57,8 @@ class DriverStateMachine(RuleBasedStateMachine):
         self.run(self.driver.__aenter__())
         self.model: dict[str, bytes] = {}
         self.infos: dict[str, FileInfo] = {}
-        self.unseen: set[str] = set()  # keys of which only their writes have told so far
-        self.etags: dict[str, dict[str, bytes]] = {}  # and of which content each was
+        self.unseen: set[str] = set()  # keys whose info only a write has told so far
+        self.etags: dict[str, dict[str, bytes]] = {}  # the content of each etag, by key
 
     def make_driver(self) -> Driver:
         """Return a driver, not yet open, on an empty store."""

@@ -1,11 +1,11 @@
-"""An event loop with a clock that jumps: tests of time take no time, and always come out the same.
+"""An event loop with a clock that jumps: tests of time take no real time, and have the same result each time.
 
-The clock stands still while anything can run. When nothing can, it jumps to the next timer. Two sleeps of a
-second at once take one second, two in turn take two, and both take no real time at all.
+The clock stands still while a task can run. Otherwise it jumps to the next timer. Two sleeps of one second at once
+take one second, two sleeps one after another take two, and both take no real time.
 
-Work outside of the loop takes real time that this clock doesn't see. While work of `run_in_executor` or
-`asyncio.to_thread` is under way, the clock waits for it instead of jumping; It can't see anyio's threads, so
-with them a timer may fire before a thread is done. Wrap such a wait in `hold`, or use no timers there.
+Work outside of the event loop takes real time, which this clock does not see. The clock waits for work of
+`run_in_executor` or `asyncio.to_thread` instead of jumping. It does not see anyio's threads, so a timer may fire
+before such a thread is done. Wrap such a wait in `hold`, or use no timers there.
 """
 
 import asyncio

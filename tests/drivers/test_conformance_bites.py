@@ -1,4 +1,4 @@
-"""The suite finds what it is there to find: drivers that are wrong in one thing each fail the test named for it."""
+"""The suite finds faults: a driver that is wrong in one thing fails the test named for it."""
 
 import dataclasses
 

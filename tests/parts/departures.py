@@ -1,4 +1,4 @@
-"""Where a server departs from the contract: what it does instead, as tests in place of the suite's."""
+"""Departures of a server from the contract, as tests that replace those of the suite."""
 
 import shutil
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""The driver contract as tests: an author subclasses `DriverConformance` and says how to get a driver.
+"""The contract of drivers as tests: an author subclasses `DriverConformance` and gives it a driver.
 
     class TestMyDriver(DriverConformance):
         @pytest.fixture
@@ -6,8 +6,8 @@
             async with MyDriver(...) as driver:
                 yield driver
 
-Each test's docstring is the sentence of the contract that it checks. The hooks of `base.Hooks` are optional,
-and each of them makes more of the contract visible.
+Each test's docstring is the sentence of the contract that it checks. The hooks of `base.Hooks` are optional. Each
+of them lets the suite check more of the contract.
 """
 
 import pytest

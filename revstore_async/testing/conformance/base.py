@@ -1,4 +1,4 @@
-"""The author's side of the suite, and the parts that its tests share."""
+"""The hooks that an author of a driver overrides, and the functions that the tests share."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -11,7 +11,7 @@ from revstore_async.errors import KeyNotFound
 
 
 class Hooks:
-    """The methods that the author of a driver overrides. Only `driver` has to be."""
+    """The methods that the author of a driver overrides; all but `driver` are optional."""
 
     @pytest.fixture
     async def driver(self) -> AsyncIterator[Driver]:
@@ -20,18 +20,19 @@ class Hooks:
         yield  # type: ignore[unreachable]
 
     def reopen(self, driver: Driver) -> Driver | None:  # noqa: ARG002 (for overriding)
-        """Return another driver, not yet open, on the same store; None if that is impossible."""
+        """Return another driver on the same store, not yet open; None if there can be no other."""
         return None
 
     async def leftovers(self, driver: Driver) -> Sequence[str]:  # noqa: ARG002 (for overriding)
-        """Name leftovers in the raw store or open in this process; a right driver leaves an empty list.
+        """Return the names of a driver's leftovers, in the raw store or open in this process.
 
-        Look past the driver: at temporary files, unfinished uploads, open files, connections in use.
+        A right driver leaves nothing. Look past the driver: at temporary files, unfinished uploads, open files,
+        connections in use.
         """
         return ()
 
     async def fill(self, driver: Driver, keys: Iterable[str]) -> None:
-        """Store an object under each of many keys, its key as content; past the driver where that is faster."""
+        """Store an object under each key, with the key as content; past the driver where that is faster."""
         slots = asyncio.Semaphore(driver.capabilities.connections)
 
         async def one(key: str) -> None:
@@ -43,11 +44,11 @@ class Hooks:
                 tasks.create_task(one(key))
 
     folders_go_at_once = True
-    """Whether a folder is listed no more as soon as its last key is gone; some servers take a while."""
+    """False for a server that lists a folder for a while after its last key is gone."""
 
     @pytest.fixture(autouse=True)
     async def nothing_left(self, driver: Driver) -> AsyncIterator[None]:
-        """Fail a test after which a task, an unfinished write or a temporary object is left."""
+        """Fail a test that leaves a task, an unfinished write or a temporary object."""
         before = asyncio.all_tasks()
         yield
         await asyncio.sleep(0)
@@ -63,7 +64,7 @@ def need(driver: Driver, capability: str) -> None:
 
 
 def pattern(size: int, seed: int = 0) -> bytes:
-    """Return bytes that differ from place to place, so that a mixed-up piece shows."""
+    """Return bytes that differ from offset to offset, so that a mixed-up piece shows."""
     block = b"".join(
         (number * 2654435761 + seed).to_bytes(8, "big") for number in range(min(size // 8 + 1, 8192))
     )
@@ -71,7 +72,7 @@ def pattern(size: int, seed: int = 0) -> bytes:
 
 
 def agree(driver: Driver, told: FileInfo, found: FileInfo) -> bool:
-    """Say whether a read tells of the version that a write told of: the times may differ by the resolution."""
+    """Whether a read tells the version that a write told; their times may differ by the resolution."""
     apart = abs(told.modified - found.modified)
     return replace(told, modified=found.modified) == found and apart <= driver.capabilities.time_resolution
 
@@ -99,14 +100,14 @@ async def write_all(driver: Driver, key: str, *pieces: bytes) -> FileInfo:
 
 
 def position_of(entry: FileInfo | Folder) -> str:
-    """Return where an entry stands in the order of a listing."""
+    """Return the position of an entry in the order of a listing."""
     return entry.key + "/" if isinstance(entry, Folder) else entry.key
 
 
 async def walk(
     driver: Driver, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
 ) -> list[FileInfo]:
-    """Return all that `list_all` gives, page by page; each page is judged."""
+    """Return all objects of `list_all`, and check each page."""
     found: list[FileInfo] = []
     while True:
         page = await driver.list_all(prefix, start_after=start_after, limit=limit)
@@ -121,7 +122,7 @@ async def walk(
 async def children(
     driver: Driver, prefix: str = "", *, start_after: str | None = None, limit: int = LIST_LIMIT
 ) -> list[FileInfo | Folder]:
-    """Return all that `list` gives, page by page; each page is judged."""
+    """Return all entries of `list`, and check each page."""
     found: list[FileInfo | Folder] = []
     while True:
         page = await driver.list(prefix, start_after=start_after, limit=limit)
@@ -139,5 +140,5 @@ async def keys_of(driver: Driver, prefix: str = "") -> list[str]:
 
 
 async def positions_of(driver: Driver, prefix: str = "") -> list[str]:
-    """Return the places of the children of a prefix."""
+    """Return the positions of the children of a prefix."""
     return [position_of(entry) for entry in await children(driver, prefix)]

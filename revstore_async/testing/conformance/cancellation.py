@@ -13,8 +13,8 @@ from .base import Hooks, content_of, keys_of, pattern, read_all, walk, write_all
 
 _OLD, _NEW = b"old" * 1000, b"the new one" * 20_000
 
-# After so many steps of the loop, and after so many seconds: what waits for a network or a thread is
-# cancelled at points that steps alone don't reach.
+# The tests cancel a call after so many steps of the event loop, or so many seconds: a call that waits for a network
+# or a thread is at points then that steps alone do not reach.
 _STEPS = [*range(12), 15, 20, 30]
 _SECONDS = [0.0003, 0.0006, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01]
 

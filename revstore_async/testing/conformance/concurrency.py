@@ -13,7 +13,7 @@ def _version(number: int) -> bytes:
 
 
 def _is_whole(content: bytes) -> bool:
-    """Say whether content is one version. A bool, since the difference of two versions takes hours to print."""
+    """Whether content is one version. It is a bool, since printing the difference of two versions takes hours."""
     return content == _version(content[0])
 
 
@@ -111,7 +111,7 @@ class Concurrency(Hooks):
         assert await keys_of(driver) == []
 
     async def test_more_at_once_than_connections(self, driver: Driver) -> None:
-        """More requests than `connections` at once wait for their turn."""
+        """More requests at once than `connections` wait for each other."""
         many = driver.capabilities.connections * 2 + 10
         await self.fill(driver, [f"many/{number}" for number in range(many)])
         files = await asyncio.gather(*(driver.get(f"many/{number}") for number in range(many)))

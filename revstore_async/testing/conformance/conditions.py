@@ -37,7 +37,7 @@ class Conditions(Hooks):
 
     @by_each_way
     async def test_if_absent(self, driver: Driver, write: Write) -> None:
-        """`IfAbsent` writes only where nothing is stored; else nothing is changed."""
+        """`IfAbsent` writes only where nothing is stored, and otherwise changes nothing."""
         _need(driver, write)
         info = await write(driver, "folder/key", b"first", IfAbsent())
         assert agree(driver, info, await driver.stat("folder/key"))
@@ -51,7 +51,7 @@ class Conditions(Hooks):
 
     @by_each_way
     async def test_if_match(self, driver: Driver, write: Write) -> None:
-        """`IfMatch` writes only over the version that has the etag; else nothing is changed."""
+        """`IfMatch` replaces only the version that has the etag, and otherwise changes nothing."""
         _need(driver, write)
         old = await driver.put("key", b"first")
         new = await write(driver, "key", b"other", IfMatch(old.etag))
@@ -119,7 +119,7 @@ class Conditions(Hooks):
         assert await content_of(driver, "counter") == b"12"
 
     async def test_a_writer_whose_commit_failed(self, driver: Driver) -> None:
-        """A failed condition of `commit` leaves nothing of the writer, which is cancelled."""
+        """A failed condition of `commit` cancels the writer, and leaves nothing of it."""
         need(driver, "conditional_commit")
         await driver.put("key", b"there")
         async with driver.open_writer("key") as writer:

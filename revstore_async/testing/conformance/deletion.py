@@ -14,7 +14,7 @@ class Deletion(Hooks):
     """Tests of deletion."""
 
     async def test_delete(self, driver: Driver) -> None:
-        """A deleted object is gone for every read and listing; it can be written again."""
+        """No read and no listing gives a deleted object; its key can be written again."""
         for key in ("key", "folder/key"):
             await driver.put(key, b"content")
             await driver.delete(key)
@@ -37,7 +37,7 @@ class Deletion(Hooks):
         assert await keys_of(driver) == ["folder/key"]
 
     async def test_delete_of_one_version(self, driver: Driver) -> None:
-        """With a condition, only that version is deleted; another, or none, is an error, and nothing changes."""
+        """A condition deletes that version only; another version, or no object, is `ConditionFailed`, and stays."""
         need(driver, "conditional_delete")
         old = await driver.put("folder/key", b"old")
         new = await driver.put("folder/key", b"new")
@@ -68,7 +68,7 @@ class Deletion(Hooks):
             await driver.delete(key)
 
     async def test_without_the_capability_a_condition_is_refused(self, driver: Driver) -> None:
-        """A driver that can't is asked in vain, and deletes nothing."""
+        """A driver that lacks `conditional_delete` raises `Unsupported`, and deletes nothing."""
         if driver.capabilities.conditional_delete:
             return
         info = await driver.put("key", b"content")
@@ -77,7 +77,7 @@ class Deletion(Hooks):
         assert await keys_of(driver) == ["key"]
 
     async def test_an_empty_folder_is_none(self, driver: Driver) -> None:
-        """A folder exists while it has keys: with the last one it goes, and its name is free for a key."""
+        """A folder exists while it has keys. Its name is free for a key after the deletion of the last one."""
         if not self.folders_go_at_once:
             pytest.skip("folders stay for a while where their last key is gone")
         await driver.put("a/b/c/d", b"")
@@ -88,7 +88,7 @@ class Deletion(Hooks):
         assert await positions_of(driver, "a") == ["a/b", "a/x"]
 
     async def test_delete_many(self, driver: Driver) -> None:
-        """All that are named are deleted, whether there or not, named twice or by a generator."""
+        """`delete_many` deletes all named keys; they may be missing, named twice, or come from a generator."""
         await self.fill(driver, ["a/1", "a/2", "a/3", "b"])
         await driver.delete_many(key for key in ("a/1", "missing", "b", "a/1"))
         assert await keys_of(driver) == ["a/2", "a/3"]
@@ -97,21 +97,21 @@ class Deletion(Hooks):
         assert await keys_of(driver) == ["a/2", "a/3"]
 
     async def test_delete_very_many(self, driver: Driver) -> None:
-        """More may be named than a store deletes in one request."""
+        """A call may name more keys than a store deletes in one request."""
         keys = [f"many/{number // 100}/{number}" for number in range(2100)]
         await self.fill(driver, [*keys, "many/stays"])
         await driver.delete_many(keys)
         assert await keys_of(driver) == ["many/stays"]
 
     async def test_keys_are_judged_first(self, driver: Driver) -> None:
-        """All keys are judged before any is deleted."""
+        """The driver checks all keys before it deletes any object."""
         await self.fill(driver, ["a", "b"])
         with pytest.raises(InvalidKey):
             await driver.delete_many(["a", "../b", "b"])
         assert await keys_of(driver) == ["a", "b"]
 
     async def test_delete_prefix(self, driver: Driver) -> None:
-        """All keys below the prefix are deleted, at any depth; a key that only begins like it stays."""
+        """`delete_prefix` deletes all keys below a prefix, at any depth; a key that only begins like it stays."""
         stay = ["a-b/c", "a.b", "a0", "ab", "abc/d", "b/a/x"]
         await self.fill(driver, [*stay, "a/1", "a/2/3", "a/2/4/5", "a/a/a"])
         await driver.delete_prefix("a")
@@ -138,7 +138,7 @@ class Deletion(Hooks):
         assert await keys_of(driver) == ["key"]
 
     async def test_delete_a_large_prefix(self, driver: Driver) -> None:
-        """More may be below the prefix than one page of a listing."""
+        """More keys may be below the prefix than one page of a listing has."""
         await self.fill(driver, [f"big/{number % 7}/{number}" for number in range(2100)])
         await driver.put("bigger", b"")
         await driver.delete_prefix("big")

@@ -1,4 +1,4 @@
-"""A driver's own life: it is used inside its block."""
+"""Opening and closing: a driver works inside of its block only."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager

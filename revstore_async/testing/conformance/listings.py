@@ -1,4 +1,4 @@
-"""Listings: the order of bytes, pages, and where they begin."""
+"""Listings: the order of bytes, pages, and their beginnings."""
 
 import pytest
 
@@ -88,7 +88,7 @@ class Listings(Hooks):
     """Tests of `list` and `list_all`."""
 
     async def test_an_empty_store(self, driver: Driver) -> None:
-        """A prefix with nothing below it has no children; that is no error."""
+        """A prefix without keys below it gives an empty page."""
         for prefix in ("", "missing", "missing/folder"):
             assert await positions_of(driver, prefix) == []
             assert await keys_of(driver, prefix) == []
@@ -152,7 +152,7 @@ class Listings(Hooks):
 
     @pytest.mark.parametrize("prefix", ["", "a", "a/b"])
     async def test_start_after(self, driver: Driver, prefix: str) -> None:
-        """Only keys after `start_after` are listed, and any text will do."""
+        """A listing gives only keys after `start_after`, and any text will do."""
         need(driver, "ordered_listing")
         await self.fill(driver, _KEYS)
         begin = prefix and prefix + "/"
@@ -167,7 +167,7 @@ class Listings(Hooks):
                 assert [*map(position_of, found)] == after, repr(text)
 
     async def test_ten_thousand_in_a_folder(self, driver: Driver) -> None:
-        """A folder of 10,000 objects is listed whole and in order, by pages, from any place on."""
+        """Pages give a folder of 10,000 objects whole and in order, from any position on."""
         keys = [f"many/{number:05}" for number in range(10_000)]
         await self.fill(driver, ["many-more/x", *keys, "many0"])
         if not driver.capabilities.ordered_listing:
@@ -186,7 +186,7 @@ class Listings(Hooks):
             after = one.next
 
     async def test_ten_thousand_in_folders(self, driver: Driver) -> None:
-        """10,000 objects in nested folders are listed whole and in order."""
+        """Pages give 10,000 objects in nested folders whole and in order."""
         keys = [f"{a:02}/{b}.d/{c}" for a in range(50) for b in range(20) for c in range(10)]
         await self.fill(driver, keys)
         assert sorted(await positions_of(driver)) == [f"{a:02}/" for a in range(50)]
@@ -198,7 +198,7 @@ class Listings(Hooks):
         assert all(isinstance(entry, Folder) for entry in folders.entries)
 
     async def test_listing_while_others_write(self, driver: Driver) -> None:
-        """A key that stays is listed once, though others are written and deleted between the pages."""
+        """Pages give a key that stays once, though others are written and deleted between them."""
         need(driver, "ordered_listing")
         stay = [f"f{number // 5}/stay{number:02}" for number in range(0, 40, 2)]
         go = [f"f{number // 5}/go{number:02}" for number in range(1, 40, 2)]

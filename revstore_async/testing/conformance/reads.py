@@ -22,7 +22,7 @@ class Reads(Hooks):
     """Tests of reading."""
 
     async def test_what_is_known_of_an_object(self, driver: Driver) -> None:
-        """Every way to ask for it gives the same key, size, time and etag."""
+        """Every way to ask for an object gives the same key, size, time and etag."""
         begun = datetime.now(UTC) - timedelta(minutes=10)
         info = await driver.put("folder/key", CONTENT)
         assert (info.key, info.size) == ("folder/key", len(CONTENT))
@@ -39,7 +39,7 @@ class Reads(Hooks):
 
     @pytest.mark.parametrize("key", ["missing", "folder", "folder/missing", "folder/key/below"])
     async def test_nothing_is_stored(self, driver: Driver, key: str) -> None:
-        """A missing key, also one that is a folder of others, is `KeyNotFound`."""
+        """A missing key is `KeyNotFound`, and so is a folder of other keys."""
         await driver.put("folder/key", CONTENT)
         with pytest.raises(KeyNotFound) as caught:
             await driver.get(key)
@@ -51,7 +51,7 @@ class Reads(Hooks):
                 pytest.fail("the block was entered")
 
     async def test_get_within_a_limit(self, driver: Driver) -> None:
-        """An object of more than `limit` bytes is `ObjectTooLarge`; of just as many it is not."""
+        """An object of more than `limit` bytes is `ObjectTooLarge`; an object of `limit` bytes is not."""
         await driver.put("key", CONTENT)
         await driver.put("empty", b"")
         assert (await driver.get("key", limit=len(CONTENT))).content == CONTENT
@@ -96,7 +96,7 @@ class Reads(Hooks):
 
     @pytest.mark.parametrize("size", [1, 7, 1 << 16, 1 << 30])
     async def test_pieces(self, driver: Driver, size: int) -> None:
-        """`read` gives at least one byte and at most `size`; none only at the end, then again and again."""
+        """`read` gives at least one byte and at most `size`. From the end on it gives an empty result."""
         content = pattern(100_000 if size > 7 else 50)
         await driver.put("key", content)
         pieces = []
@@ -109,7 +109,7 @@ class Reads(Hooks):
         assert b"".join(pieces) == content
 
     async def test_a_read_of_nothing(self, driver: Driver) -> None:
-        """A read of less than one byte is `InvalidArgument`, and spoils nothing."""
+        """A read of less than one byte is `InvalidArgument`, and the reader goes on."""
         await driver.put("key", CONTENT)
         async with driver.open_reader("key") as reader:
             for size in (0, -1):
@@ -130,7 +130,7 @@ class Reads(Hooks):
         assert begin + b"".join(pieces) == content[5:-5]
 
     async def test_a_reader_left_half_way(self, driver: Driver) -> None:
-        """A reader is closed by leaving its block, however much was read, by an error too."""
+        """The end of its block closes a reader, however much was read, after an error too."""
         content = pattern(driver.capabilities.part_size * 2)
         await write_all(driver, "key", content)
         for size in (0, 1, 100_000):
@@ -145,7 +145,7 @@ class Reads(Hooks):
         assert await read_all(driver, "key") == content
 
     async def test_signed_urls(self, driver: Driver) -> None:
-        """A driver with `signed_urls` gives one without asking whether the object exists; others refuse."""
+        """A driver with `signed_urls` signs a URL of any key, also of a missing one; other drivers refuse."""
         if not driver.capabilities.signed_urls:
             with pytest.raises(Unsupported):
                 await driver.url_for("key")

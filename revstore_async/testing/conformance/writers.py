@@ -1,4 +1,4 @@
-"""Writers: content that becomes visible at once, or leaves nothing."""
+"""Writers: content becomes visible at once, or nothing of it stays."""
 
 import asyncio
 from datetime import timedelta
@@ -78,7 +78,7 @@ class Writers(Hooks):
         assert await content_of(driver, "key") == b"".join(bytes([number]) * 3 for number in range(200))
 
     async def test_memory_may_be_used_again(self, driver: Driver) -> None:
-        """The memory of the bytes may be used again when `write` returns."""
+        """The caller may use the memory of the bytes again after `write` returned."""
         memory = bytearray(b"first ")
         async with driver.open_writer("key") as writer:
             await writer.write(memoryview(memory))
@@ -90,7 +90,7 @@ class Writers(Hooks):
 
     @pytest.mark.parametrize("parts", [0, 1, 2])
     async def test_leaving_the_block_is_a_cancel(self, driver: Driver, parts: int) -> None:
-        """Leaving the block without `commit`, by an error or not, leaves nothing."""
+        """The end of the block without `commit`, by an error or not, leaves nothing."""
         content = pattern(driver.capabilities.part_size * parts + 10)
         async with driver.open_writer("folder/key") as left:
             await left.write(content)
@@ -133,7 +133,7 @@ class Writers(Hooks):
         assert await read_all(driver, "folder/key") == content
 
     async def test_two_writers_of_one_key(self, driver: Driver) -> None:
-        """Several writers of one key don't meet: each commit makes its own content visible, whole."""
+        """Several writers of one key do not mix: each commit makes its own whole content visible."""
         async with driver.open_writer("key") as one, driver.open_writer("key") as two:
             for _ in range(3):
                 await one.write(b"one")
@@ -144,7 +144,7 @@ class Writers(Hooks):
         assert await content_of(driver, "key") == b"one" * 3
 
     async def test_many_writers_at_once(self, driver: Driver) -> None:
-        """Many writers at once, of one folder's keys, store each their own."""
+        """Many writers at once in one folder each store their own content."""
 
         async def one(number: int) -> None:
             pieces = [pattern(50_000, seed=number), b"x" * number]

@@ -54,14 +54,14 @@ class Writes(Hooks):
         assert len({*etags}) == len(etags)
 
     async def test_time_does_not_go_back(self, driver: Driver) -> None:
-        """`modified` is when it was last written, by the store's clock."""
+        """`modified` is the time of the last write, by the store's clock."""
         first = await driver.put("key", b"first")
         second = await driver.put("key", b"second")
         assert second.modified >= first.modified
         assert agree(driver, second, await driver.stat("key"))
 
     async def test_a_write_is_seen_from_everywhere(self, driver: Driver) -> None:
-        """A write that returned is seen by every read and listing that begins after it, from any process."""
+        """Every read and listing that begins after a write returned sees the write, from any process."""
         other = self.reopen(driver)
         if other is None:
             pytest.skip("there is no hook `reopen`")
@@ -97,7 +97,7 @@ class Writes(Hooks):
         assert await content_of(driver, "target") == b"source"
 
     async def test_copy_of_nothing(self, driver: Driver) -> None:
-        """Where nothing is stored under the source it is `KeyNotFound`, and the target is as it was."""
+        """A copy of a missing source is `KeyNotFound`, and the target is as it was."""
         before = await driver.put("target", b"target")
         await driver.put("folder/key", b"")
         for source in ("missing", "folder"):
@@ -144,7 +144,7 @@ class Writes(Hooks):
 
     @pytest.mark.parametrize("sizes", _SIZES)
     async def test_compose_of_versions(self, driver: Driver, sizes: list[int]) -> None:
-        """A source with an etag is copied from that version only, else it is `ConditionFailed`."""
+        """A source with an etag gives that version only; another version is `ConditionFailed`."""
         content = pattern(sum(sizes))
         sources = [Source(each.key, each.size, each.etag) for each in await _stored(driver, sizes, content)]
         digest = f"sha256:{sha256(content).hexdigest()}"
@@ -163,7 +163,7 @@ class Writes(Hooks):
 
     @pytest.mark.parametrize("sizes", _SIZES)
     async def test_compose_compares(self, driver: Driver, sizes: list[int]) -> None:
-        """The digest is compared before the target is written; with `conditional_copy` etags may do."""
+        """The driver compares the digest before it writes the target; with `conditional_copy` etags may do."""
         content = pattern(sum(sizes))
         infos = await _stored(driver, sizes, content)
         etags = [False] if driver.capabilities.conditional_copy else [False, True]

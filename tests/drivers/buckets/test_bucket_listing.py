@@ -1,4 +1,4 @@
-"""Listings of the drivers of a bucket: what MinIO leaves out, and what is no key of ours."""
+"""Listings of the drivers of buckets: entries that MinIO leaves out, and names that are no keys."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ async def test_a_folder_does_not_come_again(bucket: Bucketed):
 
 
 async def test_entries_that_the_server_leaves_out(bucket: Bucketed, minio: MinIO):
-    """MinIO counts `app-test/...` as given to who goes on inside of `app/`, and leaves out what follows."""
+    """MinIO counts `app-test/...` in a listing that begins inside of `app/`, and leaves as many entries out."""
     before = [f"app-test/{number:04}" for number in range(1300)]
     expected = ["app/a", "app/b/c", "app/z", "app0", "app1", "z/y"]
     await fill_on_the_drive(bucket, minio, [*before, *expected])

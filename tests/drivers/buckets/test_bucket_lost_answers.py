@@ -1,4 +1,4 @@
-"""Drivers of a bucket whose answers are lost: nobody is told that something failed which was done."""
+"""Drivers of buckets whose answers are lost: no caller hears of a failure after a write had its effect."""
 
 import asyncio
 from hashlib import sha256
@@ -49,7 +49,7 @@ async def test_another_writer_of_the_same_bytes_is_told_apart(spoilt: Bucketed, 
 
 
 async def test_throttled_is_not_lost(spoilt: Bucketed, kind: Kind, proxy: Proxy):
-    """A request that was turned away did nothing, so it is sent again; only the loser looks who has won."""
+    """A refused request did nothing, so the driver sends it again; only the loser looks for the winner."""
     await spoilt.put("key", b"another's")
     before = len(proxy.requests)
     proxy.spoil(SLOW_DOWN, method="PUT")
@@ -84,7 +84,7 @@ async def test_a_conflict_is_tried_again(spoilt: Bucketed, proxy: Proxy):
 
 
 async def test_a_cancelled_put_has_its_whole_effect_or_none_later(spoilt: Bucketed, proxy: Proxy):
-    """Who was cancelled may go on at once: what was on its way does not come after what is written next."""
+    """A cancelled caller may go on at once: its earlier request does not come after its next write."""
     for _ in range(20):
         task = asyncio.ensure_future(spoilt.put("key", b"cancelled"))
         await asyncio.sleep(0.001)

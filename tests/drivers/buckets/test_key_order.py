@@ -1,4 +1,4 @@
-"""Places in the order of keys: what servers are asked for to begin after any text."""
+"""Positions in the order of keys: the texts that servers begin a listing after."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st

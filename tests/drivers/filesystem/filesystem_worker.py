@@ -50,7 +50,7 @@ async def count(driver: FilesystemDriver, times: str) -> None:
 
 
 async def replace(driver: FilesystemDriver, way: str, rounds: str) -> None:
-    """Delete or write over the version that opens a round; whoever wins sees to the next round's version."""
+    """Delete or replace the version that opens a round; the winner stores the version of the next round."""
     key, won, took = "folder/key", [], 0.0
     while True:
         try:

@@ -41,7 +41,7 @@ def let_go(worker: subprocess.Popen[str]) -> None:
 
 
 def go(*workers: subprocess.Popen[str]) -> list[str]:
-    """Let the workers begin together, and return what they say at their end."""
+    """Let the workers begin together, and return their last lines."""
     for worker in workers:
         assert hear(worker) == "ready\n"
     for worker in workers:

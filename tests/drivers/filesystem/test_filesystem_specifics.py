@@ -1,4 +1,4 @@
-"""What only the file-system driver has to get right: the folder, the system's refusals, the loop."""
+"""Properties of the file-system driver alone: the folder, the system's refusals, the event loop."""
 
 import asyncio
 import errno
@@ -262,7 +262,7 @@ async def test_a_full_disk_leaves_the_writer_usable(driver, monkeypatch) -> None
 
 @pytest.fixture
 def nobodys_folder():
-    """A folder of a user to whom the system refuses things, which it doesn't to root."""
+    """Give a folder of a user other than root, to whom the system refuses access."""
     folder = Path(tempfile.mkdtemp(prefix="revstore-"))
     before = os.geteuid()
     if before == 0:

@@ -37,7 +37,7 @@ async def test_no_credentials(minio: MinIO, monkeypatch):
 
 
 async def test_a_write_that_was_denied_while_others_were_not(spoilt: ObjectStoreDriver, proxy: Proxy):
-    """MinIO denies one now and then whose folder goes at that moment."""
+    """MinIO now and then denies a write while it removes the write's folder."""
     await spoilt.put("first", b"")
     proxy.spoil(Answer(403, "AccessDenied"), times=2, method="PUT")
     await spoilt.put("key", b"content")

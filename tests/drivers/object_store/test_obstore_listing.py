@@ -1,4 +1,4 @@
-"""Listings of the driver on obstore: what obstore hides, and what a page costs."""
+"""Listings of the driver on obstore: names that obstore hides, and the cost of a page."""
 
 import asyncio
 from dataclasses import replace

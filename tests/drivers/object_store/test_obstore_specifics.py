@@ -1,4 +1,4 @@
-"""What only the drivers on obstore can get wrong: options, signed URLs, the clock that obstore hides, Google."""
+"""Properties of the drivers on obstore alone: options, signed URLs, the hidden clock, Google."""
 
 import asyncio
 import urllib.request

@@ -1,4 +1,4 @@
-"""Answers that are not whole, or come from somebody between us and the server: errors of ours, and told apart."""
+"""Answers that are not whole, or come from a proxy: each becomes an error of the driver."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -118,7 +118,7 @@ async def test_a_completion_after_which_nothing_may_be_read(spoilt: S3Driver, pr
 
 
 async def test_a_lost_answer_after_which_nothing_may_be_read(spoilt: S3Driver, proxy: Proxy):
-    """It was done; whoever asks is told that nobody knows, and not that it was refused."""
+    """The write was done; the caller hears that its outcome is not known, and not that the store refused it."""
     proxy.spoil(LoseAnswer(), method="PUT")
     proxy.spoil(Answer(403, "AccessDenied"), method="HEAD")
     with pytest.raises(Unavailable) as caught:

@@ -1,4 +1,4 @@
-"""What keeps the bodies of the S3 driver's requests whole, without holding up the loop."""
+"""The bodies of the S3 driver's requests stay whole, without holding up the event loop."""
 
 import hashlib
 import threading

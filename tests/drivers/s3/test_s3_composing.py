@@ -1,4 +1,4 @@
-"""How the S3 driver makes parts of objects, within what S3 takes for a part."""
+"""The parts that the S3 driver makes of objects keep to the sizes that S3 takes."""
 
 import asyncio
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""The options of the S3 driver: URL, arguments, environment; what is refused, and that no secret shows."""
+"""URL, arguments, environment; refused options, and secrets that never show."""
 
 import subprocess
 import sys

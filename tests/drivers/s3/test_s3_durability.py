@@ -1,4 +1,4 @@
-"""The S3 driver and a server that is killed: what was acknowledged is there."""
+"""A killed server of the S3 driver has every acknowledged write."""
 
 import asyncio
 from pathlib import Path

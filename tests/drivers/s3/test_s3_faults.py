@@ -108,7 +108,7 @@ async def test_nothing_that_the_server_lacks_is_retried(spoilt: S3Driver, proxy:
 
 @pytest.mark.parametrize("condition", [None, IfAbsent()])
 async def test_a_write_that_minio_denies_for_a_moment(spoilt: S3Driver, proxy: Proxy, condition):
-    """Seen with good credentials while neighbours were deleted: one of 1,600 puts, none where nobody deleted."""
+    """MinIO denied one of 1,600 puts with good credentials, and only while neighbours were deleted."""
     denied = Answer(403, "AccessDenied", {"Server": "MinIO"})
     proxy.spoil(denied, times=2, method="PUT")
     await spoilt.put("key", b"content", condition=condition)
@@ -148,7 +148,7 @@ async def test_an_expired_token(spoilt: S3Driver, proxy: Proxy, call: str):
 
 @pytest.mark.parametrize("call", ["get", "stat"])
 async def test_a_clock_that_is_off(spoilt: S3Driver, proxy: Proxy, call: str):
-    """Of a HEAD the server says only 403; its date says the rest."""
+    """The server answers a HEAD with 403 only; its date tells the reason."""
     date = format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True)
     proxy.spoil(Answer(403, "RequestTimeTooSkewed", {"Date": date}))
     with pytest.raises(AccessDenied) as caught:

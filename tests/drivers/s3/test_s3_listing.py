@@ -1,4 +1,4 @@
-"""Listings of the S3 driver: what a page costs, and where one begins."""
+"""Listings of the S3 driver: the cost of a page, and its beginning."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The S3 driver on moto: what can be seen there only, and failures in the middle of a write of many requests."""
+"""The S3 driver on moto, which shows more than MinIO; and failures amid a write of many requests."""
 
 import asyncio
 import json
@@ -103,7 +103,7 @@ async def kill_a_writer(moto: Moto, bucket: str) -> None:
 
 
 async def test_the_upload_of_a_killed_writer_is_purged_by_its_age(driver: S3Driver, moto: Moto):
-    """There is nothing of it but its upload, which the server lists."""
+    """The writer left only its upload, which the server lists."""
     bucket = driver.options.bucket
     await kill_a_writer(moto, bucket)
     assert moto.uploads(bucket) == ["prefix/killed/key"]
@@ -157,7 +157,7 @@ STAGES = {
 @pytest.mark.parametrize(("code", "says"), [("ExpiredToken", "expired"), ("RequestTimeTooSkewed", "clock")])
 @pytest.mark.parametrize("stage", STAGES)
 async def test_who_may_not_go_on_leaves_nothing(moto: Moto, proxy: Proxy, stage: str, code: str, says: str):
-    """A token that ends, or a clock that is set, amid a write: it ends at once, and what was sent is aborted."""
+    """A token that ends, or a clock that is set, amid a write ends the write at once, and the upload is aborted."""
     bucket = moto.new_bucket()
     async with S3Driver(bucket, "prefix", **moto.options(proxy.port), part_size=PART) as driver:
         method, has = STAGES[stage]
@@ -174,7 +174,7 @@ async def test_who_may_not_go_on_leaves_nothing(moto: Moto, proxy: Proxy, stage:
 async def test_who_may_nothing_any_more_leaves_an_upload_to_be_purged(
     moto: Moto, proxy: Proxy, driver: S3Driver
 ):
-    """Its clean-up is refused too. Whoever has good credentials purges what it left."""
+    """Its clean-up is refused too. A purge with good credentials removes its leftovers."""
     bucket = driver.options.bucket
     async with S3Driver(bucket, "prefix", **moto.options(proxy.port), part_size=PART) as tired:
         with pytest.raises(AccessDenied):

@@ -1,4 +1,4 @@
-"""Requests that a proxy sends twice, and uploads that are aborted by somebody else, on MinIO."""
+"""Requests that a proxy sends twice, and uploads that another program aborts, on MinIO."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack

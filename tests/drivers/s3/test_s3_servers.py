@@ -1,4 +1,4 @@
-"""The S3 driver on another server than MinIO: the contract, but for what that server is declared to lack."""
+"""The S3 driver on another server than MinIO: the contract, less the capabilities that the server lacks."""
 
 import pytest
 

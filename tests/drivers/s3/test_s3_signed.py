@@ -1,4 +1,4 @@
-"""The signed way of the S3 driver: what it sends is what botocore would, and whoever asks can't tell."""
+"""The short way of the S3 driver: its requests are those of botocore, and callers see no difference."""
 
 import asyncio
 import json

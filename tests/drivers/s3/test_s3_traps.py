@@ -1,4 +1,4 @@
-"""What aioboto3, aiohttp and S3 servers do that a driver must know: each was measured, each is held here."""
+"""Surprises of aioboto3, aiohttp and S3 servers: each was measured, and a test holds each."""
 
 import asyncio
 import http.client
@@ -188,7 +188,7 @@ async def test_a_conditional_deletion(minio: MinIO):
 
 
 async def test_sixty_four_readers_at_once(minio: MinIO, caplog):
-    """As many as the default pool has connections: one slot is for others, so they get on, and nobody warns."""
+    """The readers fill the default pool but for one slot, so other requests go on, and no library warns."""
     content = pattern(400_000)
     async with S3Driver(minio.new_bucket(), **minio.options()) as driver, asyncio.timeout(60):
         await driver.put("key", content)
@@ -320,7 +320,7 @@ async def test_a_change_under_way_is_waited_for(minio: MinIO):
 
 
 async def test_a_cancelled_upload_leaves_no_connection_that_waits_for_the_server():
-    """aiohttp closes a connection once the server has taken what was sent; this one takes nothing."""
+    """aiohttp closes a connection once the server has taken all bytes; this server takes no bytes."""
     left = asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

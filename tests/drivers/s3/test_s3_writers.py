@@ -1,4 +1,4 @@
-"""Writers of the S3 driver: what they send, hold and leave."""
+"""Writers of the S3 driver: their requests, their memory, their leftovers."""
 
 import asyncio
 

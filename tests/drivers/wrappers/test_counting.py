@@ -15,7 +15,7 @@ PART = MemoryDriver().capabilities.part_size
 
 
 def traced(test: Callable[[TracingDriver], Awaitable[None]]) -> Callable[[], None]:
-    """Run a test with a traced driver whose requests take one second each."""
+    """Run a test with a traced driver; each of its requests takes one second."""
 
     def run() -> None:
         async def main() -> None:

@@ -1,4 +1,4 @@
-"""The faults wrapper does what it says, no more and no less."""
+"""The wrapper that injects faults injects exactly the planned ones."""
 
 import asyncio
 import itertools
