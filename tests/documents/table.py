@@ -38,6 +38,7 @@ TABLE: dict[str, list[tuple[Kind, str]]] = {
         (Kind.COMMANDS, "export REVSTORE_STORE="),
     ],
     "bench/README.md": [],
+    "docs/api.md": [],
     "docs/cli.md": [
         (Kind.SYNOPSIS, "revstore [--store URL]"),
         (Kind.SYNOPSIS, "revstore key new"),
