@@ -19,14 +19,7 @@ from .search import Case
 
 def case(scenario: Scenario, profile: Profile) -> Case:
     """Make the case of a scenario on a store of a profile."""
-    acts = [act for actor in scenario.actors for act in actor]
-    known = Known(
-        {document.digest: document for document in ALL_DOCUMENTS},
-        {Digest.of(content): content for content in (CONFIG, LAYER, SENT, SENT + MORE)},
-        scenario.uploads,
-        (TAG, "other"),
-        layers_may_go=any(act.name.startswith("delete layer") for act in acts),
-    )
+    known = _known(scenario)
     store = run(_prepared(scenario, profile))
     before = look(store, known, scenario.policy)
     start = _start(scenario)
@@ -59,6 +52,18 @@ def case(scenario: Scenario, profile: Profile) -> Case:
         [_actor(scenario, number) for number in range(len(scenario.actors))],
         judge,
         looked,
+    )
+
+
+def _known(scenario: Scenario) -> Known:
+    """Return the things that a scenario may leave in a registry."""
+    acts = [act for actor in scenario.actors for act in actor]
+    return Known(
+        {document.digest: document for document in ALL_DOCUMENTS},
+        {Digest.of(content): content for content in (CONFIG, LAYER, SENT, SENT + MORE)},
+        scenario.uploads,
+        (TAG, "other"),
+        layers_may_go=any(act.name.startswith("delete layer") for act in acts),
     )
 
 

@@ -15,7 +15,7 @@ from revstore_async.driver import Condition, FileInfo
 
 from .acts import answer
 from .cases import case
-from .explore import told
+from .explore import all_of, told
 from .explored_store import (
     MEMORY,
     MEMORY_LOST,
@@ -106,3 +106,11 @@ def test_a_store_that_ignores_conditions_is_found_out(
 
     monkeypatch.setattr(ExploredStore, "set", careless)
     assert Search(case(SCENARIOS[scenario], MEMORY), bound=2).run().failures
+
+
+def test_all_scenarios_are_searched_deeper_until_the_time_is_over() -> None:
+    searched = [*all_of("finish-cancel@memory", limit=500, jobs=1, minutes=5)]
+    assert {line.profile for line in searched} == {"memory", "memory-lost"}
+    assert all(line.reached is None and line.schedules and not line.failures for line in searched)
+    over = [*all_of("finish-cancel@memory", limit=500, jobs=1, minutes=-1)]
+    assert [(line.reached, line.schedules) for line in over] == [(0, 0), (0, 0)]
