@@ -93,7 +93,7 @@ async def test_ranges(registry: Registry) -> None:
             pass
 
 
-async def test_what_is_not_there_is_unknown(registry: Registry) -> None:
+async def test_missing_content_is_unknown(registry: Registry) -> None:
     digest = Digest.of(b"absent")
     assert not await registry.blobs.exists(digest)
     for call in (registry.blobs.get, registry.blobs.stat):
@@ -150,7 +150,7 @@ async def test_a_damaged_stream_holds_back_its_last_piece(registry: Registry, dr
     assert len(read) < len(LARGE)
 
 
-async def test_who_does_not_want_it_verified_gets_what_the_store_has(
+async def test_without_verification_the_store_s_bytes_come_as_they_are(
     registry: Registry, driver: Driver
 ) -> None:
     hello = registry.repository("library/hello").blobs
@@ -161,7 +161,7 @@ async def test_who_does_not_want_it_verified_gets_what_the_store_has(
             assert [piece async for piece in reader] == [b"contenT"]
 
 
-async def test_a_limit_bounds_what_is_held(registry: Registry) -> None:
+async def test_a_limit_bounds_the_bytes_in_memory(registry: Registry) -> None:
     digest = (await registry.blobs.put(b"content")).digest
     assert await registry.blobs.get(digest, limit=7) == b"content"
     with pytest.raises(ObjectTooLarge):

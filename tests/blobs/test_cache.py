@@ -63,7 +63,7 @@ operations = st.lists(
 
 
 @given(operations, st.integers(0, 8000))
-def test_it_holds_no_more_than_its_size_and_forgets_what_was_unused_for_longest(operations, size):
+def test_it_holds_no_more_than_its_size_and_forgets_the_least_recently_used(operations, size):
     cache = Cache(size)
     model: dict[Digest, bytes] = {}  # in the order of use
     overhead = 400
@@ -85,7 +85,7 @@ def test_it_holds_no_more_than_its_size_and_forgets_what_was_unused_for_longest(
         assert cache.used == sum(len(each) + overhead for each in model.values()) <= size
 
 
-def test_what_was_made_of_content_lies_beside_it():
+def test_a_value_computed_from_content_lies_beside_it():
     cache = Cache(10_000)
     cache.keep(DIGEST, IMAGE, len(IMAGE))
     cache.keep(DIGEST, "read")
@@ -96,7 +96,7 @@ def test_what_was_made_of_content_lies_beside_it():
     assert (cache.find(bytes, DIGEST), cache.used) == (None, 0)
 
 
-def test_what_is_forgotten_gives_its_room_back():
+def test_a_forgotten_value_gives_its_room_back():
     cache = Cache(CACHE_SIZE)
     cache.keep("name", b"content", 7)
     cache.keep("name", "another kind", 12)
@@ -124,7 +124,7 @@ def test_a_negative_size_is_refused():
 
 
 def asked(tracing: TracingDriver) -> list[tuple[str, str]]:
-    """What was asked since the last time, in order of the keys."""
+    """Return the requests since the last call, in the order of the keys."""
     made = sorted((request.key, request.method) for request in tracing.requests)
     tracing.reset()
     return made
@@ -192,7 +192,7 @@ async def test_a_closed_registry_has_forgotten_everything(tmp_path):
 # ---- what it does not decide
 
 
-async def test_what_is_kept_gives_no_access(pulled: Registry):
+async def test_content_in_memory_gives_no_access(pulled: Registry):
     other = pulled.repository("library/other")
     with pytest.raises(ManifestUnknown):
         await other.manifests.get(DIGEST)
@@ -203,7 +203,7 @@ async def test_what_is_kept_gives_no_access(pulled: Registry):
         await other.blobs.get(Digest.of(CONFIG))
 
 
-async def test_what_was_deleted_is_not_served_though_it_is_kept(pulled: Registry, driver: Driver):
+async def test_a_deleted_manifest_in_memory_is_not_served(pulled: Registry, driver: Driver):
     await Registry(driver).repository(NAME).manifests.delete(DIGEST)
     for signatures in (Signatures.ALL, Signatures.SERVED):
         with pytest.raises(ManifestUnknown):
@@ -248,7 +248,7 @@ async def test_a_look_at_a_manifest_of_another_size_reads_it(driver: Driver):
         await repository.manifests.stat(DIGEST)
 
 
-async def test_a_limit_holds_for_what_is_kept(registry: Registry):
+async def test_a_limit_holds_for_content_in_memory(registry: Registry):
     digest = (await registry.blobs.put(b"four")).digest
     assert await registry.blobs.get(digest, limit=4) == b"four"
     with pytest.raises(ObjectTooLarge) as refused:
@@ -259,7 +259,7 @@ async def test_a_limit_holds_for_what_is_kept(registry: Registry):
 # ---- what is served without the signatures
 
 
-async def test_what_is_served_is_the_same_with_all_signatures_and_without():
+async def test_the_served_document_is_the_same_with_all_signatures_and_without():
     """Each kind, read for the first time and again."""
     async with Registry(MemoryDriver(), policy=Policy(check_layers=False)) as registry:
         repository = registry.repository(NAME)
@@ -280,7 +280,7 @@ async def test_what_is_served_is_the_same_with_all_signatures_and_without():
                 assert (described.media_type, described.size) == (whole.media_type, len(whole.content))
 
 
-async def test_a_manifest_that_is_schema_1_only_by_what_is_kept_beside_it_has_its_signatures():
+async def test_a_manifest_that_is_schema_1_only_by_its_kept_type_has_its_signatures():
     """Nothing in it tells; so it is found out when the kept media type is read."""
     silent = b'{\n   "name": "nothing"\n}'
     async with Registry(MemoryDriver()) as registry:
@@ -330,7 +330,7 @@ def test_a_tag_that_did_not_move_is_one_round_trip():
     assert (cost_of_pulls(pull), cost_of_pulls(head)) == (1, 1)
 
 
-def test_a_tag_that_moved_is_what_it_is_now_at_no_more_than_a_first_pull():
+def test_a_moved_tag_costs_no_more_than_a_first_pull():
     other = image(CONFIG, annotations={"other": "image"})
 
     async def pull(repository, pusher):

@@ -102,7 +102,7 @@ async def test_a_missing_file_is_its_own_error(registry: Registry, tmp_path: Pat
 @pytest.mark.parametrize(
     "other", [None, 5, "text", ["a"], {"a": 1}, iter([b"a"])], ids=lambda other: type(other).__name__
 )
-async def test_what_is_no_content_is_refused_by_name(repository: Repository, registry: Registry, other: Any):
+async def test_other_types_are_refused_by_name(repository: Repository, registry: Registry, other: Any):
     upload = await repository.uploads.start()
     for call in (
         lambda: registry.blobs.put(other),

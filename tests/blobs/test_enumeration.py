@@ -23,7 +23,7 @@ async def test_each_stored_blob_is_listed_once_with_its_size(registry: Registry,
         assert abs(stat.modified - info.modified) <= registry.driver.capabilities.time_resolution
 
 
-async def test_what_is_no_blob_is_left_out(registry: Registry, driver: Driver):
+async def test_other_objects_are_left_out(registry: Registry, driver: Driver):
     digest = (await registry.blobs.put(b"content")).digest
     for key in ("sha256/00/readme", f"sha256/{digest.hex[:2]}/{digest.hex}/data.old", "stray"):
         await driver.put(f"docker/registry/v2/blobs/{key}", b"")

@@ -1,4 +1,4 @@
-"""A repository's blobs: reachable through its links, and through nobody else's."""
+"""A repository's blobs: reachable through its own links only."""
 
 import asyncio
 import urllib.request
@@ -43,7 +43,7 @@ async def test_a_layer_is_reached_only_through_a_repository_that_links_it(regist
                 pass
 
 
-async def test_an_offset_past_the_end_is_told_to_whoever_may_read(repository: Repository) -> None:
+async def test_an_offset_past_the_end_is_told_to_a_caller_with_a_link(repository: Repository) -> None:
     digest = (await repository.blobs.put(b"layer")).digest
     with pytest.raises(InvalidOffset):
         async with repository.blobs.open(digest, offset=6):
@@ -133,7 +133,7 @@ async def test_the_first_candidate_that_links_a_layer_is_found(registry: Registr
         await registry.find_layer(digest, names, limit=0)
 
 
-async def test_stored_content_is_linked_by_whoever_may_decide_that(registry: Registry) -> None:
+async def test_stored_content_is_linked_at_the_caller_s_decision(registry: Registry) -> None:
     descriptor = await registry.blobs.put(b"layer")
     here = registry.repository("here")
     assert await here.blobs.link(descriptor.digest) == descriptor
@@ -169,7 +169,7 @@ async def test_the_layers_of_a_repository_are_listed(
     assert [info.digest for info in listed] == sorted(expected)
 
 
-async def test_a_signed_url_is_given_to_whoever_may_read(
+async def test_a_signed_url_is_given_to_a_caller_with_a_link(
     registry: Registry, repository: Repository, driver: Driver
 ) -> None:
     digest = (await repository.blobs.put(b"layer")).digest

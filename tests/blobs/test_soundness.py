@@ -1,4 +1,4 @@
-"""Damage that a registry knows of without reading content: by sizes, and by what earlier reads have found."""
+"""Damage that a registry knows of without reading content: from sizes, and from earlier reads."""
 
 import pytest
 
@@ -32,7 +32,7 @@ async def read_by_open(repository: Repository) -> bytes:
 
 
 @pytest.mark.parametrize("read", [read_by_get, read_by_open])
-async def test_what_a_read_found_damaged_is_absent_until_it_is_written_again(
+async def test_content_that_a_read_found_damaged_is_absent_until_it_is_written_again(
     registry: Registry, repository: Repository, other: Repository, read
 ) -> None:
     await repository.blobs.put(CONTENT)
@@ -68,7 +68,7 @@ async def push_in_chunks(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize("push", [push_at_once, push_a_stream, push_in_chunks])
-async def test_who_stored_content_knows_its_size(
+async def test_a_process_knows_the_size_of_content_that_it_stored(
     registry: Registry, repository: Repository, other: Repository, push
 ) -> None:
     await push(repository)

@@ -15,7 +15,7 @@ SIZES = st.sampled_from([0, 1, 65536, HASH_INLINE, HASH_INLINE + 1, HASH_TOGETHE
 
 
 class Slow:
-    """A hasher that waits for leave, and notes what was hashed on the loop's thread."""
+    """A hasher that waits for leave, and notes the bytes that it hashed on the loop's thread."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -61,7 +61,7 @@ async def test_more_is_taken_while_a_batch_is_hashed() -> None:
 
 
 @pytest.mark.parametrize("times", [1, 3])
-async def test_whoever_is_cancelled_leaves_nothing_under_way(times: int) -> None:
+async def test_a_cancelled_caller_leaves_nothing_under_way(times: int) -> None:
     hasher = Slow()
 
     async def fed() -> None:
@@ -82,7 +82,7 @@ async def test_whoever_is_cancelled_leaves_nothing_under_way(times: int) -> None
     assert len(hasher.taken) == HASH_TOGETHER
 
 
-async def test_what_fails_in_the_thread_is_raised() -> None:
+async def test_an_error_in_the_thread_is_raised() -> None:
     class Broken(Slow):
         def update(self, data: bytes | bytearray | memoryview, /) -> None:
             raise MemoryError

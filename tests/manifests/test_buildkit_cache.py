@@ -1,4 +1,4 @@
-"""BuildKit's cache, as it is exported without `image-manifest=true`: an index whose entries are blobs."""
+"""BuildKit's cache, as it is exported without `image-manifest=true`: an index with blobs as its entries."""
 
 import json
 
@@ -35,7 +35,7 @@ async def test_it_is_pushed_and_pulled(repository: Repository, media_type: str, 
     assert (await repository.manifests.get("cache")).content == document
 
 
-async def test_what_it_lists_must_be_there(repository: Repository) -> None:
+async def test_its_entries_must_be_there(repository: Repository) -> None:
     await repository.blobs.put(LAYERS[0])
     with pytest.raises(VerificationFailed) as refused:
         await repository.manifests.put(cache(OCI_INDEX, OCI_LAYER), tag="cache")

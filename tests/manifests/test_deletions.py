@@ -1,4 +1,4 @@
-"""A deletion of a manifest beside a put of the same: what is there afterwards is whole, or nothing."""
+"""A deletion of a manifest beside a put of the same: the manifest is whole afterwards, or gone."""
 
 import itertools
 from collections.abc import Awaitable, Callable
@@ -78,7 +78,7 @@ async def test_a_put_between_the_steps_of_a_deletion_is_never_there_by_half(
     assert number >= 3
 
 
-async def test_nobody_sees_a_manifest_that_is_half_deleted() -> None:
+async def test_no_reader_sees_a_manifest_that_is_half_deleted() -> None:
     for put in (put_signed, put_typed, put_listed):
         driver = Interrupted()
         async with Registry(driver, cache_size=0) as registry:

@@ -75,7 +75,7 @@ async def test_a_list_that_is_null_or_absent_is_empty(
         changed(index(), manifests=False),
     ],
 )
-async def test_what_means_something_else_is_refused(hello: Repository, document: bytes) -> None:
+async def test_a_form_of_another_meaning_is_refused(hello: Repository, document: bytes) -> None:
     with pytest.raises(InvalidManifest):
         await hello.manifests.put(document)
 

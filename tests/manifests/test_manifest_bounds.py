@@ -1,4 +1,4 @@
-"""What a manifest may come to: what it refers to, its signatures, and which type it may say that it is."""
+"""The bounds of a manifest: its references, its signatures, and the types that it may declare."""
 
 import json
 
@@ -50,7 +50,7 @@ def test_a_schema_1_manifest_does_not_say_that_it_is_something_else(own: object)
 
 
 def padded(payload: bytes, size: int, host: int = 0) -> Signature:
-    """A good signature whose blob has at least that many bytes: white space is signed with the rest."""
+    """Return a good signature with a blob of at least that many bytes: white space is signed with the rest."""
     plain = sign(payload, key(host))
     protected = from_base64url(plain.protected, "") + b" " * ((size - len(plain.blob)) * 3 // 4 + 3)
     jws = JWS(payload)
@@ -76,7 +76,7 @@ async def test_a_signature_is_no_larger_than_signatures_are() -> None:
 
 
 @pytest.mark.parametrize("kind", ["schema 1", "schema 1, indented", "image"])
-async def test_what_is_served_with_all_signatures_is_taken_back(kind: str) -> None:
+async def test_a_document_with_all_signatures_is_taken_back(kind: str) -> None:
     payload = {
         "schema 1": schema1(LAYER, indent=None, note="x" * (3 << 20)),
         "schema 1, indented": schema1(LAYER, indent=200, note="x" * (2 << 20)),

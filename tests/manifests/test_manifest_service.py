@@ -194,7 +194,7 @@ async def test_a_store_that_keeps_manifests_only(driver: Driver, repository: Rep
 # ---- schema 1 and its signatures
 
 
-async def test_signatures_are_merged_whoever_puts_them(hello: Repository) -> None:
+async def test_signatures_of_several_puts_are_merged(hello: Repository) -> None:
     for host in range(3):
         stored = await hello.manifests.put(
             signed(PAYLOAD, host), tag="latest", media_type=DOCKER_SCHEMA1_SIGNED
@@ -267,8 +267,8 @@ async def test_a_document_said_to_be_signed_must_be(hello: Repository) -> None:
         await hello.manifests.put(PAYLOAD, media_type=DOCKER_SCHEMA1_SIGNED)
 
 
-async def test_only_what_is_signed_counts(hello: Repository) -> None:
-    """What stands between the payload and the array is refused, not read."""
+async def test_only_signed_members_count(hello: Repository) -> None:
+    """The registry refuses members between the payload and the array, and does not read them."""
     document = signed(PAYLOAD, 0)
     slipped = document.replace(b',\n   "signatures"', b',\n   "tag": "other",\n   "signatures"')
     assert slipped != document
@@ -442,7 +442,7 @@ async def test_putting_it_again_without_a_type_keeps_the_type_it_came_with(hello
     assert (await hello.manifests.get("latest")).media_type == DOCKER_SCHEMA2
 
 
-async def test_what_is_not_there(hello: Repository) -> None:
+async def test_a_missing_manifest_is_unknown(hello: Repository) -> None:
     assert not await hello.manifests.exists("latest")
     for call in (hello.manifests.get, hello.manifests.delete):
         with pytest.raises(TagUnknown):
@@ -464,7 +464,9 @@ async def test_a_tag_whose_manifest_lost_its_content_is_healed_by_a_put(
     assert (await hello.manifests.get("latest")).content == IMAGE
 
 
-async def test_what_another_program_stored_is_served_as_it_is(registry: Registry, hello: Repository) -> None:
+async def test_a_manifest_of_another_program_is_served_as_it_is(
+    registry: Registry, hello: Repository
+) -> None:
     odd = b'{"schemaVersion": 2, "mediaType": "%s", "layers": [], "layers": []}' % OCI_MANIFEST.encode()
     for content, media_type in [
         (odd, OCI_MANIFEST),

@@ -1,4 +1,4 @@
-"""Several tags at once, deletion by comparison, and what a HEAD needs."""
+"""Several tags at once, deletion by comparison, and the facts for a HEAD."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -196,7 +196,7 @@ async def test_a_tag_that_was_deleted_is_not_listed(hello: Repository) -> None:
 # ---- what a HEAD needs
 
 
-async def test_what_a_head_tells_is_what_a_get_serves(hello: Repository, driver: Driver) -> None:
+async def test_a_head_describes_the_document_of_a_get(hello: Repository, driver: Driver) -> None:
     silent, unknown = image(CONFIG, LAYER, media_type=None), b'{"some": "thing"}'
     await hello.manifests.put(IMAGE, tag="image")
     await hello.revisions.add_signatures(A, [sign(IMAGE, key(0))])
@@ -218,7 +218,7 @@ async def test_what_a_head_tells_is_what_a_get_serves(hello: Repository, driver:
     assert (await hello.manifests.stat("unknown")).media_type == OCTET_STREAM
 
 
-async def test_a_head_of_what_is_not_there(hello: Repository) -> None:
+async def test_a_head_of_a_missing_manifest_is_unknown(hello: Repository) -> None:
     with pytest.raises(TagUnknown):
         await hello.manifests.stat("latest")
     with pytest.raises(ManifestUnknown):

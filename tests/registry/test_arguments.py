@@ -34,7 +34,7 @@ def test_any_buffer_is_bytes(content: bytes | bytearray | memoryview):
 
 
 @pytest.mark.parametrize("other", [None, 2, "ab", ["a"]], ids=lambda other: type(other).__name__)
-def test_what_is_no_buffer_is_no_bytes(other: Any):
+def test_other_types_than_buffers_are_no_bytes(other: Any):
     for take in (lambda: as_bytes("document", other), lambda: Digest.of(other)):
         with pytest.raises(errors.WrongType, match=f"not {type(other).__name__}"):
             take()

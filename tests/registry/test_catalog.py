@@ -107,7 +107,7 @@ def test_any_names_in_pages_of_any_size(
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_what_lies_before_is_not_listed(ordered: bool) -> None:
+def test_names_before_the_start_are_not_listed(ordered: bool) -> None:
     async def main() -> int:
         driver = TracingDriver(Few(4, ordered=ordered))
         async with Registry(driver) as registry:

@@ -104,7 +104,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.__name__)
-async def test_what_was_done_is_told_as_done_though_its_clean_up_fails(
+async def test_a_done_call_succeeds_though_its_clean_up_fails(
     operation: Callable[[Repository, RefusesDeletions], Awaitable[None]], error: RevstoreError
 ):
     memory = MemoryDriver()

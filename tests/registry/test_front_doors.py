@@ -1,4 +1,4 @@
-"""Every public method takes what its argument's table says, and refuses another type by name, before any request.
+"""Every public method takes the forms in the table, and refuses another type by name, before any request.
 
 The methods come by introspection: a new one is tested by the names of its parameters. A parameter that the table
 does not know fails the test.
@@ -157,7 +157,7 @@ async def opened() -> House:
 
 
 def parameters(store: type, name: str) -> dict[str, Argument]:
-    """Return what a method takes, by the table; flags are left out."""
+    """Return the arguments of a method, by the table; flags are left out."""
     found = {}
     for each in inspect.signature(getattr(store, name)).parameters.values():
         flag = each.name in FLAGS and each.annotation in (bool, bool | None)
@@ -185,7 +185,7 @@ def needed(store: type, name: str) -> dict[str, Any]:
 
 
 async def outcome(house: House, store: type, name: str, arguments: dict[str, Any]) -> object:
-    """Return what a call returns, or the error of the tree that it raises; any other error is a failure."""
+    """Return the result of a call, or the error of the tree that it raises; any other error is a failure."""
     try:
         answer = getattr(house.stores[store], name)(**arguments)
         if inspect.isawaitable(answer):
@@ -201,7 +201,7 @@ async def outcome(house: House, store: type, name: str, arguments: dict[str, Any
 
 
 def comparable(answer: object) -> object:
-    """Return an answer without what differs from call to call, such as the name of a new upload."""
+    """Return the part of an answer that is the same for each call: not the name of a new upload."""
     return str(answer) if isinstance(answer, errors.RevstoreError) else type(answer)
 
 
@@ -286,5 +286,5 @@ def test_the_stores_have_methods():
 
 
 @pytest.mark.parametrize("store", PLUMBING)
-def test_what_is_left_out_is_there(store: type):
+def test_each_left_out_method_exists(store: type):
     assert PLUMBING[store] <= vars(store).keys()

@@ -1,4 +1,4 @@
-"""The facade: opening, repositories, and what is in a store as a whole."""
+"""The facade: opening, repositories, and the contents of a whole store."""
 
 import asyncio
 from datetime import timedelta
@@ -45,7 +45,7 @@ async def test_the_seeds_layout(driver: Driver) -> None:
     assert not await Registry(driver).repository("library/manifests").manifests.exists("latest")
 
 
-async def test_what_is_stored_outlives_the_process(tmp_path: Path) -> None:
+async def test_stored_content_outlives_the_process(tmp_path: Path) -> None:
     url = (tmp_path / "store").as_uri()
     async with Registry.open(url) as registry:
         await registry.repository("hello").blobs.put(b"{}")

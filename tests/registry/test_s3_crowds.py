@@ -21,7 +21,7 @@ PAYLOADS = [schema1(Digest.of(b"layer"), number=number) for number in range(READ
 async def test_64_readers_of_revisions_with_16_signatures(
     minio: MinIO, pool: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """botocore warns of a full pool on its loggers, asyncio of what was never closed on its own."""
+    """botocore warns of a full pool on its loggers, and asyncio of unclosed transports on its own."""
     caplog.set_level(logging.WARNING)
     driver = S3Driver(minio.new_bucket(), **minio.options(), pool=pool)
     tasks = asyncio.all_tasks()

@@ -11,7 +11,7 @@ BOUND = 256
 """MiB that a process may hold above its start, however large the blob is."""
 
 
-def test_memory_is_bounded_whatever_the_size_of_a_blob(s3_url: str) -> None:
+def test_memory_is_bounded_for_any_size_of_a_blob(s3_url: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "bench.memory", "--store", s3_url, "--size", f"{2 * BOUND}MiB", "--json"],
         cwd=Path(__file__).parents[2],

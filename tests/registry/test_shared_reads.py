@@ -1,4 +1,4 @@
-"""Reads of one object that overlap share requests, and nobody reads an older value than was acknowledged."""
+"""Overlapping reads of one object share requests, and no reader gets an older value than was acknowledged."""
 
 import asyncio
 from collections import Counter
@@ -24,7 +24,7 @@ STEP = PATIENCE / 8
 
 
 class SlowDriver(DriverWrapper):
-    """A read takes a step to the store and one back; it counts those under way, and what became of them."""
+    """A read takes a step to the store and one back; the driver counts reads under way, and their results."""
 
     def __init__(self, inner: Driver, *, there: float = STEP, back: float = STEP) -> None:
         super().__init__(inner)
@@ -85,7 +85,7 @@ def test_a_reader_alone_asks_at_once_and_in_its_own_task():
     run_on_virtual_clock(read())
 
 
-def test_a_crowd_costs_one_request_more_than_who_came_first():
+def test_a_crowd_costs_one_request_more_than_its_first_reader():
     async def read() -> None:
         slow, shared = await opened()
         files = await asyncio.gather(*all_readers(shared, 64))
@@ -96,7 +96,7 @@ def test_a_crowd_costs_one_request_more_than_who_came_first():
 
 
 def test_an_answer_that_the_store_holds_back_does_not_hold_up_everybody():
-    """Those who wait for the first request ask beside it after a while; no third request is made beside both."""
+    """Readers that wait for the first request ask beside it after a while; no third request is made beside both."""
 
     async def read() -> None:
         slow, shared = await opened()
@@ -119,7 +119,7 @@ def test_an_answer_that_the_store_holds_back_does_not_hold_up_everybody():
     run_on_virtual_clock(read())
 
 
-def test_who_looks_whether_an_object_is_there_shares_too():
+def test_stats_of_an_object_share_too():
     async def look() -> tuple[int, int]:
         tracing = TracingDriver(LatencyDriver(MemoryDriver(), 2 * STEP))
         async with SharedReadsDriver(tracing) as shared:
@@ -168,7 +168,7 @@ class Read:
 
 @dataclass
 class Seen:
-    """What was written and read: version `n` was begun at `begun[n]` and acknowledged at `acknowledged[n]`.
+    """The writes and reads: version `n` was begun at `begun[n]` and acknowledged at `acknowledged[n]`.
 
     Steps are counted, for of two things at one time of the clock one comes first.
     """
@@ -179,7 +179,8 @@ class Seen:
 
 
 def check(seen: Seen) -> None:
-    """One writer: it is linearisable if no read sees what was not begun, or is older than what is over."""
+    """One writer: it is linearisable if no read returns a version before its write began, or an older one than was
+    acknowledged before the read."""
     for read in seen.reads:
         assert seen.begun[read.version] < read.ended, "it saw a write of later"
         newest = max(n for n, at in enumerate(seen.acknowledged) if at < read.begun)
@@ -240,8 +241,8 @@ def test_no_reader_sees_an_older_value_than_was_acknowledged(pauses, readers, th
     check(run_on_virtual_clock(play()))
 
 
-def test_who_comes_when_a_shared_request_is_on_its_way_back_asks_anew():
-    """The first asks at 0, those who share at 2; the store answers these at 3, and then something is written."""
+def test_a_reader_that_comes_while_a_shared_answer_is_on_its_way_back_asks_anew():
+    """The first reader asks at 0, the sharing ones at 2; the store answers these at 3, and then a write comes."""
 
     async def read() -> None:
         _, shared = await opened()
@@ -274,7 +275,7 @@ def test_reads_with_different_limits_are_different_questions():
 # ---- failure and cancellation
 
 
-def test_an_error_is_told_to_all_who_share_it_each_its_own():
+def test_each_sharing_reader_gets_an_error_of_its_own():
     async def read() -> None:
         slow, shared = await opened()
         slow.wrong = Unavailable("the store", "it is away")
@@ -292,7 +293,7 @@ def test_an_error_is_told_to_all_who_share_it_each_its_own():
     run_on_virtual_clock(read())
 
 
-def test_what_is_not_there_is_not_there_for_all():
+def test_a_missing_object_is_missing_for_all():
     async def read() -> None:
         _, shared = await opened()
         await shared.delete(KEY)
@@ -313,8 +314,8 @@ def test_a_defect_is_told_to_all_too():
 
 
 @pytest.mark.parametrize("after", [0.0, 1.0, 2.0, 2.5, 3.5])
-def test_one_who_gives_up_does_not_take_the_request_from_the_others(after):
-    """The first asks at 0, those who share at 2, and have their answer at 4."""
+def test_a_reader_that_gives_up_does_not_take_the_request_from_the_others(after):
+    """The first reader asks at 0. The sharing ones ask at 2, and have their answer at 4."""
 
     async def read() -> None:
         slow, shared = await opened()
@@ -353,7 +354,7 @@ def test_when_all_give_up_the_request_ends_and_is_awaited(after):
     run_on_virtual_clock(read())
 
 
-def test_who_asks_first_and_gives_up_makes_room_for_those_who_wait():
+def test_a_first_reader_that_gives_up_makes_room_for_waiting_ones():
     async def read() -> None:
         slow, shared = await opened()
         first = all_readers(shared, 1)
@@ -367,7 +368,7 @@ def test_who_asks_first_and_gives_up_makes_room_for_those_who_wait():
     run_on_virtual_clock(read())
 
 
-def test_a_request_that_is_cancelled_from_below_cancels_those_who_wait_for_it():
+def test_a_request_that_is_cancelled_from_below_cancels_its_waiting_readers():
     async def read() -> None:
         reads: SharedReads[int] = SharedReads()
         asked: list[asyncio.Task[object] | None] = []
@@ -391,7 +392,7 @@ def test_a_request_that_is_cancelled_from_below_cancels_those_who_wait_for_it():
 
 
 def test_a_shared_request_runs_in_the_context_of_its_first_reader():
-    """So a trace shows it below the operation that it was made for."""
+    """A trace shows the request below the operation that it was made for."""
     name: ContextVar[str] = ContextVar("name")
 
     async def read() -> None:
@@ -419,7 +420,7 @@ async def test_a_registrys_driver_stays_the_one_that_it_was_given(driver: Driver
     assert registry.blobs._driver.name == driver.name
 
 
-async def test_crowds_on_each_store_read_what_was_written_last(registry: Registry):
+async def test_crowds_on_each_store_read_the_last_write(registry: Registry):
     repository = registry.repository("library/hello")
     await repository.blobs.put(b"{}")
     documents = [image(b"{}", number=number) for number in range(4)]

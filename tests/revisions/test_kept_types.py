@@ -36,7 +36,7 @@ async def test_a_type_that_the_form_tells_is_not_kept(hello: Repository) -> None
     assert (await hello.manifests.get("latest")).media_type == OCI_MANIFEST
 
 
-async def test_a_refused_push_does_not_change_what_is_served(hello: Repository) -> None:
+async def test_a_refused_push_does_not_change_the_served_type(hello: Repository) -> None:
     await hello.manifests.put(SILENT, tag="silent", media_type=OCI_MANIFEST)
     await hello.manifests.put(ODD, tag="odd", media_type=ONE)
     with pytest.raises(TagChanged):
@@ -48,7 +48,7 @@ async def test_a_refused_push_does_not_change_what_is_served(hello: Repository) 
     assert (await hello.manifests.get("odd")).media_type == ONE
 
 
-async def test_what_lacks_a_layer_leaves_no_type(hello: Repository) -> None:
+async def test_a_manifest_that_lacks_a_layer_leaves_no_type(hello: Repository) -> None:
     with pytest.raises(VerificationFailed):
         await hello.manifests.put(image(b"absent", media_type=None), media_type=DOCKER_SCHEMA2)
     with pytest.raises(TagChanged):

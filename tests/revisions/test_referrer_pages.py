@@ -1,4 +1,4 @@
-"""Pages of referrers: of any size, bounded in bytes, whatever the manifests say of themselves."""
+"""Pages of referrers: of any size, and bounded in bytes for all contents of the manifests."""
 
 import json
 from collections.abc import Iterable
@@ -82,7 +82,7 @@ async def test_a_page_is_no_larger_than_clients_read() -> None:
 
 @pytest.mark.parametrize("text", ["\u00e9", "\u20ac", "\U0001f600", "\x01", "\ud800", '"', "x"])
 async def test_annotations_of_any_text_take_no_more_room_than_in_the_manifest(text: str) -> None:
-    """A client writes what it has a form for as UTF-8; escaped, it would be three times as much."""
+    """A client writes text as UTF-8 where it can; escaped, the text would be three times as long."""
 
     def document(size: int, count: int = 0) -> bytes:
         written_out = about(annotations={"a": text * count, "b": text})
@@ -118,7 +118,7 @@ async def test_a_referrer_larger_than_a_page_is_told_without_its_annotations() -
         assert told == {Digest.of(large): 0, Digest.of(small): 1}
 
 
-def test_a_page_reads_no_more_than_it_may_whatever_it_shows() -> None:
+def test_a_page_reads_no_more_than_it_may_even_if_it_shows_little() -> None:
     """A filter that nothing fits does not read megabytes of each of thousands."""
 
     class Counting(MemoryDriver):
@@ -156,8 +156,8 @@ def test_a_page_reads_no_more_than_it_may_whatever_it_shows() -> None:
     run_on_virtual_clock(main())
 
 
-def test_what_is_not_told_on_this_page_is_not_read() -> None:
-    """So that memory is bounded by a page, not by what was put."""
+def test_manifests_of_later_pages_are_not_read() -> None:
+    """A page bounds the memory, and not the number of referrers."""
 
     async def main() -> int:
         driver = TracingDriver(MemoryDriver())
@@ -215,7 +215,7 @@ NAMES = st.sampled_from(["mediaType", "schemaVersion", "artifactType", "subject"
     )
     | JSON
 )
-def test_whatever_is_stored_can_be_told_of(document: object) -> None:
+def test_any_stored_document_is_read_as_far_as_it_can_be(document: object) -> None:
     told = read_stored(json.dumps(document).encode())
     assert told.media_type is None or "/" in told.media_type
     assert told.subject is None or Digest(told.subject)

@@ -1,4 +1,4 @@
-"""Referrers: kept at put, listed with what the manifests say of themselves, gone with the manifest."""
+"""Referrers: kept at put, listed with the manifests' own types and annotations, gone with the manifest."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ async def stored_by_another_program(repository: Repository, document: bytes) -> 
 # ---- what is told
 
 
-async def test_a_referrer_is_told_of_by_what_it_says_of_itself(hello: Repository) -> None:
+async def test_a_referrer_is_described_by_its_own_content(hello: Repository) -> None:
     annotations = {"org.example.made": "today", "": "ü\n"}
     own = about(artifactType=SBOM, annotations=annotations)
     by_config = about(config_type=SIGNATURE)
@@ -144,7 +144,7 @@ async def test_under_other_algorithms(hello: Repository) -> None:
 # ---- what comes and goes
 
 
-async def test_who_is_deleted_refers_no_more(hello: Repository) -> None:
+async def test_a_deleted_referrer_refers_no_more(hello: Repository) -> None:
     first, second = about(), about(artifactType=SBOM)
     for document in (SUBJECT, first, second):
         await hello.manifests.put(document, tag="latest")
@@ -166,7 +166,9 @@ async def test_a_deletion_leaves_no_link(hello: Repository, driver: Driver) -> N
     assert [key for key in left if "/blobs/" not in key and "/history/" not in key] == []
 
 
-async def test_what_cant_be_read_by_digest_is_no_referrer(hello: Repository, driver: Driver) -> None:
+async def test_a_manifest_that_cant_be_read_by_digest_is_no_referrer(
+    hello: Repository, driver: Driver
+) -> None:
     """As where a put died among its links, or another program deleted the manifest."""
     first, second = about(), about(artifactType=SBOM)
     for document in (first, second):
@@ -179,7 +181,7 @@ async def test_what_cant_be_read_by_digest_is_no_referrer(hello: Repository, dri
         await hello.manifests.delete(Digest.of(first))
 
 
-async def test_a_link_that_says_what_the_manifest_does_not(hello: Repository, driver: Driver) -> None:
+async def test_a_link_that_the_manifest_contradicts_is_left_out(hello: Repository, driver: Driver) -> None:
     stored = await hello.manifests.put(SUBJECT)
     other = Digest.of(b"another")
     await driver.put(CURRENT.key(ReferrerLink(hello.name, other, stored.digest)), stored.digest.encode())
@@ -225,7 +227,7 @@ def test_the_tag_that_clients_make_of_a_digest() -> None:
     assert fallback_tag(Digest("tarsum.v1+sha256:" + "0" * 64)) == "tarsum.v1-sha256-" + "0" * 64
 
 
-async def test_what_clients_keep_in_an_index_is_found(hello: Repository) -> None:
+async def test_referrers_that_clients_keep_in_an_index_are_found(hello: Repository) -> None:
     known, stranger = about(), about(artifactType=SBOM, annotations={"a": "b"})
     elsewhere, silent, absent = (
         about(b"another"),
@@ -281,7 +283,7 @@ async def test_an_index_that_is_gone_or_damaged(
 # ---- at once
 
 
-async def test_puts_and_deletions_at_once_leave_what_was_put_last(hello: Repository) -> None:
+async def test_puts_and_deletions_at_once_leave_the_last_put(hello: Repository) -> None:
     documents = [about(annotations={"n": str(n)}) for n in range(12)]
     for document in documents[:6]:
         await hello.manifests.put(document)

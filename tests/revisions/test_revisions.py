@@ -42,7 +42,7 @@ async def test_an_unsigned_payload_is_a_revision(repository: Repository) -> None
     assert await repository.revisions.signatures(DIGEST) == ()
 
 
-async def test_signatures_add_up_whoever_comes_first(registry: Registry) -> None:
+async def test_signatures_add_up_in_any_order(registry: Registry) -> None:
     expected = None
     for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
         repository = registry.repository("order-" + "-".join(map(str, order)))
@@ -80,7 +80,7 @@ async def test_a_signature_of_another_payload_is_refused_and_nothing_is_written(
 
 
 def foreign() -> Signature:
-    """A good signature of another payload whose cut is that of PAYLOAD, so that only the key can tell."""
+    """Return a good signature of another payload with the cut of PAYLOAD, so that only the key can tell."""
     same = schema1(Digest.of(b"LAYER"))
     assert len(same) == len(PAYLOAD)
     return sign(same, key(0))
@@ -195,7 +195,7 @@ async def test_damage_is_named(driver: Driver) -> None:
     assert (await repository.revisions.get(DIGEST)).signatures == tuple(signed)
 
 
-async def test_what_is_linked_as_a_signature_must_be_one(
+async def test_a_blob_linked_as_a_signature_must_be_one(
     registry: Registry, repository: Repository, driver: Driver
 ) -> None:
     await repository.revisions.put(PAYLOAD)
@@ -207,7 +207,7 @@ async def test_what_is_linked_as_a_signature_must_be_one(
     assert damaged.value.key == key
 
 
-async def test_content_over_the_limit_is_told_only_to_who_has_a_link(registry: Registry) -> None:
+async def test_content_over_the_limit_is_told_only_with_a_link(registry: Registry) -> None:
     layer = b"x" * (MANIFEST_LIMIT + 1)
     digest = (await registry.blobs.put(layer)).digest
     repository = registry.repository("library/hello")

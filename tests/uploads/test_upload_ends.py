@@ -141,8 +141,8 @@ async def test_a_finish_that_broke_off_says_with_which_digest_the_upload_ends() 
 
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("call", ["append", "finish"])
-async def test_a_swap_that_loses_to_itself_keeps_what_it_names(call: str, large: bool) -> None:
-    """Whatever the driver tells: the state names the segment of nobody else."""
+async def test_a_swap_that_loses_to_itself_keeps_its_segments(call: str, large: bool) -> None:
+    """The driver may give any answer: the state names the segment of no other call."""
     replaying = Replaying(MemoryDriver())
     content = bytes(replaying.capabilities.part_size + 1) if large else b"second"
     whole = Digest.of(b"first" + content)
@@ -184,7 +184,7 @@ async def test_a_finish_that_lost_to_itself_and_then_failed_can_be_repeated() ->
     ("meanwhile", "offset", "told"),
     [("append", 16, UploadOffsetMismatch), ("append", None, UploadBusy), ("cancel", 16, UploadUnknown)],
 )
-async def test_who_would_join_what_another_has_joined_or_cancelled_hears_so(
+async def test_a_call_that_would_join_segments_that_another_joined_or_cancelled_hears_so(
     in_memory: Registry, meanwhile: str, offset: int | None, told: type[RevstoreError]
 ) -> None:
     uploads = in_memory.repository("hello").uploads
@@ -234,7 +234,7 @@ async def test_a_clean_up_that_fails_changes_no_answer() -> None:
 # ---- purged
 
 
-async def test_what_a_newer_engine_wrote_is_not_purged(in_memory: Registry) -> None:
+async def test_the_state_of_a_newer_engine_is_not_purged(in_memory: Registry) -> None:
     uploads = in_memory.repository("hello").uploads
     upload = await uploads.start()
     await uploads.append(upload.id, b"x")
@@ -251,7 +251,7 @@ async def test_what_a_newer_engine_wrote_is_not_purged(in_memory: Registry) -> N
 
 
 @pytest.mark.parametrize("state", [None, b"rubbish", b"{}"])
-async def test_what_can_not_be_read_is_purged_by_its_age(in_memory: Registry, state: bytes | None) -> None:
+async def test_an_unreadable_upload_is_purged_by_its_age(in_memory: Registry, state: bytes | None) -> None:
     uploads = in_memory.repository("hello").uploads
     upload = await uploads.start()
     await uploads.append(upload.id, b"x")
@@ -266,7 +266,7 @@ async def test_what_can_not_be_read_is_purged_by_its_age(in_memory: Registry, st
     assert await left_of_uploads(in_memory) == []
 
 
-def test_a_state_is_what_was_encoded() -> None:
+def test_a_state_reads_as_it_was_encoded() -> None:
     state = State(FAR, "sha256", digest=Digest.of(b"x"), digest_state=b"\x00\xff", hashed=3, over=True)
     assert State.decode(state.encode()) == state
 

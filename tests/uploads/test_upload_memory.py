@@ -1,4 +1,4 @@
-"""What uploads hold in memory, and what small pieces of them cost."""
+"""The memory that uploads hold, and the cost of small pieces."""
 
 import asyncio
 import tracemalloc
@@ -93,7 +93,7 @@ def test_slow_clients_hold_no_more_than_the_budget_however_many_they_are(way: st
 
 @pytest.mark.parametrize("slow", WAYS)
 @pytest.mark.parametrize("way", WAYS)
-def test_small_content_waits_for_nobody(slow: str, way: str) -> None:
+def test_small_content_does_not_wait(slow: str, way: str) -> None:
     """130 clients send 5 kB a second each, which is more than there is room for; a push of three bytes passes."""
 
     async def crawling() -> AsyncIterator[bytes]:
@@ -124,8 +124,8 @@ def test_small_content_waits_for_nobody(slow: str, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["append", "finish"])
-def test_large_content_passes_those_who_send_slowly(way: str) -> None:
-    """The slow ones give way: they store what they hold when its turn comes."""
+def test_large_content_passes_slow_senders(way: str) -> None:
+    """The slow calls give way: they store their bytes when the other call is next."""
     part = 2 << 10
 
     async def crawling() -> AsyncIterator[bytes]:
@@ -180,7 +180,7 @@ def test_memory_that_is_not_there_in_time_is_told_and_may_be_asked_for_again(way
     run_on_virtual_clock(scenario())
 
 
-def test_an_append_that_runs_out_of_memory_keeps_what_came() -> None:
+def test_an_append_that_runs_out_of_memory_keeps_its_bytes() -> None:
     async def scenario() -> None:
         driver = SmallParts(MemoryDriver(), PART)
         async with Registry(driver, memory=8 * PART) as registry:
@@ -203,7 +203,7 @@ def test_an_append_that_runs_out_of_memory_keeps_what_came() -> None:
     run_on_virtual_clock(scenario())
 
 
-async def test_a_call_holds_what_has_arrived() -> None:
+async def test_a_call_holds_the_bytes_that_arrived() -> None:
     async with Registry(SmallParts(MemoryDriver(), PART)) as registry:
         repository = registry.repository("hello")
         crowd = Crowd()
@@ -223,7 +223,7 @@ async def test_a_call_holds_what_has_arrived() -> None:
 
 
 class Step(NamedTuple):
-    """What a call does: how many bytes arrive at once, whether it stores what it has, whether it is cancelled."""
+    """The steps of a call: bytes that arrive at once, whether it stores its bytes, whether it is cancelled."""
 
     sizes: list[int]
     whole: bool
@@ -295,7 +295,7 @@ async def test_tiny_pieces_take_little_more_than_their_bytes() -> None:
         assert held < 4 * count
 
 
-async def test_what_was_written_is_not_held_until_the_end(tmp_path: Path) -> None:
+async def test_written_bytes_are_not_held_until_the_end(tmp_path: Path) -> None:
     driver = FilesystemDriver(tmp_path / "store")
     part = driver.capabilities.part_size
     stalled, go = asyncio.Event(), asyncio.Event()

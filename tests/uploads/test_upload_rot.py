@@ -1,4 +1,4 @@
-"""Content that rots between two requests: what a store changes of an upload never becomes a blob."""
+"""Content that rots between two requests: bytes that a store changed never become a blob."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ Flip = Callable[[str], None]
 
 @pytest.fixture
 def flip(driver: Driver, request: pytest.FixtureRequest) -> Flip:
-    """Change one bit of what is stored under a key, past the driver."""
+    """Change one bit of the object under a key, past the driver."""
     if isinstance(driver, MemoryDriver):
         objects = driver.store.objects
 
@@ -135,7 +135,7 @@ async def test_a_bit_that_flips_before_small_pieces_are_joined_is_told(
 async def test_a_finish_of_bytes_that_are_not_hashed_leaves_a_blob_of_the_right_size(
     registry: Registry, repository: Repository, flip: Flip
 ) -> None:
-    """Elsewhere they are hashed, so that a push heals even what no look at a size finds."""
+    """Elsewhere they are hashed, so that a push heals even damage that no size shows."""
     content = pattern(1000)
     digest = Digest.of(content)
     await repository.blobs.put(content)
@@ -196,7 +196,7 @@ async def test_an_upload_of_an_older_engine_is_compared_with_its_digest(
             assert await holds(repository, content)
 
 
-def test_a_state_keeps_what_each_segment_must_be() -> None:
+def test_a_state_keeps_the_size_and_etag_of_each_segment() -> None:
     state = State(datetime(2000, 1, 1, tzinfo=UTC), "sha256", (Segment("a", 1, "x"), Segment("b", 2)))
     assert State.decode(state.encode()) == state
     without = state.encode().replace(b'"etags":["x",null],', b"")

@@ -1,4 +1,4 @@
-"""Uploads: begun, gone on with by anybody, finished, cancelled, forgotten."""
+"""Uploads: begun, continued by any process, finished, cancelled, purged."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -131,7 +131,7 @@ async def test_a_wrong_digest_leaves_the_upload_as_it_was(
 
 
 async def test_a_part_of_the_content_has_another_digest(repository: Repository, registry: Registry) -> None:
-    """What has the digest by itself, but is not all that was sent, is not taken for it."""
+    """The last bytes may have the digest by themselves; they are not taken for the whole content."""
     upload = await repository.uploads.start()
     await repository.uploads.append(upload.id, b"before")
     with pytest.raises(DigestMismatch) as mismatch:
@@ -211,7 +211,7 @@ async def test_a_wrong_length_is_told_and_keeps_nothing(
     "bad",
     ["", "x", "..", "../..", "a/b", "0" * 36, "00000000-0000-1000-8000-000000000000", "état", "A" * 5000],
 )
-async def test_what_is_no_id_of_ours_is_no_upload(repository: Repository, bad: str) -> None:
+async def test_an_id_of_another_form_is_no_upload(repository: Repository, bad: str) -> None:
     for call in (
         repository.uploads.status(bad),
         repository.uploads.append(bad, b"content"),
@@ -331,7 +331,7 @@ async def test_abandoned_uploads_of_all_repositories_are_purged_by_age(
     assert len(await left_of_uploads(registry)) == 2 + 1 + 1
 
 
-async def test_what_killed_calls_left_is_purged(registry: Registry, repository: Repository) -> None:
+async def test_leftovers_of_killed_calls_are_purged(registry: Registry, repository: Repository) -> None:
     upload = await repository.uploads.start()
     (state,) = await left_of_uploads(registry)
     folder = state.removesuffix("/state")

@@ -1,4 +1,4 @@
-"""Uploads that several work on at once, that break off, that are cancelled midway: what was acknowledged stays."""
+"""Uploads that several calls work on at once, that break off, or are cancelled midway: acknowledged bytes stay."""
 
 import asyncio
 import tracemalloc
@@ -173,7 +173,7 @@ async def test_bytes_that_are_added_while_all_the_content_comes_otherwise_stay(r
 
 
 @pytest.mark.parametrize("large", [False, True])
-async def test_what_came_before_the_source_broke_off_is_kept(
+async def test_bytes_from_before_the_source_broke_off_are_kept(
     registry: Registry, repository: Repository, large: bool
 ) -> None:
     part = registry.driver.capabilities.part_size
@@ -211,7 +211,7 @@ async def test_a_source_that_breaks_off_at_once_keeps_the_upload_as_it_was(repos
 
 
 @pytest.mark.parametrize("large", [False, True])
-async def test_what_came_before_a_cancellation_is_kept(
+async def test_bytes_from_before_a_cancellation_are_kept(
     registry: Registry, repository: Repository, large: bool
 ) -> None:
     part = registry.driver.capabilities.part_size
@@ -319,7 +319,7 @@ async def test_however_small_the_pieces_are_the_state_stays_small() -> None:
 
 
 @pytest.mark.parametrize("before", [0, 10])
-async def test_memory_is_bounded_whatever_the_size(tmp_path: Path, before: int) -> None:
+async def test_memory_is_bounded_for_any_size(tmp_path: Path, before: int) -> None:
     part = 1 << 20
     size, piece = 48 * part, pattern(1 << 18)
     digest = Digest.of(bytes(before) + piece * (size // len(piece)))

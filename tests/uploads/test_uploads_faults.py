@@ -1,4 +1,4 @@
-"""Large uploads in a store that fails at each of its operations; and what crosses the wire to S3."""
+"""Large uploads in a store that fails at each of its operations; and the bytes on the wire to S3."""
 
 import itertools
 from collections.abc import Callable
@@ -30,7 +30,7 @@ FAULTS: dict[str, Callable[[Driver, int], FaultsDriver]] = {
 
 
 async def go_on(repository: Repository, upload: str) -> None:
-    """Send what is missing, in two large pieces, and finish."""
+    """Send the missing bytes in two large pieces, and finish."""
     try:
         offset = (await repository.uploads.status(upload)).offset
     except UploadUnknown:

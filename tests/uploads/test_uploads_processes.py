@@ -58,7 +58,7 @@ def killed_midway(url: str, upload: str, begin: int, *sizes: int) -> None:
 
 @pytest.fixture(params=["file", "s3"])
 def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A store of its own: what a killed process leaves on a server would be found by other tests."""
+    """A store of its own: other tests would find the leftovers of a killed process on a server."""
     if request.param == "file":
         yield (tmp_path / "store").as_uri()
         return
