@@ -67,7 +67,7 @@ class TagFollower:
             return await read(target)
         name = f"{self._name}:{target}"
         hint = self._tag_hints.find(Digest, name)
-        if hint is None or not self._revisions.plain(hint):
+        if hint is None or not self._revisions.is_plain(hint):
             digest = (await self._tags.read(target)).digest
             self._tag_hints.keep(name, digest, len(digest))
             return await self._follow(target, digest, read)

@@ -79,10 +79,9 @@ class SignatureStore:
     async def check_room(
         self, revision: Digest, signatures: Sequence[Signature], payload: bytes | None
     ) -> bool:
-        """Check that signatures can be added to those stored. 1 request; see `RevisionStore.check_room`.
+        """Check that signatures can be added to those stored; return whether one of them is stored already.
 
-        Returns:
-            Whether one of them is stored already.
+        1 request. If all of them might come to more than 4 MiB, 1 round trip more: 1 request for each stored one.
 
         Args:
             revision: The revision.

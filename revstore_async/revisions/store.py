@@ -183,7 +183,7 @@ class RevisionStore:
             return replace(revision, signatures=await self.signatures(revision.digest))
         return await self._with_readable(revision, await self._listed(revision.digest))
 
-    def plain(self, digest: Digest) -> bool:
+    def is_plain(self, digest: Digest) -> bool:
         """Say whether a revision was read before and is not Docker schema 1: it is served as stored. No request."""
         known = self._known(digest)
         return known is not None and not known.schema1

@@ -46,7 +46,7 @@ PLUMBING = {
     }
     | {"store", "verified", "write"},
     LayerStore: {"link_stored"},
-    RevisionStore: {"plain", "stat", "with_signatures"},
+    RevisionStore: {"is_plain", "stat", "with_signatures"},
     TagStore: {"delete_all_of", "read"},
     ManifestService: {"head"},
 }
