@@ -6,29 +6,42 @@
         repository = registry.repository("library/hello")
         stored = await repository.manifests.put(document, tag="latest")
 
-`revstore_async.errors` has all exceptions, `revstore_async.driver` the interface under the engine.
+The public names are those in `__all__` of this package, of `revstore_async.collector`, `driver`, `layout`,
+`server`, `signatures` and `testing`, and the classes of `errors`. `errors` has all exceptions, `driver` the
+interface under the engine.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .blobs.listed import LayerInfo
+    from . import errors
+    from .blobs.content import BinaryFile, Content
+    from .blobs.layers import LayerStore
+    from .blobs.listed import BlobInfo, LayerInfo
+    from .blobs.reader import BlobReader
+    from .blobs.store import BlobStore
+    from .collector import Collector, Going, Plan, Progress, Retention, Rule, Staying
     from .driver import Driver, open_driver
     from .errors import RevstoreError
     from .formats.descriptors import Descriptor
     from .formats.digest import Digest
+    from .formats.lenient_manifests import StoredKind
+    from .formats.manifests import ManifestDocument, read_manifest
     from .formats.names import Reference, RepositoryName, Tag
     from .layout import CURRENT, SEED, Layout
     from .manifests.served import Manifest
-    from .manifests.service import StoredManifest
-    from .policy import Policy, tags_matching
+    from .manifests.service import ManifestService, StoredManifest
+    from .policy import Policy, TagRule, tags_matching
     from .registry import Registry, Repository
-    from .revisions.referrers import Referrer, ReferrerPage
-    from .revisions.revision import Signatures
+    from .revisions.referrers import Referrer, ReferrerPage, ReferrerStore
+    from .revisions.revision import Revision, RevisionInfo, Signatures
+    from .revisions.store import RevisionStore
     from .signatures import (
+        KeyKind,
         PublicKey,
         Signature,
+        SignedDocument,
         SigningKey,
         merge,
         parse_signatures,
@@ -40,45 +53,78 @@ if TYPE_CHECKING:
     from .tags.history import TagEvent
     from .tags.listing import TagInfo, TagPage
     from .tags.pages import TagHistoryPage
-    from .tags.state import ABSENT
-    from .trust import TrustedCertificates, TrustedKeys, TrustPolicy
-    from .uploads.store import Upload
+    from .tags.state import ABSENT, Absent
+    from .tags.store import TagStore
+    from .trust import AnyOf, TrustedCertificates, TrustedKeys, TrustPolicy
+    from .uploads.store import Upload, UploadStore
+
+__version__ = "0.1.0"
 
 __all__ = [
     "ABSENT",
     "CURRENT",
     "SEED",
+    "Absent",
+    "AnyOf",
+    "BinaryFile",
+    "BlobInfo",
+    "BlobReader",
+    "BlobStore",
+    "Collector",
+    "Content",
     "Descriptor",
     "Digest",
     "Driver",
+    "Going",
+    "KeyKind",
     "LayerInfo",
+    "LayerStore",
     "Layout",
     "Manifest",
+    "ManifestDocument",
+    "ManifestService",
+    "Plan",
     "Policy",
+    "Progress",
     "PublicKey",
     "Reference",
     "Referrer",
     "ReferrerPage",
+    "ReferrerStore",
     "Registry",
     "Repository",
     "RepositoryName",
+    "Retention",
+    "Revision",
+    "RevisionInfo",
+    "RevisionStore",
     "RevstoreError",
+    "Rule",
     "Signature",
     "Signatures",
+    "SignedDocument",
     "SigningKey",
+    "Staying",
+    "StoredKind",
     "StoredManifest",
     "Tag",
     "TagEvent",
     "TagHistoryPage",
     "TagInfo",
     "TagPage",
+    "TagRule",
+    "TagStore",
     "TrustPolicy",
     "TrustedCertificates",
     "TrustedKeys",
     "Upload",
+    "UploadStore",
+    "__version__",
+    "errors",
     "merge",
     "open_driver",
     "parse_signatures",
+    "read_manifest",
     "serialise",
     "serialise_signatures",
     "sign",
@@ -88,39 +134,67 @@ __all__ = [
 
 _MODULES: Final = {
     "ABSENT": ".tags.state",
+    "Absent": ".tags.state",
+    "AnyOf": ".trust",
+    "BinaryFile": ".blobs.content",
+    "BlobInfo": ".blobs.listed",
+    "BlobReader": ".blobs.reader",
+    "BlobStore": ".blobs.store",
     "CURRENT": ".layout",
-    "SEED": ".layout",
+    "Collector": ".collector",
+    "Content": ".blobs.content",
     "Descriptor": ".formats.descriptors",
     "Digest": ".formats.digest",
     "Driver": ".driver",
+    "Going": ".collector",
+    "KeyKind": ".signatures",
     "LayerInfo": ".blobs.listed",
+    "LayerStore": ".blobs.layers",
     "Layout": ".layout",
     "Manifest": ".manifests.served",
+    "ManifestDocument": ".formats.manifests",
+    "ManifestService": ".manifests.service",
+    "Plan": ".collector",
     "Policy": ".policy",
+    "Progress": ".collector",
     "PublicKey": ".signatures",
     "Reference": ".formats.names",
     "Referrer": ".revisions.referrers",
     "ReferrerPage": ".revisions.referrers",
+    "ReferrerStore": ".revisions.referrers",
     "Registry": ".registry",
     "Repository": ".registry",
     "RepositoryName": ".formats.names",
+    "Retention": ".collector",
+    "Revision": ".revisions.revision",
+    "RevisionInfo": ".revisions.revision",
+    "RevisionStore": ".revisions.store",
     "RevstoreError": ".errors",
+    "Rule": ".collector",
+    "SEED": ".layout",
     "Signature": ".signatures",
     "Signatures": ".revisions.revision",
+    "SignedDocument": ".signatures",
     "SigningKey": ".signatures",
+    "Staying": ".collector",
+    "StoredKind": ".formats.lenient_manifests",
     "StoredManifest": ".manifests.service",
     "Tag": ".formats.names",
     "TagEvent": ".tags.history",
     "TagHistoryPage": ".tags.pages",
     "TagInfo": ".tags.listing",
     "TagPage": ".tags.listing",
+    "TagRule": ".policy",
+    "TagStore": ".tags.store",
     "TrustPolicy": ".trust",
     "TrustedCertificates": ".trust",
     "TrustedKeys": ".trust",
     "Upload": ".uploads.store",
+    "UploadStore": ".uploads.store",
     "merge": ".signatures",
     "open_driver": ".driver",
     "parse_signatures": ".signatures",
+    "read_manifest": ".formats.manifests",
     "serialise": ".signatures",
     "serialise_signatures": ".signatures",
     "sign": ".signatures",

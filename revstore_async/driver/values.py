@@ -104,6 +104,7 @@ class IfMatch:
 
 
 Condition = IfAbsent | IfMatch
+"""The condition of a write, which the store checks atomically."""
 
 
 @dataclass(frozen=True, slots=True)

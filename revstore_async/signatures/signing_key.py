@@ -23,6 +23,7 @@ from ..errors import (
 from .keys import CURVES, JWKForm, PublicKey, check_bits, load_certificates, read_jwk
 
 KeyKind: TypeAlias = Literal["P-256", "P-384", "P-521", "RSA"]
+"""The kinds of keys that `SigningKey.generate` makes: a curve's name, or `RSA`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,14 @@ EXPECTED: Final = frozenset(
 """Codes that become `Refused`; that of a HEAD, which has none, is made from the status."""
 
 
-SDK_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError, HTTPError, TimeoutError, OSError)
+SDK_ERRORS: Final[tuple[type[Exception], ...]] = (
+    ClientError,
+    BotoCoreError,
+    ResponseParserError,
+    HTTPError,
+    TimeoutError,
+    OSError,
+)
 """Errors that leave botocore and aiohttp; `of_failure` turns each into one of the driver's."""
 
 

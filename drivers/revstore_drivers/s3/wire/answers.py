@@ -124,7 +124,7 @@ async def body_of(response: ClientResponse) -> bytes:
     raise ResponseParserError(f"an answer of more than {ANSWER_LIMIT} bytes")
 
 
-def error_of(operation: str, response: ClientResponse, content: bytes) -> ClientError:
+def error_of(operation: str, response: ClientResponse, content: bytes) -> Exception:
     """Return the error that an answer is.
 
     Args:
@@ -146,7 +146,8 @@ def error_of(operation: str, response: ClientResponse, content: bytes) -> Client
             raise ResponseParserError(f"an answer {response.status} that is not S3's") from error
     meta = {"HTTPStatusCode": response.status, "HTTPHeaders": response.headers}
     answer: Any = {"Error": told, "ResponseMetadata": meta}
-    return ClientError(answer, operation)
+    failure: Exception = ClientError(answer, operation)
+    return failure
 
 
 def listing_of(content: bytes) -> Answer:
