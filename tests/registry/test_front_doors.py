@@ -107,6 +107,7 @@ ARGUMENTS: dict[str, Argument] = {
     "tag": text("latest", Tag("latest")),
     "tags": Argument([(), ["latest"], (Tag("latest"),)], (), inside=True, equal=False),
     "time": Argument([NOW], (datetime,)),
+    "until": Argument([None, NOW], (datetime,), equal=False),
 }
 """The parameters by name."""
 
