@@ -57,7 +57,7 @@ def _content(number: int) -> bytes:
 
 
 async def _standing(driver: Driver, key: str, writers: int) -> int | None:
-    """Return the writer whose content stands under the key; None if no writer wrote it."""
+    """Return the writer of the content under the key; None if no writer wrote it."""
     try:
         content = (await driver.get(key)).content.rstrip(b".")
     except KeyNotFound:

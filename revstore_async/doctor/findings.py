@@ -65,8 +65,8 @@ class Report:
     def options(self) -> dict[str, bool]:
         """The capabilities that were found broken, each as False, by name; empty where none was.
 
-        A driver that takes its capabilities as options, as `s3` does, is opened with these to offer no more than
-        the store honours; then what needs more raises `Unsupported`.
+        A driver that takes its capabilities as options, as `s3` does, is opened with these to offer no more
+        than the store honours. It then raises `Unsupported` for the rest.
         """
         return {
             finding.capability: False

@@ -26,7 +26,7 @@ def may_pass(error: Exception) -> bool:
 
 
 async def judged(attempt: Callable[[], Awaitable[str]]) -> tuple[Verdict, str]:
-    """Make an attempt and return the verdict with its detail. Of all errors, cancellation only leaves it."""
+    """Make an attempt and return the verdict with its detail. Cancellation is the only error that leaves it."""
     try:
         return Verdict.HONOURED, await attempt()
     except Undecided as found:

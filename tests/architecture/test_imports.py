@@ -1,4 +1,4 @@
-"""Data flows one way, and what is public is documented."""
+"""Data flows one way, and each public name is documented."""
 
 import dataclasses
 import inspect

@@ -1,4 +1,4 @@
-"""The documents use the terms of docs/concepts.md, and none of the words that it replaces."""
+"""The documents use the terms of docs/concepts.md, and not the words that it replaces."""
 
 import re
 from functools import cache

@@ -1,4 +1,4 @@
-"""The link counts what passes, tells round trips, keeps order, and delays; the client reads any answer."""
+"""The link counts requests and round trips, keeps order, and delays; the client reads any answer."""
 
 import asyncio
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""What operations cost: dependent round trips and requests, counted on a virtual clock where each request takes 1.
+"""The costs of operations: dependent round trips and requests, on a virtual clock where each request takes 1.
 
 The rows are those of docs/concepts.md, "What operations cost". No wall-clock time is measured.
 """
@@ -40,7 +40,7 @@ Work = Callable[[Repository], Awaitable[object]]
 
 @dataclass
 class Row:
-    """An operation, and what it costs.
+    """An operation, and its costs.
 
     Attributes:
         name: Its name.
@@ -58,7 +58,7 @@ class Row:
 
 
 def unread(repository: Repository) -> Repository:
-    """Return the repository to somebody who has read nothing of it yet."""
+    """Return the repository as a process opens it that has read nothing of it yet."""
     return Registry(repository._driver).repository(repository.name)
 
 
@@ -209,7 +209,7 @@ ROWS = [
 
 
 async def prepare(repository: Repository) -> None:
-    """Put what the rows rely on."""
+    """Put the content that the rows rely on."""
     for content in (CONFIG, LAYER):
         await repository.blobs.put(content)
     for document, tag in [(IMAGE, "image"), (OTHER, None), (SILENT, None)]:
@@ -298,7 +298,7 @@ def test_referrers_that_only_an_index_of_clients_knows_are_a_round_trip_more() -
 
 
 def test_last_bytes_of_an_upload_cost_no_round_trip_more() -> None:
-    """No row: an S3 driver reads what is too small for a server to join, which is one more."""
+    """No row: an S3 driver reads segments that are too small for a server to join, with 1 request more."""
     # as in the row; the last bytes are stored beside the look at the state
     assert run_on_virtual_clock(cost_of(push_with_end)) == (7, 7, 1 + 3 + 6)
 
@@ -335,7 +335,7 @@ def test_any_number_of_signatures_is_read_in_two_round_trips(count: int) -> None
 
 
 def test_what_took_too_long_to_rely_on_is_asked_again() -> None:
-    """What a check found is linked within `Policy.link_within`, or asked anew."""
+    """A put writes its links within `Policy.link_within` of its checks, or makes the checks anew."""
 
     async def measured() -> int:
         slow = iter([700.0] * 7)  # the first time that all is asked; a store that hangs, then recovers

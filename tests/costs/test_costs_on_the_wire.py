@@ -1,7 +1,7 @@
 """The rows of `test_costs` again, as requests that botocore really sends to MinIO.
 
-What a row may send follows from the driver calls that it is made of: one request each, but for those that `WIRE`
-names with more. So a row of a new operation needs nothing here, unless the driver sends something else.
+The driver calls of a row tell the requests that it may send: one each, but for those that `WIRE` names with
+more. A row of a new operation therefore needs nothing here, unless the driver sends something else.
 """
 
 import asyncio
@@ -119,7 +119,7 @@ async def test_a_page_of_tags_is_one_request_wherever_it_begins(minio: MinIO) ->
 
 
 async def test_a_listing_that_goes_on_amid_a_tag_is_asked_for_folder_by_folder(minio: MinIO) -> None:
-    """MinIO loses keys of who goes on inside of a folder, so the driver asks for the rest of each folder.
+    """MinIO loses keys in a listing that begins inside of a folder, so the driver asks for the rest of each folder.
 
     That is where 1,000 keys end amid a tag. Elsewhere it is one request: `drivers/revstore_drivers/s3/listing.py`.
     """

@@ -1,4 +1,4 @@
-"""What requests to a server cost the storage: as many round trips as the engine's calls, and none more.
+"""A request to a server costs the storage as many round trips as the engine's call, and not one more.
 
 Counted on a virtual clock where each request to the storage takes 1, as in `test_costs`.
 """

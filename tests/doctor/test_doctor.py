@@ -1,4 +1,4 @@
-"""The doctor finds what a store does, whatever its driver says."""
+"""The doctor finds the abilities of a store, and does not trust its driver."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""An examination of a storage that fails: what is concluded, and what is left behind."""
+"""An examination of a storage that fails: its conclusions, and its leftovers."""
 
 import asyncio
 from collections.abc import Callable, Sequence

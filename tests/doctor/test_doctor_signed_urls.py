@@ -1,4 +1,4 @@
-"""Signed URLs are fetched as a client would, and what stood in the way is told."""
+"""The doctor fetches signed URLs as a client does, and tells why it could not."""
 
 import asyncio
 import ssl
@@ -24,7 +24,7 @@ SECRET = "signature-of-somebody"
 
 
 class Signs(DriverWrapper):
-    """A driver whose URLs lead to a server of the test."""
+    """A driver with URLs that lead to a server of the test."""
 
     def __init__(self, url: str) -> None:
         super().__init__(MemoryDriver())
@@ -41,7 +41,7 @@ class Signs(DriverWrapper):
 
 
 async def found(url: str) -> Finding:
-    """Examine a store whose URLs begin like this; return what was found of them."""
+    """Examine a store with URLs that begin like this; return the finding about them."""
     async with Signs(url) as driver:
         report = await examine(driver)
         (finding,) = [finding for finding in report.findings if finding.check == "signed URLs"]

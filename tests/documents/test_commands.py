@@ -1,6 +1,6 @@
 """The commands in the documents run, in the order of their document, in a shell with the files that they name.
 
-`NOT_RUN` lists the commands that can't run in a test, each with its reason and with what is tested instead.
+`NOT_RUN` lists the commands that can't run in a test, each with its reason and with a check of its syntax.
 """
 
 import re

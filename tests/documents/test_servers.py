@@ -1,4 +1,4 @@
-"""The servers in the documents, run as their readers run them, do what the words around them say.
+"""The servers in the documents, run as their readers run them, do as the text around them says.
 
 A document of `DOCUMENTS` has a check here for each of its programs that makes an `app`.
 """

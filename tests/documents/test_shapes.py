@@ -69,7 +69,7 @@ OURS: list[StoredObject] = [
 
 
 def pattern_of(shape: str) -> re.Pattern[str]:
-    """Return the pattern of a text with `<...>` for what differs."""
+    """Return the pattern of a text with `<...>` for each variable part."""
     parts = {"<name>": ".+", "<n>": r"\d{9}/\d{3}"}
     return re.compile(
         "".join(

@@ -1,4 +1,4 @@
-"""The transcripts in docs/cli.md: each command prints what the document shows, from its first line to its last."""
+"""The transcripts in docs/cli.md: each command has the output of the document, from the first line to the last."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """The world stops at every storage operation of every write; then a new process opens the store and looks.
 
-After each stop: the store can be read; what was acknowledged is there; of the write that was under way nothing
-is half visible; and the same write, repeated, succeeds and leaves what it would have left alone.
+After each stop: the store is readable and has all acknowledged content. The interrupted write is not half
+visible. The same write, repeated, succeeds and has the result of a first write.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ Step = Callable[[Repository], Awaitable[object]]
 
 @dataclass
 class Write:
-    """A public write, what is in the store before it, and whether the store can delete on a condition."""
+    """A public write, the store's content before it, and whether the store can delete on a condition."""
 
     name: str
     before: list[Step]
@@ -105,7 +105,7 @@ def finished(rest: bytes = b"") -> Step:
 
 
 async def sent_at_once(repository: Repository) -> object:
-    """What a client does: where its upload is gone, nothing of it was acknowledged, so it begins another."""
+    """Act as a client: if its upload is gone, nothing of it was acknowledged, so it begins another."""
     try:
         return await finished(UPLOADED)(repository)
     except UploadUnknown:
@@ -114,7 +114,7 @@ async def sent_at_once(repository: Repository) -> object:
 
 
 async def gone_on_with(repository: Repository) -> object:
-    """What a client does after a failure: it asks how far it got, and goes on from there."""
+    """Act as a client after a failure: ask for the offset, and go on from there."""
     try:
         offset = (await repository.uploads.status(UPLOADS["id"])).offset
     except UploadUnknown:  # it was finished, and only the answer was lost
@@ -231,7 +231,7 @@ class Seen:
 
 
 async def look(driver: Driver) -> Seen:
-    """Read everything; whatever can't be read fails the test."""
+    """Read everything; an object that can't be read fails the test."""
     async with Registry(driver) as registry:
         repository = registry.repository("library/hello")
         tags: dict[str, str] = {}
@@ -305,7 +305,7 @@ class Clock:
 
 
 async def prepared(write: Write) -> Callable[[], Driver]:
-    """Make a store with what is there before, and return how to open it."""
+    """Make a store with the content before the write, and return a function that opens it."""
     store, clock = MemoryStore(), Clock()
 
     def opened() -> Driver:
@@ -317,7 +317,7 @@ async def prepared(write: Write) -> Callable[[], Driver]:
 
 
 async def prepare(write: Write, driver: Driver) -> None:
-    """Put what is there before."""
+    """Put the content before the write."""
     async with Registry(driver) as registry:
         repository = registry.repository("library/hello")
         for layer in [CONFIG, *LAYERS]:

@@ -71,7 +71,7 @@ async def test_nothing_half_done_is_seen_though_the_world_stops(write: Write, mi
 async def test_an_answer_lost_on_the_wire_is_found_out(write: Write, minio: MinIO, wire: Proxy) -> None:
     """The server did it, and the connection broke: the driver asks again or reads back, and the write succeeds.
 
-    One case can't be found out. A put on the condition that nothing is there, whose answer was lost, finds another
+    One case can't be found out. A put on the condition that the key is free loses its answer, and finds another
     object there: it may have lost, or won and been replaced at once. It says so, and may be repeated.
     """
 

@@ -1,4 +1,4 @@
-"""What strangers send is bounded before it is read: the error says which bound."""
+"""The server bounds input of unknown clients before it reads it, and the error names the bound."""
 
 import json
 

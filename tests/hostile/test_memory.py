@@ -36,7 +36,7 @@ async def in_memory() -> AsyncIterator[Registry]:
 
 
 def padded(members: bytes) -> bytes:
-    """A document of 4 MiB with these members, whose text takes four bytes a character."""
+    """A document of 4 MiB with these members; each character of its text takes four bytes."""
     begin = '{"p":"😀'.encode()
     return begin + b"x" * (MANIFEST_LIMIT - len(begin) - len(members) - 3) + b'",' + members + b"}"
 

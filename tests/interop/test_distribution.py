@@ -1,4 +1,4 @@
-"""One store, two programs: Docker Distribution 3 and the engine serve what the other one wrote."""
+"""One store, two programs: Docker Distribution 3 and the engine serve each other's content."""
 
 import asyncio
 import json

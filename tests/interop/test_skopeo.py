@@ -147,7 +147,7 @@ async def test_tags_are_listed_and_an_image_is_looked_at_and_deleted(
 
 @pytest.mark.parametrize("store_url", ["file", "s3"], indirect=True)
 async def test_replicas_that_take_turns_serve_one_client(store_url: str, tmp_path: Path) -> None:
-    """Of each upload, one replica begins it, another takes the content, and the first finishes it."""
+    """One replica begins each upload, another takes the content, and the first finishes it."""
     image = IMAGES[OCI_MANIFEST]
     async with replicas(store_url, 2) as balancer:
         client = Client(balancer, tmp_path)

@@ -1,4 +1,4 @@
-"""An application called without a server: what goes in and out is held by the test, message by message."""
+"""An application called without a server: the test holds each message that goes in and out."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -10,7 +10,7 @@ from revstore_async.driver import Driver, DriverWrapper, Reader
 
 
 class Bare:
-    """One request. The body is what the test puts into `incoming`; what is sent waits until the test takes it.
+    """One request. The test puts the body into `incoming`; sent messages wait until the test takes them.
 
     Attributes:
         incoming: What the application will receive.

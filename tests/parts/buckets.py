@@ -1,4 +1,4 @@
-"""The two drivers of a bucket, for tests that hold for both; and what their tests share."""
+"""The two drivers of a bucket, for tests that hold for both; and code that their tests share."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""The OCI's own conformance program for registries (opencontainers/distribution-spec), and what it found."""
+"""The OCI's own conformance program for registries (opencontainers/distribution-spec), and its findings."""
 
 import subprocess
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ class MinIODeparts:
         assert (await driver.get(later)).content == b"later"
 
     async def test_reading_while_it_is_deleted(self, driver: Driver) -> None:
-        """MinIO departs here: it locks what is read, so the reader gives way, and never mixes versions."""
+        """MinIO departs here: it locks an object during a read, so the reader gives way; no read mixes versions."""
         content = pattern(15 << 20)
         await write_all(driver, "key", content)
         async with driver.open_reader("key") as first:
@@ -61,7 +61,7 @@ class FilledOnTheDrive:
 class NoNesting(DriverWrapper):
     """Refuses a key that is a folder of another: MinIO takes it, but lists only one of the two.
 
-    It looks and then writes, which is right where nobody else writes: in the machine below, and nowhere else.
+    It looks and then writes, which is right only without other writers, as in the machine below.
     """
 
     async def _judge(self, key: str) -> None:

@@ -18,7 +18,7 @@ _UNSHARED = {
 
 
 def on_s3(minio: MinIO, bucket: str, prefix: str) -> Mapping[str, object]:
-    """Return Distribution's name for what `s3://bucket/prefix` is to the engine."""
+    """Return Distribution's variables for the engine's `s3://bucket/prefix`."""
     return {
         "s3": {
             "region": "us-east-1",
@@ -34,7 +34,7 @@ def on_s3(minio: MinIO, bucket: str, prefix: str) -> Mapping[str, object]:
 
 
 def on_files(folder: Path) -> Mapping[str, object]:
-    """Return Distribution's name for what `file:folder` is to the engine."""
+    """Return Distribution's variables for the engine's `file:folder`."""
     return {"filesystem": {"rootdirectory": str(folder)}}
 
 
@@ -52,7 +52,7 @@ def running(folder: Path, storage: Mapping[str, object]) -> Iterator[DockerRegis
 
 
 def skopeo(*arguments: str, home: Path) -> str:
-    """Run skopeo and return what it says; it blocks.
+    """Run skopeo and return its output; it blocks.
 
     Args:
         *arguments: Its command, options and operands.

@@ -1,4 +1,4 @@
-"""What a call leaves for the garbage collector: nothing, where its objects don't hold one another."""
+"""The leftovers of a call for the garbage collector: nothing, unless its objects hold one another."""
 
 import gc
 import types

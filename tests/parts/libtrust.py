@@ -17,7 +17,7 @@ from .vectors import LIBTRUST
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What libtrust says: accepted or not, by which keys, and how it writes the document itself."""
+    """The verdict of libtrust: accepted or not, by which keys, and the document as libtrust writes it."""
 
     ok: bool
     error: str

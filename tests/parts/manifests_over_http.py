@@ -51,14 +51,14 @@ async def pushed(
 
 
 async def image_in(repository: Repository, **more: Any) -> bytes:
-    """Store what an image refers to, and return its manifest."""
+    """Store the config and the layers of an image, and return its manifest."""
     await repository.blobs.put(CONFIG)
     await repository.blobs.put(LAYER)
     return image(CONFIG, LAYER, **more)
 
 
 def codes(answer: httpx.Response) -> list[str]:
-    """The codes of an answer's errors, whose form is checked by the way."""
+    """Check the form of an answer's errors, and return their codes."""
     assert answer.headers["content-type"] == "application/json"
     errors = answer.json()["errors"]
     assert all(isinstance(error["message"], str) for error in errors)
@@ -67,7 +67,7 @@ def codes(answer: httpx.Response) -> list[str]:
 
 
 async def all_pages(client: httpx.AsyncClient, url: str, member: str) -> list[list[Any]]:
-    """Follow the `Link` headers from a page to the last one, and return what is listed on each."""
+    """Follow the `Link` headers from a page to the last one, and return the entries of each."""
     pages = []
     following: str | None = url
     while following:
@@ -81,7 +81,7 @@ async def all_pages(client: httpx.AsyncClient, url: str, member: str) -> list[li
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """What an application sent, as it sent it."""
+    """The messages of an application, as it sent them."""
 
     status: int
     headers: list[tuple[bytes, bytes]]

@@ -1,7 +1,7 @@
 """moto's server: an S3 that can be looked into, and that lists unfinished uploads by prefix, as AWS does.
 
-It is asked for what a real server does not do on demand. Its conditions are not atomic, so nothing of what the
-engine relies upon is tested on it.
+Tests use it for behaviour that a real server does not show on demand. Its conditions are not atomic, so no test
+of the engine's guarantees runs on it.
 """
 
 import secrets
@@ -46,7 +46,7 @@ class Moto:
         return sorted(upload.key_name for upload in self._held(bucket).multiparts.values())
 
     def age(self, bucket: str, by: timedelta) -> None:
-        """Let time pass for what was written so far."""
+        """Let time pass for the objects written so far."""
         held = self._held(bucket)
         for each in [*held.keys.values(), *(p for u in held.multiparts.values() for p in u.parts.values())]:
             each.last_modified -= by

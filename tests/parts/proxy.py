@@ -1,7 +1,7 @@
-"""A proxy on loopback that spoils what passes: the network and the servers that a test can't have otherwise.
+"""A proxy on loopback that spoils requests and answers: a network and servers that a test can't have otherwise.
 
-It stands between the S3 driver and MinIO, in the loop of the test. Each fault is for one request, the next
-that matches; what matches none passes as it is.
+It stands between the S3 driver and MinIO, in the loop of the test. Each fault is for one request, the next that
+matches. All other requests pass as they are.
 """
 
 import asyncio
@@ -106,7 +106,7 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     def spoil(self, fault: Fault, *, times: int = 1, method: str = "", has: str = "", skip: int = 0) -> None:
-        """Spoil the next requests of a method whose target has a text in it, after so many of them."""
+        """Spoil the next requests of a method with a text in the target, after so many of them."""
         passed = itertools.count()
 
         def matches(request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""What tests of pushes over HTTP share."""
+"""Pushes over HTTP, for several modules of tests."""
 
 import httpx
 

@@ -33,7 +33,7 @@ def read_to_end(connection: socket.socket) -> bytes:
 
 
 def send_and_read(connection: socket.socket, begin: bytes, endless: bytes, most: int) -> bytes:
-    """Send bytes, and then others over and over, while the server takes them; return what it answers to its end.
+    """Send bytes, and then others over and over, while the server takes them; return its whole answer.
 
     Args:
         connection: Of the client.
@@ -75,5 +75,5 @@ def resident(server: Serving) -> int:
 
 
 def status_line(answer: bytes) -> int | None:
-    """Return the status of the first answer; None where there is none."""
+    """Return the status of the first answer; None without one."""
     return int(answer.split(b" ", 2)[1]) if answer else None

@@ -11,7 +11,7 @@ SBOM, SIGNATURE = "application/vnd.example.sbom+json", "application/vnd.example.
 
 
 def about(subject: bytes | Digest = SUBJECT, **more: object) -> bytes:
-    """A manifest whose subject is another; the same arguments make the same."""
+    """A manifest with another as its subject; equal arguments make equal manifests."""
     digest = subject if isinstance(subject, Digest) else Digest.of(subject)
     members = {"subject": {"mediaType": OCI_MANIFEST, "digest": digest, "size": 1}, **more}
     return image(CONFIG, **members)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What tests of the S3 driver look at: how it writes and what it holds."""
+"""The inside of the S3 driver, for its tests: its requests and its connections."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ from revstore_drivers.s3 import S3Driver
 
 
 def connections_in_use(driver: S3Driver) -> list[str]:
-    """Name what the driver holds of its pool of connections and its slots, while nobody asks it anything."""
+    """Name the connections and slots that an idle driver still holds."""
     client = driver._client
     if client is None:
         return []
@@ -25,7 +25,7 @@ def _text(value: str | bytes) -> str:
 
 
 class Wire:
-    """What an open driver sends while the block lasts, as botocore's events tell.
+    """The requests of an open driver while the block lasts, as botocore's events tell.
 
     Attributes:
         operations: Each request's operation, in the order of sending.

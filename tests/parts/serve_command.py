@@ -1,4 +1,4 @@
-"""`revstore serve`, run as a process of its own, and what its tests share."""
+"""`revstore serve`, run as a process of its own, for several modules of tests."""
 
 import json
 import signal
@@ -43,7 +43,7 @@ class Serving:
         return self.process.wait(20)
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return what it printed after it began to listen, once it has ended."""
+        """Return the lines that it printed after it began to listen, once it has ended."""
         assert self.process.stdout is not None
         return [json.loads(line) for line in self.process.stdout]
 

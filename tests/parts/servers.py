@@ -85,7 +85,7 @@ class S3Server:
         )
 
     def names(self, bucket: str, prefix: str) -> list[str]:
-        """Name what is below a prefix."""
+        """Name the keys below a prefix."""
         pages = self.raw.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
         return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
 
@@ -175,7 +175,7 @@ def _answers(url: str) -> bool:
 
 
 def _port_with_its_twin() -> int:
-    """Return a free port whose twin is free too: SeaweedFS listens for gRPC 10,000 above."""
+    """Return a free port with a free twin: SeaweedFS listens for gRPC 10,000 above."""
     while True:
         port = random.randrange(11_000, 30_000)
         with suppress(OSError):

@@ -18,7 +18,7 @@ _HANDSHAKE = b"\x16"  # what TLS begins with (RFC 8446, 5.1)
 
 
 def client_of(app: ASGIApp, **options: Any) -> httpx.AsyncClient:
-    """Return a client of an application, without a network; what the application raises, the test sees."""
+    """Return a client of an application, without a network; the application's exceptions reach the test."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://registry.test", **options)
 
 

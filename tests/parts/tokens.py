@@ -40,7 +40,7 @@ JWKS = public(*{key.kid: key for key in KEYS.values()}.values())
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """The claims of a good token; None takes one away."""
+    """The claims of a good token; The value None removes a claim."""
     good = {
         "iss": ISSUER,
         "aud": SERVICE,
@@ -57,7 +57,7 @@ def claims(**changes: Any) -> dict[str, Any]:
 def token(
     payload: Mapping[str, Any] | bytes | None = None, key: JWK = KEY, alg: str = "ES256", **header: Any
 ) -> str:
-    """Sign a token. What jwcrypto would not sign is made by `forged`."""
+    """Sign a token. `forged` makes tokens that jwcrypto would not sign."""
     content = payload if isinstance(payload, bytes) else json.dumps(payload or claims()).encode()
     protected = {"alg": alg, "kid": key.kid, "typ": "JWT"} | header
     jws = JWS(content)

@@ -1,4 +1,4 @@
-"""What tests of uploads share."""
+"""Uploads, for several modules of tests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ def replica_of(driver: Driver, store_url: str) -> Driver:
 async def pieces(
     content: bytes, size: int = 1 << 16, *, then: BaseException | None = None
 ) -> AsyncIterator[bytes]:
-    """Content as a client sends it; what breaks it off at the end, if anything does."""
+    """Content as a client sends it, with an error at its end if one is given."""
     for begin in range(0, len(content), size):
         yield content[begin : begin + size]
     if then is not None:

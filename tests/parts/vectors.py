@@ -17,7 +17,7 @@ DOCUMENTS = LIBTRUST / "documents"
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What libtrust says about one of its documents."""
+    """The verdict of libtrust about one of its documents."""
 
     file: str
     payload: bytes
@@ -29,7 +29,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """What the Go program wrote beside its documents."""
+    """The verdicts that the Go program wrote beside its documents."""
 
     folder: Path
     documents: list[Expectation]
