@@ -30,6 +30,9 @@ _LINGER: Final = 1.0
 bytes by a reset, and the client might not read the refusal.
 """
 
+_FAREWELL: Final = 1.0
+"""Seconds in which the last bytes of an answer by TLS may leave when the server ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -261,6 +264,19 @@ class BoundedProtocol(HttpToolsProtocol):
         self._answered = following or self._answered
         if not self._deaf:
             self._settle()
+
+    def shutdown(self) -> None:
+        """Close the connection at the end of the server, unless a request is under way; that is answered first.
+
+        By TLS a client has to agree to the end, and one that stands still would hold the server up.
+        """
+        busy, before = self._current_state() is State.BUSY, self._answered
+        super().shutdown()
+        if self.scheme == "https" and not busy:
+            if before is None:
+                self.transport.abort()
+            else:  # the end of the last answer may still be on its way
+                self.loop.call_later(_FAREWELL, self.transport.abort)
 
     # ---- time
 

@@ -5,7 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -190,3 +190,31 @@ def test_handshakes_give_way_and_leave_no_handle(tmp_path: Path, program: tuple[
             assert len(list(folder.iterdir())) <= before + 10
         wait_until(lambda: len(list(folder.iterdir())) <= before)
         assert server.end() == 0
+
+
+def client_hello() -> bytes:
+    """Return the whole first message of a handshake."""
+    output = ssl.MemoryBIO()
+    handshake = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), output, server_hostname="registry")
+    with suppress(ssl.SSLWantReadError):
+        handshake.do_handshake()
+    return output.read()
+
+
+@LOOPS
+def test_clients_by_tls_without_a_request_under_way_do_not_hold_up_the_end(
+    tmp_path: Path, program: tuple[str, ...]
+):
+    pem = certificate(tmp_path)
+    with serving(tmp_path, "--tls-cert", str(pem), "--head-timeout", "60", program=program) as server:
+        folder = Path(f"/proc/{server.process.pid}/fd")
+        before = len(list(folder.iterdir()))
+        with ExitStack() as stack:
+            for begin in (b"", b"\x16\x03\x01", client_hello()):
+                stack.enter_context(connected(server)).sendall(begin)
+            stack.enter_context(secured(server))
+            answered = stack.enter_context(secured(server))
+            answered.sendall(GET.replace(b"Connection: close\r\n", b""))
+            assert answered.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+            wait_until(lambda: len(list(folder.iterdir())) >= before + 5)
+            assert server.end() == 0
