@@ -37,9 +37,10 @@ async def contended(driver: Driver, write: Write, condition: Condition, key: str
         number: outcome for number, outcome in enumerate(outcomes) if isinstance(outcome, Exception)
     }
     must(len(winners) <= 1, f"{len(winners)} of {writers} writers at once were told that they won")
-    for error in unanswered.values():
-        if not may_pass(error):
-            raise error
+    lasting = [error for error in unanswered.values() if not may_pass(error)]
+    if lasting:
+        del outcomes, unanswered  # the error's traceback holds this frame, which must not hold the error
+        raise lasting.pop(0)
     standing = await _standing(driver, key, writers)
     if winners:
         must(standing == winners[0], "something else stands than what the winner wrote")

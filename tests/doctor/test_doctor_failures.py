@@ -13,6 +13,7 @@ from revstore_async.errors import AccessDenied, ConditionFailed, Throttled, Unav
 from revstore_async.testing import run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver
 from revstore_drivers.wrappers import Fault, FaultsDriver, Rule, Script
+from tests.parts.garbage import without_cycles
 
 FIRST_WRITER = 3  # of the puts of "write if absent": two come before those that contend
 
@@ -130,6 +131,19 @@ async def test_what_follows_from_what_writers_were_told(
         judgement, text = await judged(lambda: contended(driver, write, IfAbsent(), "key", len(told)))
         assert judgement is verdict
         assert detail in text
+
+
+async def test_an_error_that_ends_the_contention_is_left_in_no_cycle():
+    async with MemoryDriver() as driver:
+
+        async def write(key: str, content: bytes, condition: Condition) -> FileInfo:
+            raise AccessDenied(key, "read only")
+
+        async with without_cycles() as left:
+            judgement, _ = await judged(lambda: contended(driver, write, IfAbsent(), "key", 3))
+            await asyncio.sleep(0)  # the loop holds the last results that it handed over
+        assert judgement is Verdict.BROKEN
+    assert left == []
 
 
 # ---- a driver with a defect
