@@ -2,10 +2,13 @@
 
 import json
 import os
+import select
+import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from io import StringIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
 
@@ -17,6 +20,12 @@ Result = TypeVar("Result")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FINE, NO, FAILURE, INTERRUPTED = 0, 1, 2, 130
+
+PATIENCE: Final = 2.0
+"""Seconds that the last words of a command wait for the reader of standard error."""
+
+_PIECE: Final = 1000
+"""Characters that go to standard error at once: a pipe that takes more has room for 4,096 bytes."""
 
 
 class AnswerIsNo(Exception):
@@ -107,7 +116,9 @@ def exit_code(command: click.Command, arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        said = StringIO()
+        error.show(said)
+        _tell(said.getvalue())
         return FAILURE
     except Exception as error:  # noqa: BLE001 (of all kinds)
         return _told(error)
@@ -126,7 +137,22 @@ def _told(error: Exception) -> int:
     if not isinstance(
         error, RevstoreError | OSError
     ):  # a defect: the user sees it whole, and it is no answer
-        traceback.print_exc()
+        _tell("".join(traceback.format_exception(error)))
         return FAILURE
-    click.echo(f"revstore: {error}", err=True)
+    _tell(f"revstore: {error}\n")
     return NO if isinstance(error, NotFound | Conflict | VerificationFailed | InvalidSignature) else FAILURE
+
+
+def _tell(text: str) -> None:
+    """Write text to standard error. If its reader takes nothing for `PATIENCE` seconds, give up the rest."""
+    for start in range(0, len(text), _PIECE):
+        if not _takes_more(sys.stderr):
+            return
+        click.echo(text[start : start + _PIECE], nl=False, err=True)
+
+
+def _takes_more(stream: TextIO) -> bool:
+    try:
+        return bool(select.select([], [stream], [], PATIENCE)[1])
+    except (OSError, ValueError):  # it has no descriptor, or one of another kind
+        return True

@@ -1,14 +1,19 @@
 """The `revstore` command, run as a person or a script runs it."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
+import click
 import pytest
 
 from revstore_async import Digest, SigningKey, serialise, sign, verify_document
+from revstore_async.cli.session import exit_code
 from tests.cli.conftest import Run, on_each_store
 from tests.parts.documents import image, index, schema1, without_key_id
 from tests.parts.vectors import chained_key
@@ -339,3 +344,41 @@ def test_without_its_packages_the_command_names_the_extra() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ran.returncode == 2
     assert "revstore-async[cli]" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["ls", "--no-such-option"], 2),
+        (["--store", "no-such-scheme://x", "ls"], 2),
+        (["--store", "memory:", "get", "library/hello:latest"], 1),
+    ],
+)
+def test_a_command_ends_though_nobody_reads_its_last_words(arguments: list[str], code: int) -> None:
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(writer, False)
+        for size in (1000, 1):
+            with suppress(BlockingIOError):
+                while True:
+                    os.write(writer, b"x" * size)
+        os.set_blocking(writer, True)
+        command = [sys.executable, "-m", "revstore_async.cli", *arguments]
+        assert subprocess.run(command, stderr=writer, timeout=30, check=False).returncode == code
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_defect_is_told_whole_to_a_reader_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("x" * 200_000)
+
+    monkeypatch.setattr(click.Command, "main", defect)
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as pipe, ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read)
+        with os.fdopen(writer, "w") as errors:
+            monkeypatch.setattr(sys, "stderr", errors)
+            assert exit_code(click.Command("x"), []) == 2
+        assert "x" * 200_000 in read.result()
