@@ -29,6 +29,8 @@ ALGORITHMS: Final = ("ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "EdDS
 
 _PUBLIC: Final = {"EC": ("crv", "x", "y"), "RSA": ("n", "e"), "OKP": ("crv", "x")}
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_NAMED: Final = 3  # ignored keys that a line of the log or an error names
+_SHOWN: Final = 100  # characters of a reason or a member that it shows
 
 Fetch = Callable[[], Awaitable[Mapping[str, Any] | bytes]]
 """A program's own way to its issuer's key set: returns the JWK Set, read or as JSON."""
@@ -59,11 +61,10 @@ class KeySet:
 
     @classmethod
     def read(cls, source: str, content: bytes) -> "KeySet":
-        """Read a JWK Set.
+        """Read a JWK Set. `of` says which of its keys are left out.
 
         Raises:
-            InvalidKeySet: The content is not a JWK Set, or a key is private, symmetric, of an unknown type or
-                too weak.
+            InvalidKeySet: The content is not a JWK Set, or it has no key for signatures that can be used.
         """
         try:
             return cls.of(source, loads_object(content))
@@ -72,20 +73,38 @@ class KeySet:
 
     @classmethod
     def of(cls, source: str, members: Mapping[str, Any]) -> "KeySet":
-        """Make a key set of a parsed JWK Set. It leaves out keys for another use than signatures.
+        """Make a key set of a parsed JWK Set.
+
+        It leaves out keys for another use than signatures. It also leaves out keys of an unknown type, incomplete,
+        private and weak ones (RFC 7517, section 5); a line of the log names them.
 
         Raises:
             InvalidKeySet: As `read` does.
         """
         entries = members.get("keys")
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        if not isinstance(entries, list):
             raise InvalidKeySet(source, "it has no list of keys")
-        keys = tuple(
-            _key(source, number, entry) for number, entry in enumerate(entries) if _for_signatures(entry)
-        )
+        keys: list[TokenKey] = []
+        ignored: list[str] = []
+        for number, entry in enumerate(entries):
+            place = f"keys[{number}]"
+            if not isinstance(entry, dict):
+                ignored.append(f"{place} is no object")
+                continue
+            if not _for_signatures(entry):
+                continue
+            try:
+                keys.append(_key(place, entry))
+            except _Unusable as reason:
+                ignored.append(str(reason))
         if not keys:
-            raise InvalidKeySet(source, "it has no key for signatures")
-        return cls(keys)
+            raise InvalidKeySet(source, "; ".join(["it has no key for signatures", *ignored[:_NAMED]]))
+        if ignored:
+            left = f", and {len(ignored) - _NAMED} more" if len(ignored) > _NAMED else ""
+            _LOG.warning(
+                "of the keys in %s some are ignored: %s%s", source, "; ".join(ignored[:_NAMED]), left
+            )
+        return cls(tuple(keys))
 
     def find(self, kid: str | None, algorithm: str) -> Sequence[TokenKey]:
         """Return the keys of this algorithm and name (None: any name) that may have signed a token."""
@@ -96,29 +115,35 @@ class KeySet:
         return kid is None or any(key.kid == kid for key in self.keys)
 
 
+class _Unusable(Exception):
+    """A key that a set is used without."""
+
+
 def _for_signatures(entry: Mapping[str, Any]) -> bool:
-    return entry.get("use", "sig") == "sig" and "verify" in entry.get("key_ops", ("verify",))
+    uses = entry.get("key_ops", ("verify",))
+    return entry.get("use", "sig") == "sig" and (not isinstance(uses, list | tuple) or "verify" in uses)
 
 
-def _key(source: str, number: int, entry: Mapping[str, Any]) -> TokenKey:
-    place = f"keys[{number}]"
-    parts = _PUBLIC.get(str(entry.get("kty")))
+def _key(place: str, entry: Mapping[str, Any]) -> TokenKey:
+    kind, kid, named = entry.get("kty"), entry.get("kid"), entry.get("alg")
+    parts = _PUBLIC.get(kind) if isinstance(kind, str) else None
     if parts is None:
-        raise InvalidKeySet(
-            source, f"{place} is of type {entry.get('kty')!r}, not one of {', '.join(_PUBLIC)}"
-        )
+        raise _Unusable(f"{place} is of type {str(kind)[:_SHOWN]!r}, not one of {', '.join(_PUBLIC)}")
     if _PRIVATE & entry.keys():
-        raise InvalidKeySet(source, f"{place} holds a private key; consider that key compromised")
-    kid, named = entry.get("kid"), entry.get("alg")
+        raise _Unusable(f"{place} holds a private key; consider that key compromised")
     if not isinstance(kid, str | None):
-        raise InvalidKeySet(source, f"the kid of {place} is not text")
+        raise _Unusable(f"the kid of {place} is not text")
+    if not isinstance(entry.get("key_ops", []), list):
+        raise _Unusable(f"the key_ops of {place} are no list")
     try:
-        jwk = JWK(kty=entry["kty"], **{part: entry[part] for part in parts})
+        jwk = JWK(kty=kind, **{part: entry[part] for part in parts})
         fitting, width = _algorithms(jwk.get_op_key("verify"))
-    except (JWException, UnusableKey, ValueError, TypeError, KeyError) as error:
-        raise InvalidKeySet(source, f"{place} can't be used: {error}") from error
+    except (JWException, UnusableKey, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _Unusable(f"{place} can't be used: {str(error)[:_SHOWN]}") from None
     if named is not None and named not in fitting:
-        raise InvalidKeySet(source, f"{place} is for {named!r}, but its kind signs with {', '.join(fitting)}")
+        raise _Unusable(
+            f"{place} is for {str(named)[:_SHOWN]!r}, but its kind signs with {', '.join(fitting)}"
+        )
     return TokenKey(kid, fitting if named is None else (named,), width, jwk)
 
 

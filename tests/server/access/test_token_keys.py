@@ -123,7 +123,7 @@ async def test_keys_may_be_fetched_as_json():
     [
         ({}, "no list"),
         ({"keys": {}}, "no list"),
-        ({"keys": [1]}, "no list"),
+        ({"keys": [1]}, "no object"),
         ({"keys": []}, "no key"),
         (public(KEY, use="enc"), "no key"),
         (public(KEY, key_ops=["sign"]), "no key"),
@@ -136,12 +136,50 @@ async def test_keys_may_be_fetched_as_json():
         (public(KEY, alg="RS256"), "signs with ES256"),
         (public(KEY, alg="none"), "signs with ES256"),
         (public(KEY, kid=7), "kid"),
+        (public(KEY, key_ops="verify"), "key_ops"),
+        ({"keys": [{"kty": ["EC"]}]}, "of type"),
+        ({"keys": [{"kty": "x" * 9000}] * 50}, "no key for signatures"),
     ],
 )
 def test_a_key_set_that_can_not_be_used_says_why(members: dict[str, Any], reason: str):
     with pytest.raises(InvalidKeySet, match=reason) as caught:
         KeySet.read("keys.json", json.dumps(members).encode())
     assert "c2VjcmV0" not in str(caught.value)
+    assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        (1, "no object"),
+        ({"kty": "oct", "k": "c2VjcmV0"}, "type 'oct'"),
+        ({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"}, "type 'AKP'"),
+        ({}, "of type"),
+        ({"kty": "EC", "crv": "P-256"}, "can't be used"),
+        ({"kty": "EC", "crv": ["P-256"], "x": 1, "y": {}}, "can't be used"),
+        ({"kty": "RSA", "n": "", "e": ""}, "can't be used"),
+        (STRANGER.export(as_dict=True), "private"),
+        (public(JWK.generate(kty="RSA", size=1024))["keys"][0], "can't be used"),
+        (public(STRANGER, alg="HS256")["keys"][0], "'HS256'"),
+        (public(STRANGER, kid=7)["keys"][0], "kid"),
+        (public(STRANGER, key_ops=7)["keys"][0], "key_ops"),
+    ],
+)
+async def test_a_key_that_can_not_be_used_is_left_out_and_spoils_no_other(
+    odd: Any, reason: str, caplog: pytest.LogCaptureFixture
+):
+    good = public(KEY)["keys"]
+    for entries in ([odd, *good], [*good, odd]):
+        caplog.clear()
+        keys = KeySet.of("keys.json", {"keys": entries})
+        assert [key.kid for key in keys.keys] == [good[0].get("kid")]
+        (line,) = caplog.messages
+        assert "keys.json" in line
+        assert reason in line
+        assert "c2VjcmV0" not in line
+    judge = policy({"keys": [odd, *good]})
+    assert (await who(token(), judge)).name == "ann"
+    assert await reason_of(token(key=STRANGER), judge)
 
 
 def test_a_key_set_that_is_not_json_is_refused(tmp_path: Path):
