@@ -23,7 +23,7 @@ class InvalidRetention(InvalidInput):
 
     def _shown(self, field: str) -> object:
         if field == "where":
-            return f"{self.where}: " if self.where else ""
+            return f"{super()._shown(field)}: " if self.where else ""
         return super()._shown(field)
 
 

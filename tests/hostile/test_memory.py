@@ -19,7 +19,7 @@ from revstore_async.formats.manifests import REFERENCE_LIMIT, read_manifest
 from revstore_async.formats.strictjson import VALUE_LIMIT
 from revstore_async.server import RegistryApp, ServerOptions
 from revstore_async.server.access.policy import ANONYMOUS, Everybody
-from revstore_async.server.context import Call
+from revstore_async.server.context import RequestContext
 from revstore_async.threads import LARGE, LARGE_AT_ONCE, in_thread_if_large
 from tests.parts.documents import descriptor, image
 from tests.parts.serving import client_of
@@ -111,10 +111,10 @@ async def test_a_body_in_small_pieces_takes_no_more_than_a_few_times_its_size(in
         return {"type": "http.request", "body": b"%02d" % (pieces % 100), "more_body": pieces > 0}
 
     request = Request({"type": "http", "method": "PUT", "path": "/", "headers": []}, receive)
-    call = Call(request, in_memory, ServerOptions(), Everybody(), ANONYMOUS, "", {}, None)
+    context = RequestContext(request, {}, in_memory, ServerOptions(), Everybody(), ANONYMOUS, "", {}, None)
     tracemalloc.start()
     try:
-        assert len(await call.body(MANIFEST_LIMIT)) == size
+        assert len(await context.body(MANIFEST_LIMIT)) == size
         assert tracemalloc.get_traced_memory()[1] < 8 * size
     finally:
         tracemalloc.stop()

@@ -29,7 +29,7 @@ async def test_an_unexpected_error_is_logged_under_the_request_s_id_and_not_told
     async def fail(*_: object) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr("revstore_async.tags.store.TagStore.resolve", fail)
+    monkeypatch.setattr("revstore_async.tags.store.TagStore.read", fail)
     with caplog.at_level(logging.ERROR):
         answer = await ask(app, "GET", at("manifests/v1"))
     assert answer.status_code == 500

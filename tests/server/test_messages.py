@@ -104,6 +104,8 @@ def test_no_message_shows_how_python_represents_a_fact(kind: type[errors.Revstor
         facts = dict.fromkeys(names, fact)
         if "errors" in facts:
             facts["errors"] = (errors.InvalidTag(Tag("v1"), "this is a test"),)
+        if "offered" in facts:
+            facts["offered"] = frozenset({"one", "another"})
         said = str(kind(**facts))
         assert not REPRESENTATION.search(said), said
 
