@@ -232,7 +232,8 @@ async def wait_despite_cancellation(
     """
     clock = asyncio.get_running_loop().time
     interrupted: asyncio.CancelledError | None = None
-    pending: Collection[asyncio.Future[Any]] = futures
+    # `asyncio.wait` takes two steps of the loop even if all futures are done.
+    pending: Collection[asyncio.Future[Any]] = [future for future in futures if not future.done()]
     try:
         while pending and (end is None or clock() < end):
             try:

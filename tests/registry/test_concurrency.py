@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from revstore_async.concurrency import cancel_and_wait, settled, wait_despite_cancellation
+from revstore_async.concurrency import alongside, cancel_and_wait, settled, wait_despite_cancellation
 from revstore_async.testing import run_on_virtual_clock
 
 
@@ -72,3 +72,14 @@ def test_cancelled_work_goes_on_as_long_as_its_grace(takes: float, ends: float) 
         assert stopped.is_set() == (takes > ends)
 
     run_on_virtual_clock(main())
+
+
+async def test_the_end_of_finished_work_takes_no_step_of_the_loop() -> None:
+    async def work() -> int:
+        return 1
+
+    stepped: list[bool] = []
+    async with alongside(work()) as beside:
+        assert await beside == 1
+        asyncio.get_running_loop().call_soon(stepped.append, True)
+    assert not stepped
