@@ -50,7 +50,7 @@ async def test_a_server_killed_amid_puts_loses_none(mortal: MinIO):
 async def test_a_server_that_is_started_again_is_waited_for(mortal: MinIO):
     """A reader and a writer outlive a restart of their server."""
     content = pattern(12 << 20)
-    async with S3Driver(mortal.new_bucket(), **mortal.options(), part_size=5 << 20, retries=8) as driver:
+    async with S3Driver(mortal.new_bucket(), **mortal.options(), part_size=5 << 20, retries=20) as driver:
         await driver.put("old", content)
         async with driver.open_reader("old") as reader, driver.open_writer("new") as writer:
             await writer.write(content[: 6 << 20])
