@@ -7,7 +7,6 @@ garbage collector runs. Therefore each function here lets go of its tasks and er
 
 import asyncio
 from collections.abc import (
-    AsyncIterator,
     Awaitable,
     Callable,
     Collection,
@@ -17,7 +16,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, TypeVarTuple, cast, overload
 
@@ -108,17 +107,34 @@ async def in_thread(
     return cast("A", result)
 
 
-class Beside(Generic[A]):
-    """Work that runs beside a block; it may be awaited there, any number of times."""
+class alongside(Generic[A]):  # noqa: N801 (it is used as a function is)
+    """Work that runs beside a block, which may await it any number of times; the end of the block cancels it.
+
+    Args:
+        work: The work; it begins with the block.
+
+    Attributes:
+        task: The task of the work, during the block.
+    """
+
+    __slots__ = ("_work", "task")
+
+    task: "asyncio.Task[A]"
 
     def __init__(self, work: Coroutine[Any, Any, A]) -> None:
-        self._task: asyncio.Task[A] | None = asyncio.ensure_future(work)
+        self._work = work
 
-    @property
-    def task(self) -> "asyncio.Task[A]":
-        """The task of the work, until the block ends."""
-        assert self._task is not None, "the block is over"  # noqa: S101
-        return self._task
+    async def __aenter__(self) -> Self:
+        self.task = asyncio.ensure_future(self._work)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del error, trace
+        tasks = [self.task]
+        del self.task
+        await cancel_and_wait(tasks)
 
     def done(self) -> bool:
         """Say whether the work is over."""
@@ -130,12 +146,6 @@ class Beside(Generic[A]):
 
     def __await__(self) -> Generator[Any, Any, A]:
         return self.task.__await__()
-
-    async def end(self) -> None:
-        """Cancel the work, and wait until it is over."""
-        tasks = [self.task]
-        self._task = None
-        await cancel_and_wait(tasks)
 
 
 class until:  # noqa: N801 (it is used as a function is)
@@ -184,16 +194,6 @@ def drop_frames(error: BaseException) -> None:
     while at is not None:
         at.__traceback__ = None
         at = at.__cause__  # not the context, which may be an error of the caller
-
-
-@asynccontextmanager
-async def alongside(coroutine: Coroutine[Any, Any, A]) -> AsyncIterator[Beside[A]]:
-    """Run a coroutine beside the block, which may await it; the end of the block cancels it."""
-    beside = Beside(coroutine)
-    try:
-        yield beside
-    finally:
-        await beside.end()
 
 
 async def settled(work: Coroutine[Any, Any, A], *, grace: float) -> A:

@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Any, Self
 
 from ..arguments import as_bytes, check_type
-from ..concurrency import Beside
+from ..concurrency import alongside
 from ..errors import SizeMismatch
 from ..threads import gather_piece
 from .content import Content, FilePieces, pieces_of
@@ -79,7 +79,7 @@ class IncomingContent:
             if isinstance(pieces, FilePieces):
                 pieces.close()
 
-    async def small(self, size: int, *, beside: Beside[Any] | None = None) -> bytes | None:
+    async def small(self, size: int, *, beside: alongside[Any] | None = None) -> bytes | None:
         """Return all the bytes, if there are at most `size`; None if there are more, or memory ran out.
 
         After None, `piece` returns the bytes, and the caller may call this again with a larger size.

@@ -89,9 +89,9 @@ async def calls_of(work: Work, client: httpx.AsyncClient) -> Counter[str]:
     [
         # Each request of the store has a deadline, sizes are compared with what is known, what a segment must be is
         # kept and looked at, and memory is taken as bytes arrive: see the costs on the wire, which are as before.
-        pytest.param(put, 556, id="put of a manifest by tag, a config and one layer"),
-        pytest.param(push, 570, id="POST, PATCH of 100 kB and PUT of a layer"),
-        pytest.param(pull, 135, id="hot pull by tag"),
+        pytest.param(put, 541, id="put of a manifest by tag, a config and one layer"),
+        pytest.param(push, 550, id="POST, PATCH of 100 kB and PUT of a layer"),
+        pytest.param(pull, 130, id="hot pull by tag"),
     ],
 )
 async def test_the_way_of_the_data_stays_short(client: httpx.AsyncClient, work: Work, most: int) -> None:
