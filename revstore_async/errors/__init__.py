@@ -19,6 +19,7 @@ from .base import *  # noqa: F403
 from .collector import *  # noqa: F403
 from .content import *  # noqa: F403
 from .requests import *  # noqa: F403
+from .signature_entries import *  # noqa: F403
 from .signatures import *  # noqa: F403
 from .signing_keys import *  # noqa: F403
 from .storage import *  # noqa: F403

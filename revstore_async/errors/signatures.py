@@ -1,17 +1,12 @@
-"""Errors of signatures and signed documents: one class for each reason of a refusal.
+"""Errors of signed documents: one class for each reason of a refusal.
 
     InvalidSignature
         NotSigned               the document has no signatures, and needs some
         InvalidSplit            `formatLength` and `formatTail` don't fit the payload
         InvalidSignedPayload    the payload is not one that this format can carry
         InvalidSignatureSet     the signatures can't stand together
-        InvalidEntry            one signature: its members, its encoding, its algorithm
-        BlobNotCanonical        one signature: its blob is not in the compact form
-        InvalidSignatureKey     one signature: the key or the certificates in it (see `errors.signing_keys`)
-        SignatureMismatch       one signature: it does not verify
 
-`member` is the path of the fault, like `signatures[2].header.jwk.kid`; for a signature that was read by itself
-the path begins at its own members.
+The errors of one signature are in `signature_entries`. `member` is the path of the fault, like `signatures[2]`.
 """
 
 from dataclasses import dataclass
@@ -207,126 +202,9 @@ class SignaturesTooLarge(InvalidSignatureSet):
 
 
 @dataclass(eq=False)
-class SignatureTooLarge(InvalidSignature):
-    """One signature over the limit.
-
-    Attributes:
-        size: Bytes of its blob.
-    """
-
-    member: str
-    size: int
-    limit: int
-    says: ClassVar[str] = "{member} has {size} bytes, over the limit of {limit}"
-
-
-@dataclass(eq=False)
 class TooManySignatures(InvalidSignatureSet):
     """More signatures than the limit."""
 
     count: int
     limit: int
     says: ClassVar[str] = "{count} signatures are over the limit of {limit}"
-
-
-@dataclass(eq=False)
-class InvalidEntry(InvalidSignature):
-    """One signature is not written as it must be."""
-
-    member: str
-
-
-@dataclass(eq=False)
-class EntryMemberAbsent(InvalidEntry):
-    """A member that each signature must have is absent."""
-
-    says: ClassVar[str] = "{member} is absent"
-
-
-@dataclass(eq=False)
-class EntryMemberWrong(InvalidEntry):
-    """A member is of the wrong type, or its value can't be right."""
-
-    reason: str
-    says: ClassVar[str] = "{member} is not valid: {reason}"
-
-
-@dataclass(eq=False)
-class EntryMemberUnknown(InvalidEntry):
-    """A signature has a member, unsigned, that the format does not know."""
-
-    says: ClassVar[str] = "{member} is not a member of this format, and nobody signed it"
-
-
-@dataclass(eq=False)
-class ProtectedNotJSON(InvalidEntry):
-    """The protected header is not strict JSON, or not an object; the cause is the `InvalidJSON`."""
-
-    reason: str
-    says: ClassVar[str] = "{member} is not valid: {reason}"
-
-
-@dataclass(eq=False)
-class ProtectedMember(InvalidEntry):
-    """The protected header has a member that it must not have: `crit`, `b64`, `alg` or any other."""
-
-    says: ClassVar[str] = "{member} must not stand in the protected header"
-
-
-@dataclass(eq=False)
-class Base64NotCanonical(InvalidEntry):
-    """A value is not base64 of the required kind, written in the one canonical way."""
-
-    says: ClassVar[str] = "{member} is not canonical base64"
-
-
-@dataclass(eq=False)
-class TimeInvalid(InvalidEntry):
-    """The time of a signature is not RFC 3339."""
-
-    time: str
-    says: ClassVar[str] = "{member} is not a time of RFC 3339: {time!r}"
-
-
-@dataclass(eq=False)
-class AlgorithmRefused(InvalidEntry):
-    """The algorithm is not ES256, ES384, ES512, RS256, RS384 or RS512 (`none`, HMAC, PSS...)."""
-
-    alg: str
-    says: ClassVar[str] = "{member} is {alg!r}, which is not an algorithm of this format"
-
-
-@dataclass(eq=False)
-class AlgorithmKeyMismatch(InvalidEntry):
-    """The algorithm is not that of the key's type or curve."""
-
-    alg: str
-    key: str
-    says: ClassVar[str] = "{member} is {alg!r}, which a key of {key} can't have made"
-
-
-@dataclass(eq=False)
-class SignatureWidth(InvalidEntry):
-    """The signature value has another width than its algorithm and key demand."""
-
-    width: int
-    expected: int
-    says: ClassVar[str] = "{member} is {width} bytes wide, not {expected}"
-
-
-@dataclass(eq=False)
-class BlobNotCanonical(InvalidSignature):
-    """A signature blob is not the compact form, byte for byte, of the signature it holds."""
-
-    blob: bytes
-    expected: bytes
-    says: ClassVar[str] = "a signature blob is not in its compact form: {blob!r}"
-
-
-@dataclass(eq=False)
-class SignatureMismatch(InvalidSignature):
-    """The signature was not made by its key over this payload."""
-
-    member: str
-    kid: str
-    says: ClassVar[str] = "{member} by {kid} does not verify"

@@ -1,91 +1,24 @@
-"""Errors of keys: those in signatures, and those that the caller gave.
+"""Errors of keys and certificates that the caller gave: one class for each reason of a refusal.
 
-InvalidSignature
-    InvalidSignatureKey     the key or the certificates in a signature
-UnusableKey                 a key, or certificates, given by the caller
+    UnusableKey
+        KeyUnreadable           it is not a key in the form that was named
+        PassphraseNeeded        it is encrypted
+        PassphraseWrong         the passphrase does not open it
+        KeyUnsupported          this format has no algorithm for it, or it is not safe
+        CertificateMismatch     the certificate is for another key
+
+No message repeats any part of a key. The errors of keys in signatures are in `signature_entries`.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from .base import InvalidInput
-from .signatures import InvalidSignature
-
-
-@dataclass(eq=False)
-class InvalidSignatureKey(InvalidSignature):
-    """The key or the certificates in a signature can't be relied on."""
-
-    member: str
-
-
-@dataclass(eq=False)
-class PrivateMember(InvalidSignatureKey):
-    """A jwk gives away a part of the private key. The error does not carry its value."""
-
-    says: ClassVar[str] = "{member} is a part of a private key; consider that key compromised"
-
-
-@dataclass(eq=False)
-class KeyIDAbsent(InvalidSignatureKey):
-    """A jwk has no `kid`."""
-
-    says: ClassVar[str] = "{member} is absent"
-
-
-@dataclass(eq=False)
-class KeyIDMismatch(InvalidSignatureKey):
-    """A jwk's `kid` is not that of its key."""
-
-    kid: str
-    expected: str
-    says: ClassVar[str] = "{member} is {kid!r}, but the key's is {expected!r}"
-
-
-@dataclass(eq=False)
-class CurvePointInvalid(InvalidSignatureKey):
-    """The coordinates of an EC key are not a point of its curve."""
-
-    curve: str
-    says: ClassVar[str] = "{member} is not a point on {curve}"
-
-
-@dataclass(eq=False)
-class RSAModulusRefused(InvalidSignatureKey):
-    """An RSA modulus is shorter than is safe, or longer than is bearable."""
-
-    bits: int
-    says: ClassVar[str] = "{member} has {bits} bits, outside 2048 to 8192"
-
-
-@dataclass(eq=False)
-class RSAExponentRefused(InvalidSignatureKey):
-    """An RSA exponent is even, under 65537 or over 2**31 - 1."""
-
-    exponent: int
-    says: ClassVar[str] = "{member} is {exponent}, not an odd number from 65537 to 2**31 - 1"
-
-
-@dataclass(eq=False)
-class ChainInvalid(InvalidSignatureKey):
-    """`x5c` holds something other than certificates with keys of this format."""
-
-    reason: str
-    says: ClassVar[str] = "{member} is not a certificate for signing: {reason}"
-
-
-@dataclass(eq=False)
-class ChainKeyMismatch(InvalidSignatureKey):
-    """The first certificate of `x5c` is for another key than the `jwk` beside it."""
-
-    kid: str
-    expected: str
-    says: ClassVar[str] = "{member} is for key {kid}, the jwk beside it is {expected}"
 
 
 @dataclass(eq=False)
 class UnusableKey(InvalidInput):
-    """A key, or a certificate, that the caller gave can't be used. No message repeats any part of it."""
+    """A key, or a certificate, that the caller gave can't be used."""
 
 
 @dataclass(eq=False)
@@ -113,6 +46,56 @@ class PassphraseWrong(UnusableKey):
 @dataclass(eq=False)
 class KeyUnsupported(UnusableKey):
     """A key of a type, curve or size that this format has no algorithm for, or that is not safe."""
+
+
+@dataclass(eq=False)
+class KeyTypeUnsupported(KeyUnsupported):
+    """A key that is neither EC nor RSA.
+
+    Attributes:
+        kind: Its type.
+    """
+
+    kind: str
+    says: ClassVar[str] = "the key can't be used: {kind} is neither EC nor RSA"
+
+
+@dataclass(eq=False)
+class CurveUnsupported(KeyUnsupported):
+    """An EC key on a curve that this format has no algorithm for.
+
+    Attributes:
+        curves: The curves that it may be on.
+    """
+
+    curve: str
+    curves: tuple[str, ...]
+    says: ClassVar[str] = "the key can't be used: its curve {curve} is not one of {curves}"
+
+
+@dataclass(eq=False)
+class KeySizeRefused(KeyUnsupported):
+    """An RSA key that is shorter than is safe, or longer than is bearable."""
+
+    bits: int
+    least: int
+    most: int
+    says: ClassVar[str] = "the key can't be used: an RSA key of {bits} bits is outside {least} to {most}"
+
+
+@dataclass(eq=False)
+class KeyExponentRefused(KeyUnsupported):
+    """An RSA key whose exponent is even, under 65537 or over 2**31 - 1."""
+
+    exponent: int
+    says: ClassVar[str] = (
+        "the key can't be used: its exponent {exponent} is not an odd number from 65537 to 2**31 - 1"
+    )
+
+
+@dataclass(eq=False)
+class KeyNumbersInvalid(KeyUnsupported):
+    """Numbers that are no key: a point outside the curve, or a modulus that can't be one."""
 
     reason: str
     says: ClassVar[str] = "the key can't be used: {reason}"

@@ -64,7 +64,7 @@ def read_leaf(chain: tuple[bytes, ...], member: str, *, beside: PublicKey | None
     try:
         key = PublicKey.from_certificate(certificates[0])
     except KeyUnsupported as error:
-        raise ChainInvalid(f"{member}[0]", error.reason) from error
+        raise ChainInvalid(f"{member}[0]", str(error)) from error
     if beside is not None and key != beside:
         raise ChainKeyMismatch(f"{member}[0]", key.kid, beside.kid)
     return key

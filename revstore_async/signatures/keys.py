@@ -20,7 +20,15 @@ from jwcrypto.common import JWException
 from jwcrypto.jwk import JWK
 
 from ..arguments import as_encoded, check_type
-from ..errors import InvalidJSON, KeyUnreadable, KeyUnsupported
+from ..errors import (
+    CurveUnsupported,
+    InvalidJSON,
+    KeyExponentRefused,
+    KeyNumbersInvalid,
+    KeySizeRefused,
+    KeyTypeUnsupported,
+    KeyUnreadable,
+)
 from ..formats.strictjson import loads_object
 from .encoding import to_base64url
 
@@ -97,13 +105,13 @@ class PublicKey:
             case ec.EllipticCurvePublicKey():
                 curve = _CURVES_BY_GROUP.get(key.curve.name)
                 if curve is None:
-                    raise KeyUnsupported(f"curve {key.curve.name} is not one of {', '.join(CURVES)}")
+                    raise CurveUnsupported(key.curve.name, tuple(CURVES))
                 algorithms: tuple[str, ...] = (curve.algorithm,)
             case rsa.RSAPublicKey():
                 _check_rsa(key)
                 algorithms = RSA_ALGORITHMS
             case _:
-                raise KeyUnsupported(f"{type(key).__name__} is neither EC nor RSA")
+                raise KeyTypeUnsupported(type(key).__name__)
         spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         return cls(key_id(spki), algorithms, key)
 
@@ -152,7 +160,7 @@ class PublicKey:
         try:
             key = certificate.public_key()
         except (ValueError, UnsupportedAlgorithm) as error:
-            raise KeyUnsupported("the certificate's key can't be read") from error
+            raise KeyNumbersInvalid("the certificate's key can't be read") from error
         return cls.of(key)
 
     @property
@@ -223,7 +231,7 @@ def build_ec(curve: Curve, x: int, y: int) -> PublicKey:
     try:
         return PublicKey.of(ec.EllipticCurvePublicNumbers(x, y, curve.group).public_key())
     except ValueError as error:
-        raise KeyUnsupported(f"it is not a point of {curve.name}") from error
+        raise KeyNumbersInvalid(f"it is not a point of {curve.name}") from error
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -236,7 +244,7 @@ def build_rsa(modulus: int, exponent: int) -> PublicKey:
     try:
         return PublicKey.of(rsa.RSAPublicNumbers(exponent, modulus).public_key())
     except ValueError as error:
-        raise KeyUnsupported("the numbers are not an RSA key") from error
+        raise KeyNumbersInvalid("the numbers are not an RSA key") from error
 
 
 def check_bits(bits: int) -> None:
@@ -246,7 +254,7 @@ def check_bits(bits: int) -> None:
         KeyUnsupported: It is outside `RSA_BITS`.
     """
     if not RSA_BITS[0] <= bits <= RSA_BITS[1]:
-        raise KeyUnsupported(f"an RSA key of {bits} bits is outside {RSA_BITS[0]} to {RSA_BITS[1]}")
+        raise KeySizeRefused(bits, *RSA_BITS)
 
 
 def read_jwk(content: JWKForm) -> tuple[bool, bytes]:
@@ -263,7 +271,7 @@ def read_jwk(content: JWKForm) -> tuple[bool, bytes]:
     except InvalidJSON as error:
         raise KeyUnreadable("it is not a JWK") from error
     if members.get("kty") not in ("EC", "RSA"):
-        raise KeyUnsupported(f"a JWK of type {members.get('kty')!r} is neither EC nor RSA")
+        raise KeyTypeUnsupported(f"a JWK of type {members.get('kty')!r}")
     try:
         # Only the parts of the key are read: a JWK's members on its own use are for its owner.
         jwk = JWK(**{name: members[name] for name in _JWK_PARTS if name in members})
@@ -277,7 +285,7 @@ def _check_rsa(key: rsa.RSAPublicKey) -> None:
     check_bits(key.key_size)
     exponent = key.public_numbers().e
     if not RSA_EXPONENTS[0] <= exponent <= RSA_EXPONENTS[1] or exponent % 2 == 0:
-        raise KeyUnsupported(f"the RSA exponent {exponent} is not an odd number from 65537 to 2**31 - 1")
+        raise KeyExponentRefused(exponent)
 
 
 _JWK_PARTS = ("kty", "crv", "x", "y", "d", "n", "e", "p", "q", "dp", "dq", "qi")

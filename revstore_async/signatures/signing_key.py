@@ -14,9 +14,10 @@ from jwcrypto.jwk import JWK
 from ..arguments import as_encoded, check_series, check_type
 from ..errors import (
     CertificateMismatch,
+    CurveUnsupported,
     InvalidArgument,
+    KeyTypeUnsupported,
     KeyUnreadable,
-    KeyUnsupported,
     PassphraseNeeded,
     PassphraseWrong,
 )
@@ -50,7 +51,7 @@ class SigningKey:
             KeyUnsupported: It is of another type, curve or size.
         """
         if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-            raise KeyUnsupported(f"{type(key).__name__} is neither EC nor RSA")
+            raise KeyTypeUnsupported(type(key).__name__)
         return cls(PublicKey.of(key.public_key()), crypto=key)
 
     @classmethod
@@ -67,7 +68,7 @@ class SigningKey:
             check_bits(bits)
             return cls.of(rsa.generate_private_key(public_exponent=65537, key_size=bits))
         if kind not in CURVES:
-            raise KeyUnsupported(f"kind {kind!r} is not one of {', '.join(CURVES)}, RSA")
+            raise CurveUnsupported(kind, (*CURVES, "RSA"))
         return cls.of(ec.generate_private_key(CURVES[kind].group))
 
     @classmethod

@@ -169,6 +169,23 @@ def test_keys_that_would_not_be_accepted_are_not_made() -> None:
         SigningKey.generate("secp256k1")  # type: ignore[arg-type]
 
 
+def test_an_unsupported_key_tells_why_by_the_facts_of_its_error() -> None:
+    with pytest.raises(errors.KeySizeRefused) as size:
+        SigningKey.generate("RSA", bits=1024)
+    assert (size.value.bits, size.value.least, size.value.most) == (1024, 2048, 8192)
+    with pytest.raises(errors.CurveUnsupported) as curve:
+        SigningKey.of(ec.generate_private_key(ec.SECP224R1()))
+    assert (curve.value.curve, curve.value.curves) == ("secp224r1", ("P-256", "P-384", "P-521"))
+    with pytest.raises(errors.KeyTypeUnsupported, match="Ed25519PrivateKey is neither EC nor RSA"):
+        SigningKey.of(ed25519.Ed25519PrivateKey.generate())
+    with pytest.raises(errors.KeyExponentRefused) as exponent:
+        SigningKey.of(rsa.generate_private_key(public_exponent=3, key_size=2048))
+    assert exponent.value.exponent == 3
+    for error in (size, curve, exponent):
+        assert isinstance(error.value, errors.KeyUnsupported)
+        assert str(error.value).startswith("the key can't be used: ")
+
+
 def test_a_chain_must_begin_with_the_keys_own_certificate() -> None:
     chain = (KEYS / "ec256.chain.pem").read_bytes()
     assert len(key("ec256").with_chain(chain).certificates) == 2
