@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
+# The demo needs few packages. It has an environment of its own, unless the large one is there already.
+DEMO = $(if $(wildcard $(READY)),$(VENV),$(VENV)-demo)
 CODE = revstore_async drivers tests bench docs/examples
 JOBS ?= auto
 BENCH ?= --quick
@@ -18,8 +20,8 @@ CACHE = $(HOME)/.cache/revstore-async
 
 .PHONY: demo serve test explore bench check format lock minio registry conformance clean
 
-demo: $(READY)  ## The main job, explained as it goes: one manifest, signed by three hosts, merged
-	@$(BIN)/python docs/examples/signed_by_three_hosts.py
+demo: $(DEMO)/.ready  ## The main job, explained as it goes: one manifest, signed by three hosts, merged
+	@$(DEMO)/bin/python docs/examples/signed_by_three_hosts.py
 
 serve: $(READY)  ## A registry for docker, podman and skopeo, on a store in your data folder
 	@$(BIN)/revstore serve
@@ -44,10 +46,13 @@ format: $(READY)  ## Put the code into form
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-lock: $(READY)  ## Pin anew what pyproject.toml asks for; the lock names no host
+LOCK = --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links -q
+
+lock: $(READY)  ## Pin anew what pyproject.toml asks for; the locks name no host
 	$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install -q uv
-	$(BIN)/python -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links --upgrade -q -o requirements.lock
+	$(BIN)/python -m uv pip compile pyproject.toml --extra dev $(LOCK) --upgrade -o requirements.lock
+	printf 'editables\nhatchling\n' | $(BIN)/python -m uv pip compile pyproject.toml - \
+		--constraint requirements.lock $(LOCK) --upgrade -o requirements-demo.lock
 
 minio: $(CACHE)/bin/minio  ## The S3 server that the tests run against; takes minutes, once, and needs Go
 
@@ -65,13 +70,23 @@ $(CACHE)/bin/conformance:
 	GOBIN=$(CACHE)/bin go install github.com/opencontainers/distribution-spec/conformance@$(CONFORMANCE_VERSION)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+# $(1) is the folder of an environment, $(2) its lock.
+define SET_UP
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "Python 3.11 or later is needed: make PYTHON=python3.11 ..."; exit 1; }
+@echo "Setting up $(1), 1 of 3: a virtual environment"
+@$(PYTHON) -m venv $(1)
+@echo "Setting up $(1), 2 of 3: the $$(grep -c '==' $(2)) packages of $(2)"
+@$(1)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $(2)
+@echo "Setting up $(1), 3 of 3: revstore-async itself"
+@$(1)/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+@touch $(1)/.ready
+endef
 
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or later is needed: make PYTHON=python3.11 ..."; exit 1; }
-	@echo "Setting up $(VENV) ..."
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
-	@touch $@
+	$(call SET_UP,$(VENV),requirements.lock)
+
+$(VENV)-demo/.ready: requirements-demo.lock pyproject.toml
+	$(call SET_UP,$(VENV)-demo,requirements-demo.lock)
