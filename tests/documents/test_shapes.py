@@ -88,10 +88,11 @@ def keys_of_a_store(text: str) -> None:
         folders[(len(line) - len(line.lstrip())) // 2 :] = [part]
         if not part.endswith("/"):
             shapes.append(pattern_of("".join(folders)))
-    for item in OURS:
-        assert [shape for shape in shapes if shape.fullmatch(CURRENT.key(item))], item
+    keys = [*map(CURRENT.key, OURS), f"{CURRENT.collector}/clock"]
+    for each in keys:
+        assert any(shape.fullmatch(each) for shape in shapes), each
     for shape in shapes:
-        assert any(shape.fullmatch(CURRENT.key(item)) for item in OURS), shape
+        assert any(map(shape.fullmatch, keys)), shape
 
 
 def keys_of_distributions_uploads(text: str) -> None:
