@@ -13,10 +13,9 @@ from ..formats.names import RepositoryName
 from ..registry import Registry, Repository
 from .access.policy import AccessPolicy, Action, Need, Principal
 from .events import Event, Listener, tell
+from .numbers import read_number
 from .options import ServerOptions
 from .streams.request_body import RequestBody
-
-_DIGITS = 18  # of a length at most: more than any store holds, and quick to read
 
 
 @dataclass
@@ -87,9 +86,10 @@ class RequestContext:
         text = self.headers.get("content-length")
         if text is None:
             return None
-        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        length = read_number(text)
+        if length is None:
             raise InvalidHeader("Content-Length", text, "it is not a number of bytes")
-        return int(text)
+        return length
 
     async def body(self, limit: int) -> bytes:
         """Return the body, whole: small content.

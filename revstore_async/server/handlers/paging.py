@@ -7,8 +7,7 @@ from urllib.parse import quote, urlencode
 
 from ...errors import InvalidQuery
 from ..context import RequestContext
-
-_DIGITS = 18  # of a number in a query at most, so that reading it costs nothing
+from ..numbers import read_number
 
 
 def parameter(context: RequestContext, name: str) -> str | None:
@@ -32,9 +31,10 @@ def number(context: RequestContext, name: str) -> int | None:
     text = parameter(context, name)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+    found = read_number(text)
+    if found is None:
         raise InvalidQuery(name, text, "it is not a whole number, from 0 on")
-    return int(text)
+    return found
 
 
 def limit(context: RequestContext) -> int:

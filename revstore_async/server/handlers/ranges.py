@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...errors import InvalidHeader
-
-_DIGITS: Final = 18
-"""Digits of a number of bytes that a store could hold; a longer one is beyond any content."""
+from ..numbers import DIGITS
 
 _ONE = re.compile(r"([0-9]*)-([0-9]*)")
 _CHUNK = re.compile(r"(?:bytes )?([0-9]+)-([0-9]+)(?:/(?:[0-9]+|\*))?")
@@ -107,5 +105,6 @@ def parse_chunk(header: str) -> tuple[int, int]:
 
 
 def _number(digits: str) -> int:
+    """Return a number of bytes; a number with more digits than any store holds is beyond any content."""
     digits = digits.lstrip("0")
-    return int(digits or "0") if len(digits) <= _DIGITS else 10**_DIGITS
+    return int(digits or "0") if len(digits) <= DIGITS else 10**DIGITS
