@@ -10,9 +10,7 @@ from revstore_async.errors import StorageFailure, Throttled, Unavailable
 
 _FIRST_WAIT: Final = 0.1  # seconds; doubled for each try, a random part of it is waited
 _LONGEST_WAIT: Final = 2.0
-_LONGEST_ASKED: Final = (
-    10.0  # what a store may ask for and still be waited for here; beyond, the caller hears
-)
+_LONGEST_ASKED: Final = 10.0  # seconds; a store that asks for a longer wait is left to the caller
 GRACE: Final = 5.0
 """Seconds for which a cancelled call waits for the answer of a change that is under way."""
 

@@ -69,7 +69,7 @@ class Unfinished:
         self._file = os.open(self._path(name), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
         self.name = name
         # A purge may have removed the file before it was locked; then the name is gone.
-        if self._held() and os.fstat(self._file).st_nlink:
+        if self._try_lock() and os.fstat(self._file).st_nlink:
             return True
         self.close()
         return False
@@ -182,7 +182,7 @@ class Unfinished:
                 os.close(self._file)
             self._file = -1
 
-    def _held(self) -> bool:
+    def _try_lock(self) -> bool:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -99,9 +99,7 @@ _BY_STATUS: Final = {
     "416": "InvalidRange",
     "403": "AccessDenied",
 }
-_SKEW: Final = (
-    300  # seconds; S3 takes 900, but of a bare 403 a clock that is off by this much is worth a word
-)
+_SKEW: Final = 300  # seconds; a bare 403 names the clock if it is off by more, while S3 takes 900
 
 EXPECTED: Final = frozenset(
     {
