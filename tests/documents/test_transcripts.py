@@ -13,6 +13,7 @@ from tests.parts.transcripts import PORT, Step, Words, steps_of
 CLI = "docs/cli.md"
 
 
+@pytest.mark.timeout(300)  # on a busy machine; ten seconds on a free one
 def test_the_commands_of_the_command_lines_document_print_what_it_shows(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ):
