@@ -145,7 +145,7 @@ class OptionReader:
     """Reads the options of a driver.
 
     Attributes:
-        secrets: The options that have no place in a URL or a variable, where logs and process lists show them.
+        secrets: The options that no URL and no variable may hold, since logs and process lists show these.
     """
 
     def __init__(self, options: type, variables: str) -> None:
@@ -176,9 +176,7 @@ class OptionReader:
         known = self.of(cloud)
         taken = take_options(url, options, known)
         if in_url := self.secrets & take_options(url, {}, known).keys():
-            raise InvalidStoreURL(
-                without_secrets(url), f"{min(in_url)} is a secret, which has no place in a URL"
-            )
+            raise InvalidStoreURL(without_secrets(url), f"{min(in_url)} is a secret, which no URL may hold")
         return taken
 
     def values(self, shown: str, options: Mapping[str, object], cloud: str) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class VersionGone(Exception):
 
 
 class NoRange(Exception):
-    """The object has no byte at the first place that was asked for. It never leaves the driver."""
+    """The object has no byte at the first offset of the range. It never leaves the driver."""
 
 
 @dataclass(frozen=True, slots=True)
