@@ -2,7 +2,7 @@
 
 Run from the root of the repository: `python tests/vectors/skopeo/make.py [FOLDER]`. Needed: skopeo and
 docker-registry (both Debian packages). Written: `pushed.json`, as skopeo sent it, and `served.json`, as the
-registry gave it back. The registry (2.8) keeps payloads only and signs what it serves with a key of its own, so
+registry gave it back. The registry (2.8) keeps payloads only and signs its answers with a key of its own, so
 the two differ in their signatures.
 """
 
