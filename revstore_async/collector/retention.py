@@ -26,9 +26,11 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from os import PathLike
 from pathlib import Path
 from typing import Final, NoReturn
 
+from ..arguments import check_type
 from ..errors import InvalidDigest, InvalidRetention
 from ..formats.digest import Digest
 from ..formats.durations import read_duration
@@ -117,7 +119,9 @@ class Retention:
 
         Raises:
             InvalidRetention: It can't be read, it is empty, or a part of it is wrong.
+            WrongType: The path is neither text nor a path.
         """
+        check_type("path", path, str, PathLike)
         source = str(path)
         try:
             with Path(path).open("rb") as file:
@@ -141,7 +145,9 @@ class Retention:
 
         Raises:
             InvalidRetention: The text says nothing, or a part of it is wrong.
+            WrongType: It is not text.
         """
+        check_type("text", text, str)
         try:
             members = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -154,7 +160,9 @@ class Retention:
 
         Raises:
             InvalidRetention: The table is empty, or a part of it is wrong.
+            WrongType: It is no mapping.
         """
+        check_type("members", members, Mapping)
         table = _Table(members, source, "")
         if not members:
             table.refuse("", "it says nothing; delete nothing by rule by naming no file")

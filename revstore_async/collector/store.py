@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from types import NoneType
 from typing import Final
 
+from ..arguments import check_type
 from ..concurrency import in_thread
 from ..driver import Driver
 from ..errors import AccessDenied, StorageFailure
@@ -66,7 +68,10 @@ class Collector:
 
         Raises:
             ForeignKey: The store holds a key that no layout explains.
+            WrongType: An argument is of another type.
         """
+        check_type("retention", retention, Retention, NoneType)
+        check_type("progress", progress, Progress, NoneType)
         layouts = [Layout(self._layout.root, *folders) for folders in _FOLDERS]
         survey = Survey(layouts)
         progress = progress or Progress()
@@ -87,7 +92,12 @@ class Collector:
         """Delete the keys of a plan; only while no other program is at work on the store.
 
         1 request for each 1,000 keys, where the store takes that, and for each tag those of its deletion.
+
+        Raises:
+            WrongType: An argument is of another type.
         """
+        check_type("plan", plan, Plan)
+        check_type("progress", progress, Progress, NoneType)
         try:
             await sweep(plan, self._driver, self._tags_of, progress or Progress())
         finally:

@@ -5,7 +5,7 @@ does not know fails the test.
 """
 
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,18 @@ from typing import Any
 
 import pytest
 
-from revstore_async import ABSENT, CURRENT, Digest, Registry, RepositoryName, Tag, errors, open_driver, sign
+from revstore_async import (
+    ABSENT,
+    CURRENT,
+    Digest,
+    Registry,
+    RepositoryName,
+    Retention,
+    Tag,
+    errors,
+    open_driver,
+    sign,
+)
 from revstore_async.blobs.layers import LayerStore
 from revstore_async.blobs.store import BlobStore
 from revstore_async.manifests.service import ManifestService
@@ -280,6 +291,34 @@ async def test_the_path_of_a_folder_is_a_store(tmp_path: Path, folder: str, monk
         async with Registry.open(path) as registry:
             digest = (await registry.blobs.put(CONTENT)).digest
             assert (tmp_path / folder / registry.blobs.path(digest)).read_bytes() == CONTENT
+
+
+async def test_a_collection_refuses_another_type_by_name_before_any_request():
+    house = await opened()
+    collector, others = (
+        house.registry.collector,
+        [5, "rules.toml", b"bytes", ["list"], {"rule": []}, object()],
+    )
+    calls: list[tuple[str, Callable[[Any], Awaitable[object]]]] = [
+        ("retention", collector.plan),
+        ("progress", lambda other: collector.plan(progress=other)),
+        ("plan", collector.apply),
+    ]
+    house.driver.reset()
+    for parameter, call in calls:
+        for other in others:
+            with pytest.raises(errors.WrongType, match=f"{parameter} must be .*, not {type(other).__name__}"):
+                await call(other)
+    assert not house.driver.requests
+
+
+@pytest.mark.parametrize(
+    "other", [None, 5, b"bytes", ["list"], object()], ids=lambda other: type(other).__name__
+)
+def test_retention_rules_of_another_type_are_refused_by_name(other: Any):
+    for read in (Retention.read, Retention.parse, lambda members: Retention.from_members(members, source="")):
+        with pytest.raises(errors.WrongType, match=f"not {type(other).__name__}"):
+            read(other)
 
 
 def test_the_stores_have_methods():
