@@ -1,6 +1,8 @@
 """From a store URL to a driver, by the entry points that any installed package may offer."""
 
-from importlib.metadata import entry_points
+import sys
+from functools import lru_cache
+from importlib.metadata import EntryPoints, entry_points
 from os import PathLike
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,13 +41,22 @@ def open_driver(url: str | PathLike[str], **options: object) -> Driver:
         raise InvalidStoreURL(
             without_secrets(url), "it has no scheme; a folder is written file:///the/folder"
         )
-    found = entry_points(group=GROUP)
+    found = _offered(tuple(sys.path))
+    if scheme not in found.names:  # unless it was installed meanwhile
+        _offered.cache_clear()
+        found = _offered(tuple(sys.path))
     if scheme not in found.names:
         raise InvalidStoreURL(
             without_secrets(url), "no installed driver has this scheme", frozenset(found.names)
         )
     driver: type[Driver] = found[scheme].load()
     return driver.from_url(url, options)
+
+
+@lru_cache(maxsize=1)
+def _offered(_path: tuple[str, ...]) -> EntryPoints:
+    """Return the drivers of the installed packages; to read their metadata takes some milliseconds."""
+    return entry_points(group=GROUP)
 
 
 def without_secrets(url: str) -> str:
