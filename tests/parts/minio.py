@@ -81,6 +81,7 @@ class MinIO:
             "MINIO_ROOT_PASSWORD": self.password,
             "MINIO_BROWSER": "off",
             "MINIO_UPDATE": "off",
+            "MINIO_SCANNER_SPEED": "slowest",  # nothing here needs its statistics
         }
         address, console = f"127.0.0.1:{self.port}", f"127.0.0.1:{free_port()}"
         command = [

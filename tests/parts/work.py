@@ -32,25 +32,45 @@ def growth(work: Work, shape: Shape, largest: int) -> float:
         shape: Makes an input of about so many bytes.
         largest: The size up to which inputs grow; once more beyond, where the last step was unbearable.
     """
-    worst, before, size = 1.0, 1.0, _SMALLEST
+    worst, before, size, smaller = 1.0, 1.0, _SMALLEST, _Measured(work, shape(_SMALLEST))
     while size < largest or before > BEARABLE:
-        ratio, long = _ratio(work, shape(size), shape(size * FACTOR))
+        larger = _Measured(work, shape(size * FACTOR))
+        ratio, long = _ratio(smaller, larger)
         worst = max(worst, ratio if long else min(before, ratio))
         if worst > BEARABLE:
             break
-        before, size = ratio, size * FACTOR
+        before, size, smaller = ratio, size * FACTOR, larger
     return worst
 
 
-def _ratio(work: Work, smaller: bytes, larger: bytes) -> tuple[float, bool]:
+class _Measured:
+    """An input, and the work that it was last.
+
+    Attributes:
+        seconds: That work, in seconds of the processor.
+    """
+
+    def __init__(self, work: Work, content: bytes) -> None:
+        self._work = work
+        self._content = content
+        self.seconds = _seconds(work, content)
+
+    def again(self) -> None:
+        """Measure once more."""
+        self.seconds = _seconds(self._work, self._content)
+
+
+def _ratio(smaller: _Measured, larger: _Measured) -> tuple[float, bool]:
     """Return the ratio, and whether the larger input took so long that once is enough."""
     ratio = float("inf")
-    for _ in range(_TRIES):  # one try that nothing disturbed tells
-        seconds = _seconds(work, larger)
-        ratio = min(ratio, seconds / max(_seconds(work, smaller), _FLOOR))
-        if ratio <= BEARABLE or seconds > _LONG:
-            return ratio, seconds > _LONG
-    return ratio, False
+    for attempt in range(_TRIES):  # one try that nothing disturbed tells
+        if attempt:
+            larger.again()
+            smaller.again()
+        ratio = min(ratio, larger.seconds / max(smaller.seconds, _FLOOR))
+        if ratio <= BEARABLE or larger.seconds > _LONG:
+            break
+    return ratio, larger.seconds > _LONG
 
 
 def _seconds(work: Work, content: bytes) -> float:

@@ -179,11 +179,14 @@ class Listings(Hooks):
         page = await driver.list("many", limit=LIST_LIMIT)
         assert len(page.entries) == LIST_LIMIT
         after: str | None = "many/05000"
-        for number in range(5001, 5101):
+        for number in range(5001, 5011):
             one = await driver.list("many", start_after=after, limit=1)
             assert [entry.key for entry in one.entries] == [f"many/{number:05}"]
             assert (await driver.list_all("many", start_after=after, limit=1)).entries == one.entries
             after = one.next
+        for number in (0, 998, 999, 1000, 9998):
+            one = await driver.list("many", start_after=f"many/{number:05}", limit=1)
+            assert [entry.key for entry in one.entries] == [f"many/{number + 1:05}"]
 
     async def test_ten_thousand_in_folders(self, driver: Driver) -> None:
         """Pages give 10,000 objects in nested folders whole and in order."""
