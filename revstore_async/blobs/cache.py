@@ -5,9 +5,11 @@ relies on content asks for its presence. If the store damages or loses an object
 content: the right bytes of the digest. Switch the cache off to examine a store.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final, TypeVar, cast
+
+from cachetools import LRUCache
 
 from ..errors import InvalidArgument
 
@@ -44,23 +46,19 @@ class Cache:
     def __init__(self, size: int) -> None:
         if size < 0:
             raise InvalidArgument("size", size, "it is negative; 0 keeps nothing")
-        self._size = size
-        self._used = 0
-        self._entries: OrderedDict[tuple[type, str], tuple[object, int]] = OrderedDict()
+        self._entries: LRUCache[tuple[type, str], tuple[object, int]] = LRUCache(
+            size, getsizeof=itemgetter(1)
+        )
 
     @property
     def used(self) -> int:
         """Bytes of the kept values, with an estimate of their overhead."""
-        return self._used
+        return int(self._entries.currsize)
 
     def find(self, kind: type[Value], name: str) -> Value | None:
         """Return the value of this type under this name, or None."""
-        key = (kind, name)
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        self._entries.move_to_end(key)
-        return cast("Value", entry[0])
+        entry = self._entries.get((kind, name))
+        return None if entry is None else cast("Value", entry[0])
 
     def keep(self, name: str, value: object, size: int = 0) -> None:
         """Keep a small value that its name determines; the cache drops the least recently used entries for it.
@@ -71,25 +69,16 @@ class Cache:
             size: The value's size in bytes.
         """
         taken = size + _OVERHEAD
-        if size > ENTRY_LIMIT or taken > self._size:
-            return
-        key = (type(value), name)
-        _, before = self._entries.pop(key, (None, 0))
-        self._entries[key] = (value, taken)
-        self._used += taken - before
-        while self._used > self._size:
-            _, (_, given) = self._entries.popitem(last=False)
-            self._used -= given
+        if size <= ENTRY_LIMIT and taken <= self._entries.maxsize:
+            self._entries[type(value), name] = value, taken
 
     def forget(self, kind: type[object], name: str) -> None:
         """Forget the value of this type under this name, if there is one."""
-        _, taken = self._entries.pop((kind, name), (None, 0))
-        self._used -= taken
+        self._entries.pop((kind, name), None)
 
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
-        self._used = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 import ipaddress
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from cachetools import LRUCache
 from starlette.requests import HTTPConnection
 
 from ...errors import InvalidArgument, TooManyAttempts
@@ -59,7 +60,7 @@ class Attempts:
             raise InvalidArgument("failures", failures, "it is not a number of passwords")
         self._failures: Final = failures
         self._clock: Final = clock
-        self._failed: OrderedDict[str, tuple[float, float]] = OrderedDict()  # number of failures, time
+        self._failed: LRUCache[str, tuple[float, float]] = LRUCache(ADDRESSES)  # number of failures, time
         self._trying: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -101,10 +102,7 @@ class Attempts:
         if not self._limits(address):
             return
         level = min(self._level(address) + 1, float(self._failures))
-        self._failed[address] = (level, self._clock())
-        self._failed.move_to_end(address)
-        while len(self._failed) > ADDRESSES:
-            self._failed.popitem(last=False)
+        self._failed[address] = level, self._clock()
 
     def _limits(self, address: str) -> bool:
         return bool(self._failures and address)

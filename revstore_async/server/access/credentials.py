@@ -7,10 +7,10 @@ import base64
 import binascii
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
+from cachetools import TLRUCache
 from starlette.requests import HTTPConnection
 
 from ...errors import Unauthenticated
@@ -70,7 +70,7 @@ def user_and_password(credentials: str, challenge: str) -> tuple[str, str]:
 
 
 class Remembered(Generic[Value]):
-    """Values by key, each kept until a time of its own. The oldest goes when there are too many.
+    """Values by key, each kept until a time of its own. The least recently used goes when there are too many.
 
     Args:
         size: Values that are kept at most.
@@ -78,9 +78,9 @@ class Remembered(Generic[Value]):
     """
 
     def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._size: Final = size
-        self._clock: Final = clock
-        self._values: OrderedDict[bytes, tuple[float, Value]] = OrderedDict()
+        self._values: TLRUCache[bytes, tuple[float, Value]] = TLRUCache(
+            size, ttu=lambda _key, kept, _now: kept[0], timer=clock
+        )
 
     def __len__(self) -> int:
         return len(self._values)
@@ -88,20 +88,11 @@ class Remembered(Generic[Value]):
     def find(self, key: bytes) -> Value | None:
         """Return the value that is remembered under a key, or None if it is forgotten or was never kept."""
         found = self._values.get(key)
-        if found is None:
-            return None
-        end, value = found
-        if self._clock() < end:
-            return value
-        del self._values[key]
-        return None
+        return None if found is None else found[1]
 
     def keep(self, key: bytes, value: Value, end: float) -> None:
         """Remember a value until a time."""
-        self._values[key] = (end, value)
-        self._values.move_to_end(key)
-        while len(self._values) > self._size:
-            self._values.popitem(last=False)
+        self._values[key] = end, value
 
     def clear(self) -> None:
         """Forget all values."""

@@ -351,7 +351,7 @@ async def guarded(in_memory: Registry, tmp_path: Path) -> AsyncIterator[Server]:
     hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(8)).decode().replace("2b", "2y", 1)
     (tmp_path / "users").write_text(f"ann:{hashed}\nbob:{hashed}\n")
     app = RegistryApp(in_memory, access=Htpasswd(tmp_path / "users", remember=timedelta(minutes=10)))
-    async with serving(InFlight(app, 20)) as server:
+    async with serving(InFlight(app, 400)) as server:
         yield server
 
 

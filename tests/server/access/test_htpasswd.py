@@ -225,7 +225,7 @@ def test_what_is_remembered_is_bounded_and_ends():
     assert [remembered.find(bytes([number])) for number in range(3)] == [None, 1, 2]
     clock.now = 10
     assert remembered.find(b"\2") is None
-    assert len(remembered) == 1
+    assert len(remembered) == 0
     assert REMEMBERED < 10_000
 
 
