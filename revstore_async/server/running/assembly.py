@@ -48,8 +48,7 @@ def served(
     - `metrics` counts all requests below, and answers `/metrics`.
     - `AccessLog` logs all requests below, and so the requests that `InFlight` refuses.
     - `tracing` makes spans.
-    - `InFlight` bounds the requests under way.
-    - `AnswersCancelled` answers 503 to requests that uvicorn cancels at its end.
+    - `InFlight` bounds the requests under way; `AnswersCancelled` answers those that uvicorn cancels at its end.
 
     The layers cost 0 storage requests; `/readyz` costs those of `Health`. Layers around the driver, such as
     `Metrics.around_driver`, are the caller's to add.

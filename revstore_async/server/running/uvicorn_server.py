@@ -70,6 +70,13 @@ class ListenOptions:
     idle_timeout: timedelta = timedelta(seconds=75)
     connections: int | None = None
 
+    @property
+    def limits(self) -> Limits:
+        """The bounds on the time that a client takes."""
+        return Limits(
+            head_timeout=self.head_timeout, idle_timeout=self.idle_timeout, rest_timeout=self.body_timeout
+        )
+
 
 def run(
     served: Served,
@@ -98,23 +105,22 @@ def run(
     certificate = Certificate(options.certificate, options.key) if options.certificate else None
     handles = raise_handle_limit()
     connections = Connections(options.connections or room_for_connections(handles, served.in_flight.limit))
-    limits = Limits(
-        head_timeout=options.head_timeout,
-        idle_timeout=options.idle_timeout,
-        rest_timeout=options.body_timeout,
-    )
+    limits = options.limits
     config = _config(served, options, bounded(connections, limits))
     config.load()
     with _listen(options) as listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        host, port = listener.getsockname()[:2]
-        scheme = "https" if certificate else "http"
-        url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        url = _url(listener, "https" if certificate else "http")
         secured = (certificate, connections, limits) if certificate else None
         server = _Server(config, secured, lambda: listening(url), reload)
         with server.told_by_signals():
             runner.run(_serve(server, listener, resource, served.in_flight))
     if server.interrupted:
         raise KeyboardInterrupt
+
+
+def _url(listener: socket.socket, scheme: str) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def calm_collector() -> None:
