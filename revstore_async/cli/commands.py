@@ -19,7 +19,7 @@ COMMANDS: Final = {
     ),
     "history": ("tags", "Print the revisions that a tag had, with the time since when, the newest first."),
     "key": ("signing_keys", "Make a signing key, or look at one."),
-    "ls": ("tags", "Print the repositories of the store, in lexical order."),
+    "ls": ("repositories", "Print the repositories of the store, in lexical order."),
     "merge": (
         "manifests",
         "Write the one document with the signatures of all the given documents of one manifest.",

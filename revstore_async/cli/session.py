@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from ..driver import Driver
     from ..policy import Policy
     from ..registry import Registry
 
@@ -49,19 +50,35 @@ class Session:
         self, work: Callable[["Registry"], Awaitable[Result]], policy: "Policy | None" = None
     ) -> Result:
         """Open the store, do the work in it, and close it."""
+        from ..registry import Registry  # noqa: PLC0415 (it takes a while to load)
+
+        async def opened(driver: "Driver") -> Result:
+            async with Registry(driver, policy=policy) as registry:
+                return await work(registry)
+
+        return self._run(opened)
+
+    def within_driver(self, work: Callable[["Driver"], Awaitable[Result]]) -> Result:
+        """Open the store's driver alone, do the work with it, and close it."""
+
+        async def opened(driver: "Driver") -> Result:
+            async with driver:
+                return await work(driver)
+
+        return self._run(opened)
+
+    def _run(self, opened: Callable[["Driver"], Awaitable[Result]]) -> Result:
         url = self.url
         if not url:
             raise click.UsageError("which store? Give --store URL, or set REVSTORE_STORE")
+        import asyncio  # noqa: PLC0415 (it takes a while to load, and so does the driver)
 
-        import asyncio  # noqa: PLC0415 (it takes a while to load, and so does the engine)
+        from ..driver import open_driver  # noqa: PLC0415
 
-        from ..registry import Registry  # noqa: PLC0415
+        async def run() -> Result:
+            return await opened(open_driver(url))
 
-        async def opened() -> Result:
-            async with Registry.open(url, policy=policy) as registry:
-                return await work(registry)
-
-        return asyncio.run(opened())
+        return asyncio.run(run())
 
     def say(self, value: object, plain: str | None = None) -> None:
         """Print a result: as one line of JSON if that was asked for, else as the plain text."""

@@ -1,4 +1,4 @@
-"""Commands about tags and repositories: tags, tag, history, restore, ls."""
+"""Commands about tags: tags, tag, history, restore."""
 
 from datetime import datetime
 
@@ -127,20 +127,7 @@ def restore(session: Session, reference: Reference, time: datetime) -> None:
     session.within(work)
 
 
-@click.command()
-@shared_options
-@click.pass_obj
-def ls(session: Session) -> None:
-    """Print the repositories of the store, in lexical order."""
-
-    async def work(registry: Registry) -> None:
-        names = [name async for name in registry.repositories()]
-        session.say(names, "\n".join(names))
-
-    session.within(work)
-
-
-COMMANDS = (tags, tag, history, restore, ls)
+COMMANDS = (tags, tag, history, restore)
 
 
 def _target(repository: RepositoryName, source: str) -> Tag | Digest:

@@ -46,18 +46,18 @@ ENGINE = frozenset(  # cryptography loads bcrypt itself
 )
 
 
-def loaded_by(program: str, *arguments: str) -> Sequence[str]:
+def loaded_by(program: str, *arguments: str, code: int = 0) -> Sequence[str]:
     """Run a program in a process of its own, and return what it loaded of all that is heavy."""
-    code = f"import sys\ntry:\n    {program}\nfinally:\n    print(*sys.modules, file=sys.stderr)"
+    within = f"import sys\ntry:\n    {program}\nfinally:\n    print(*sys.modules, file=sys.stderr)"
     ran = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-c", within, *arguments], capture_output=True, text=True, check=False
     )
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == code, ran.stderr
     return sorted(HEAVY & set(ran.stderr.split()))
 
 
-def command(*arguments: str) -> Sequence[str]:
-    return loaded_by("from revstore_async.cli import main; main()", *arguments)
+def command(*arguments: str, code: int = 0) -> Sequence[str]:
+    return loaded_by("from revstore_async.cli import main; main()", *arguments, code=code)
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("--version",)])
@@ -66,7 +66,14 @@ def test_help_loads_neither_the_engine_nor_a_driver_nor_the_server(arguments: tu
 
 
 def test_a_command_on_a_folder_loads_no_other_driver_and_no_server(tmp_path: Path):
-    assert set(command("ls", "--store", tmp_path.as_uri())) - ENGINE == {"revstore_drivers"}
+    assert set(command("tags", "hello", "--store", tmp_path.as_uri(), code=1)) - ENGINE == {
+        "revstore_drivers"
+    }
+
+
+def test_a_list_of_repositories_needs_no_registry(tmp_path: Path):
+    loaded = set(command("ls", "--store", tmp_path.as_uri()))
+    assert loaded == {"anyio", "asyncio", "revstore_async.errors", "revstore_drivers"}
 
 
 @pytest.mark.parametrize("name", ["ls", "put", "key"])

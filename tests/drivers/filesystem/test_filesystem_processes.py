@@ -83,7 +83,7 @@ async def test_no_increment_of_any_process_is_lost(tmp_path) -> None:
 
 
 async def test_a_deletion_and_writes_of_one_version_have_one_winner(tmp_path) -> None:
-    rounds = 200
+    rounds = 80
     async with FilesystemDriver(tmp_path) as driver:
         await driver.put("folder/key", b"0")
         workers = [start("replace", tmp_path, way, rounds) for way in ("delete", "delete", "put", "commit")]
