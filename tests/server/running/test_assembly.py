@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,15 +19,25 @@ from tests.parts.serving import ask
 TAGS = "/v2/library/hello/tags/list"
 
 
+class Lines(logging.Handler):
+    """Keeps the lines of the access log, as they come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[dict[str, object]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append(json.loads(record.getMessage()))
+
+
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, object]]]:
     """The lines of the access log, as they come."""
-    seen: list[dict[str, object]] = []
-    caplog.set_level(logging.INFO, "revstore_async.access")
-    caplog.handler.emit = lambda record: (  # type: ignore[method-assign]
-        seen.append(json.loads(record.getMessage())) if record.name.endswith(".access") else None
-    )
-    return seen
+    access, handler = logging.getLogger("revstore_async.access"), Lines()
+    caplog.set_level(logging.INFO, access.name)
+    access.addHandler(handler)
+    yield handler.seen
+    access.removeHandler(handler)
 
 
 class Slow(RegistryApp):
