@@ -10,6 +10,7 @@ import click
 
 from ..errors import RevstoreError
 from ..formats.digest import Digest
+from ..formats.durations import read_duration
 from ..formats.names import Reference, RepositoryName, Tag
 
 LEAST_REST: Final = "1h"
@@ -17,10 +18,8 @@ LEAST_REST: Final = "1h"
 
 MOST_REST: Final = "3650d"
 
-# The digits are few enough that every number becomes a time, and Python reads it at once.
-_DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])")
+# The digits are few enough that Python reads them at once.
 _SIZE: Final = re.compile(r"([0-9]{1,15})(|KiB|MiB|GiB|TiB)")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _BYTES: Final = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
@@ -108,24 +107,17 @@ class DurationType(click.ParamType[timedelta]):
         if self._never and value in {"never", "0"}:
             return timedelta(0)
         try:
-            duration = _duration(value)
+            duration = read_duration(value)
         except ValueError:
             other = ", or never" if self._never else ""
             self.fail(
                 f"{value!r} is no length of time; write it like 90m, 12h or 2d{other}", parameter, context
             )
-        if duration < _duration(self._least):
+        if duration < read_duration(self._least):
             self.fail(f"{value!r} is too short: {self._least} at least", parameter, context)
-        if duration > _duration(self._most):
+        if duration > read_duration(self._most):
             self.fail(f"{value!r} is too long: {self._most} at most", parameter, context)
         return duration
-
-
-def _duration(text: str) -> timedelta:
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise ValueError(text)
-    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
 
 
 class SizeType(click.ParamType[int]):
