@@ -35,10 +35,12 @@ class File:
     Attributes:
         info: The info of the same version as the content.
         content: All bytes of the object.
+        date: The store's time when it answered; None where the driver can't tell it.
     """
 
     info: FileInfo
     content: bytes = field(repr=False)
+    date: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,10 @@ which are this engine's:
     <root>/revstore/uploads/<name>/_uploads/<id>/
         state                                                                       UploadState +
         segments/<segment>                                                          UploadSegment +
+    <root>/revstore/gc/
+        state                                                                       CollectorState +
+        runs/<run>/lists/<list>                                                     RunObject +
+        runs/<run>/rescued/<hash>                                                   Rescue +
 
 A legacy tarsum digest takes the folders `tarsum/<version>/<alg>` where another takes `<alg>`.
 """
@@ -42,10 +46,13 @@ from ..formats.names import RepositoryName, Tag
 from .objects import (
     SEQUENCE_LIMIT,
     BlobData,
+    CollectorState,
     LayerLink,
     ReferrerLink,
+    Rescue,
     RevisionLink,
     RevisionMediaType,
+    RunObject,
     SignatureLink,
     StoredObject,
     TagClaim,
@@ -144,6 +151,14 @@ class Layout:
     def collector(self) -> str:
         """The folder of the collector's own objects."""
         return f"{self.root}/revstore/gc"
+
+    def run(self, run: str) -> str:
+        """The folder of a run of the collector."""
+        return f"{self.collector}/runs/{run}"
+
+    def rescued(self, run: str) -> str:
+        """The folder of the keys that writers rescued from a run."""
+        return f"{self.run(run)}/rescued"
 
     @property
     def blobs(self) -> str:
@@ -244,6 +259,9 @@ def _templates(layout: Layout) -> dict[type[StoredObject], str]:
         UploadData: f"{upload}/data",
         UploadStartedAt: f"{upload}/startedat",
         UploadHashState: f"{upload}/hashstates/{{algorithm}}/{{offset}}",
+        CollectorState: f"{layout.collector}/state",
+        RunObject: f"{layout.collector}/runs/{{run}}/lists/{{list}}",
+        Rescue: f"{layout.collector}/runs/{{run}}/rescued/{{hashed}}",
     }
 
 
@@ -353,6 +371,9 @@ _FIELDS: Final = {
     "offset": _Field(r"\d+", str, int),
     "upload": _PLAIN,
     "segment": _PLAIN,
+    "run": _PLAIN,
+    "list": _PLAIN,
+    "hashed": _Field(r"[0-9a-f]{64}", str, str),
     "algorithm": _PLAIN,
 }
 

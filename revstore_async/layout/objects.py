@@ -192,6 +192,32 @@ class UploadHashState:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class CollectorState:
+    """The state of the collector, by which all processes on a store agree on a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunObject:
+    """A list of a run of the collector."""
+
+    run: str
+    list: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """The object by which a writer keeps a condemned key.
+
+    Attributes:
+        run: The run that condemned it.
+        hashed: The hash of the key, in hexadecimal digits.
+    """
+
+    run: str
+    hashed: str
+
+
 StoredObject = (
     BlobData
     | RevisionLink
@@ -210,5 +236,8 @@ StoredObject = (
     | UploadData
     | UploadStartedAt
     | UploadHashState
+    | CollectorState
+    | RunObject
+    | Rescue
 )
 """Each kind of object that has a key."""

@@ -101,6 +101,9 @@ TABLE: Final[Mapping[type[RevstoreError], ErrorAnswer]] = {
     errors.IncompatiblePackage: ErrorAnswer("UNAVAILABLE", 503, told=False),
     errors.AccessDenied: ErrorAnswer("UNAVAILABLE", 503, told=False),
     errors.StorageFull: ErrorAnswer("UNAVAILABLE", 507, told=False),
+    errors.CollectorStateUnreadable: ErrorAnswer("UNAVAILABLE", 503, told=False),
+    errors.CollectorStateOfNewerEngine: ErrorAnswer("UNAVAILABLE", 503, told=False),
+    errors.BeingCollected: ErrorAnswer("UNAVAILABLE", 503, told=False),
     errors.Throttled: ErrorAnswer("TOOMANYREQUESTS", 429, told=False),
     errors.Unavailable: ErrorAnswer("UNAVAILABLE", 503, told=False),
     RevstoreError: ErrorAnswer("UNKNOWN", 500, told=False),
@@ -120,6 +123,8 @@ _OPERATORS: Final = (
     errors.AccessDenied,
     errors.StorageFull,
     errors.Unsupported,
+    errors.CollectorStateUnreadable,
+    errors.CollectorStateOfNewerEngine,
 )
 """Faults that the operator of the storage must mend. Each request that fails by one is a line in the log."""
 
@@ -249,7 +254,7 @@ def _headers(error: RevstoreError, answer: ErrorAnswer, options: ServerOptions) 
 
 def _seconds_named(error: RevstoreError) -> float | None:
     match error:
-        case Throttled():
+        case Throttled() | errors.BeingCollected():
             return error.retry_after
         case errors.TooManyAttempts():
             return error.seconds
