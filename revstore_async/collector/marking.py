@@ -225,6 +225,8 @@ class _Repository:
         self.db.execute(add, ("it is young", self.steps["mark"], self.name, Kind.REVISION, self.rules.young))
         if self.rules.retention is None or not self.rules.retention.history:
             return
+        # A tag that this run deletes has its revision until now, so the revision stays for the time of the history.
+        self.db.execute(_LEAVING_TAGS, (self.steps["mark"], self.name, Kind.TAG))
         # A revision that a client deleted has no link any more, and is not kept.
         there = " AND digest IN (SELECT digest FROM object WHERE repository = ? AND kind = ?)"
         for kind in (Kind.RECORD, Kind.INDEX):
@@ -288,6 +290,10 @@ WHERE m.repository = :name AND m.step = :step
 """
 
 
+_LEAVING_TAGS: Final = """
+INSERT OR IGNORE INTO mark SELECT o.repository, o.digest, NULL, 'tag ' || o.tag || ' had it lately', ?
+FROM object o JOIN going ON going.object = o.rowid WHERE o.repository = ? AND o.kind = ? AND o.digest IS NOT NULL
+"""
 _DELETED: Final = """
 SELECT tag, digest FROM object o WHERE repository = :name AND kind = :record AND key LIKE '%/deleted'
 AND NOT EXISTS (SELECT 1 FROM object t WHERE t.repository = :name AND t.kind = :tag AND t.tag = o.tag)
@@ -312,12 +318,15 @@ def find_going(db: sqlite3.Connection, rules: Rules) -> None:
 
 
 _UNMARKED: Final = (
-    "NOT EXISTS (SELECT 1 FROM mark m WHERE m.repository = o.repository AND m.digest = o.{field})"
+    "NOT EXISTS (SELECT 1 FROM mark m WHERE m.repository = o.repository AND m.digest = {digest})"
 )
 _UNLINKED: Final = (
     "NOT EXISTS (SELECT 1 FROM object r WHERE r.repository = o.repository AND r.kind = :revision"
-    " AND r.digest = o.{field})"
+    " AND r.digest = {digest})"
 )
+
+_OWNER: Final = "coalesce(o.owner, o.digest)"
+"""The revision that a key lies beside: a kept media type names no other digest."""
 
 
 def _going(kind: str, why: str, *conditions: str, young: str = "young") -> str:
@@ -336,19 +345,19 @@ _GOING: Final = (
         " AND n.tag = o.tag AND n.modified < :remembered)",
         young="remembered",
     ),
-    _going("index", "its revision goes", _UNMARKED.format(field="digest"), young="remembered"),
-    _going("revision", "no tag, pin or rule keeps it", _UNMARKED.format(field="digest")),
+    _going("index", "its revision goes", _UNMARKED.format(digest="o.digest"), young="remembered"),
+    _going("revision", "no tag, pin or rule keeps it", _UNMARKED.format(digest="o.digest")),
     _going(
         "beside",
         "its revision goes",
-        f"({_UNMARKED.format(field='owner')} OR {_UNLINKED.format(field='owner')})",
+        f"({_UNMARKED.format(digest=_OWNER)} OR {_UNLINKED.format(digest=_OWNER)})",
     ),
     _going(
         "referrer",
         "the referrer goes",
-        f"({_UNMARKED.format(field='digest')} OR {_UNLINKED.format(field='digest')})",
+        f"({_UNMARKED.format(digest='o.digest')} OR {_UNLINKED.format(digest='o.digest')})",
     ),
-    _going("layer", "no manifest of the repository refers to it", _UNMARKED.format(field="digest")),
+    _going("layer", "no manifest of the repository refers to it", _UNMARKED.format(digest="o.digest")),
     _going(
         "blob",
         "no link leads to it",

@@ -1,5 +1,6 @@
 """A program frees the space of a store while nothing else is at work on it."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from revstore_async import Digest, Driver, Registry, Repository
 from revstore_async.collector import Retention
 from revstore_async.errors import ForeignKey, ManifestUnknown, TagUnknown
+from revstore_drivers.memory import MemoryDriver, MemoryStore
 from tests.conftest import Tick
-from tests.parts.documents import image, index, schema1, signed
+from tests.parts.documents import DOCKER_SCHEMA2, image, index, schema1, signed
 
 NOTHING_REMEMBERED = 'history = "0s"\n'
 EXPIRE_CI = (
@@ -126,6 +128,21 @@ async def test_what_a_tag_had_lately_can_be_restored(
     assert (await repository.manifests.get("ci-1")).digest == before
 
 
+async def test_what_a_tag_had_until_the_run_can_be_restored_however_old_it_is() -> None:
+    store, now = MemoryStore(), datetime(2026, 1, 1, tzinfo=UTC)
+    async with Registry(MemoryDriver(store, clock=lambda: now)) as registry:
+        repository = registry.repository("library/hello")
+        old = await pushed(repository, "old", "ci-1")
+        set_at, now = now, now + timedelta(days=100)
+        rules = EXPIRE_CI.removeprefix(NOTHING_REMEMBERED)
+        assert await collected(registry, rules) == {"blobs": 0, "tags": 1, "revisions": 0}
+        assert await repository.tags.restore("ci-1", set_at) == old
+        now += timedelta(days=1)
+        await collected(registry, rules)
+        now += timedelta(days=8)  # the tag is gone for longer than its history counts
+        assert await collected(registry, rules) == {"blobs": 3, "tags": 0, "revisions": 1}
+
+
 async def test_the_revision_of_an_expired_tag_goes_when_its_history_has_passed(
     registry: Registry, repository: Repository
 ) -> None:
@@ -155,6 +172,21 @@ async def test_signatures_stay_with_their_manifest_and_go_with_it(
     assert (await collected(registry))["blobs"] == 0
     assert len((await repository.manifests.get(stored.digest)).signatures) == 2
     assert (await collected(registry, EXPIRE_CI))["blobs"] == 4  # manifest, layer, two signatures
+
+
+async def test_a_kept_media_type_stays_with_its_manifest_and_goes_with_it(
+    registry: Registry, repository: Repository, driver: Driver
+) -> None:
+    for content in (b"{}", b"a layer"):
+        await repository.blobs.put(content)
+    document = image(b"{}", b"a layer", media_type=None)
+    digest = (await repository.manifests.put(document, tag="ci-1", media_type=DOCKER_SCHEMA2)).digest
+    assert f"{digest.hex}/mediatype" in "".join(await keys(driver))
+    await collected(registry)
+    assert (await repository.manifests.get("ci-1")).media_type == DOCKER_SCHEMA2
+    assert f"{digest.hex}/mediatype" in "".join(await keys(driver))
+    await collected(registry, EXPIRE_CI)
+    assert f"{digest.hex}/mediatype" not in "".join(await keys(driver))
 
 
 async def test_a_manifest_that_can_not_be_read_keeps_its_repository(
