@@ -21,13 +21,13 @@ Found = float | None
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: a limit for a ratio.
+    """One bar: a limit for a ratio or another figure.
 
     Attributes:
         says: The demand, without the limit.
         limit: The limit.
-        least: Whether the ratio must be at least the limit, rather than at most.
-        measured: Takes the ratio from the results; returns None if they don't have it.
+        least: Whether the figure must be at least the limit, rather than at most.
+        measured: Takes the figure from the results; returns None if they don't have it.
     """
 
     says: str
@@ -36,7 +36,7 @@ class Bar:
     measured: Callable[[Results], Found]
 
     def met(self, found: float) -> bool:
-        """Return whether a ratio meets the bar."""
+        """Return whether a figure meets the bar."""
         return found >= self.limit if self.least else found <= self.limit
 
 
@@ -144,6 +144,21 @@ def _pages(results: Results) -> Found:
     return float(most.facts["requests"]) / float(few[0].facts["requests"])
 
 
+def _collected_ahead(results: Results, store: str) -> Found:
+    """Return how many times faster than Distribution's our collection is; of all stores, the worst."""
+    found = []
+    for ours in results.find("gc", "time", "ours", store=store):
+        theirs = _one(results, "gc", "time", "distribution", **ours.case)
+        if theirs is not None:
+            found.append(ratio(theirs.samples, ours.samples))
+    return min(found, default=None)
+
+
+def _collectors_memory(results: Results) -> Found:
+    peaks = [max(each.samples) for each in results.find("gc", "process memory", "ours")]
+    return max(peaks, default=None)
+
+
 BARS: Sequence[Bar] = (
     Bar("20 ms, manifest by tag: times two round trips", 1.15, False, _by_tag),
     Bar("20 ms, manifest by tag: times faster", 2.2, True, partial(_ahead, operation="manifest by tag")),
@@ -211,6 +226,9 @@ BARS: Sequence[Bar] = (
     Bar("peak memory, server: growth by the layer's growth", 0.02, False, partial(_flat, way="ours")),
     Bar("push of 256 MiB, POST PUT: times Distribution's MiB/s", 2, True, _push_256),
     Bar("tag page, requests among the most tags against 1,000", 1, False, _pages),
+    Bar("garbage collection on MinIO: times faster", 5, True, partial(_collected_ahead, store="minio")),
+    Bar("garbage collection on files: times faster", 5, True, partial(_collected_ahead, store="file")),
+    Bar("garbage collection, peak memory: MiB", 256, False, _collectors_memory),
 )
 
 

@@ -21,6 +21,7 @@ class Options:
         signatures: Numbers of signatures of a revision.
         tags: The number of tags of the repository from which clients pull.
         listed: The numbers of tags of the repositories that clients list.
+        blobs: The numbers of blobs of the stores that are collected.
         duration: Seconds of a load.
         runs: The number of measurements of each load and each stream.
         turns: The number of measurements of each single operation.
@@ -41,6 +42,7 @@ class Options:
     signatures: tuple[int, ...]
     tags: int
     listed: tuple[int, ...]
+    blobs: tuple[int, ...]
     duration: float
     runs: int
     turns: int
@@ -60,6 +62,7 @@ _QUICK = {
     "signatures": "0,8,64",
     "tags": "1500",
     "listed": "100,1000,5000",
+    "blobs": "10000",
     "duration": "2",
     "runs": "3",
     "turns": "7",
@@ -72,6 +75,7 @@ _FULL = {
     "signatures": "0,1,8,64,256",
     "tags": "10000",
     "listed": "100,1000,10000,100000",
+    "blobs": "10000,100000",
     "duration": "8",
     "runs": "5",
     "turns": "21",
@@ -105,6 +109,7 @@ def parse(arguments: Sequence[str], scenarios: Sequence[str]) -> Options:
         ("signatures", "numbers of signatures"),
         ("tags", "of the repository that is pulled from"),
         ("listed", "tags of the repositories that are listed"),
+        ("blobs", "of the stores that are collected"),
         ("duration", "seconds of a load"),
         ("runs", "of each load and stream"),
         ("turns", "of each single operation"),
@@ -152,6 +157,7 @@ def _options(given: argparse.Namespace, scenarios: Sequence[str]) -> Options:
         signatures=numbers("signatures"),
         tags=int(told("tags")),
         listed=numbers("listed"),
+        blobs=numbers("blobs"),
         duration=float(told("duration")),
         runs=int(told("runs")),
         turns=int(told("turns")),

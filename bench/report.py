@@ -18,6 +18,7 @@ _TITLES = {
     "clients": "Many clients, no latency",
     "layers": "Large layers",
     "mixed": "Mixed load, 95 pulls and 5 pushes of a hundred, open loop",
+    "gc": "Garbage collection of a store of which half the blobs are garbage, nothing else at work",
 }
 _MEASURES = {
     "time": "Time",
@@ -25,6 +26,9 @@ _MEASURES = {
     "rate": "Operations a second",
     "speed": "Speed",
     "memory": "Peak memory above what the process held",
+    "process memory": "Peak memory of the process",
+    "process cpu": "CPU of the process",
+    "requests": "Requests to the store",
     "p99": "99th percentile of latency",
     "p50": "Median latency",
 }
@@ -61,10 +65,9 @@ def _tables(measured: Sequence[Measurement]) -> Iterator[str]:
     for each in measured:
         groups.setdefault((each.measure, tuple(each.case)), []).append(each)
     for (measure, names), members in groups.items():
-        units = {each.unit for each in members}
-        yield f"**{_MEASURES.get(measure, measure)}**, {'/'.join(sorted(units))}\n\n" + _table(
-            names, members, measure
-        )
+        units = "/".join(sorted({each.unit for each in members if each.unit}))
+        title = f"**{_MEASURES.get(measure, measure)}**" + (f", {units}" if units else "")
+        yield f"{title}\n\n{_table(names, members, measure)}"
 
 
 def _table(names: Sequence[str], members: Sequence[Measurement], measure: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from ..context import Bench
 from .ceiling import run as run_ceiling
 from .clients import run as run_clients
+from .gc import run as run_gc
 from .layers import run as run_layers
 from .mixed import run as run_mixed
 from .operations import run as run_operations
@@ -23,5 +24,6 @@ SCENARIOS: Mapping[str, Scenario] = {
     "clients": run_clients,
     "layers": run_layers,
     "mixed": run_mixed,
+    "gc": run_gc,
 }
 """In the order in which they run."""

@@ -71,6 +71,24 @@ def distribution(
 ) -> Iterator[tuple[int, Process]]:
     """Run Docker Distribution; with its cache of blob descriptors in memory, if wanted."""
     port = free_port()
+    command = [built("registry"), "serve", str(configuration(store, endpoint, folder, port, cached=cached))]
+    log = folder / "distribution.log"
+    with running(command, distributions_environment(), log, lambda: answers(port, "/v2/")) as process:
+        yield port, process
+
+
+def configuration(
+    store: Store, endpoint: str | None, folder: Path, port: int = 0, *, cached: bool = False
+) -> Path:
+    """Write Distribution's configuration for a store.
+
+    Args:
+        store: The store.
+        endpoint: An endpoint of the store other than its own.
+        folder: The folder of the written file.
+        port: The port of the server.
+        cached: Whether the server keeps blob descriptors in memory.
+    """
     storage = {
         **store.distribution(endpoint),
         "delete": {"enabled": True},
@@ -79,19 +97,20 @@ def distribution(
         "maintenance": {"uploadpurging": {"enabled": False}},
         **({"cache": {"blobdescriptor": "inmemory"}} if cached else {}),
     }
-    configuration = {
+    content = {
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},
         "http": {"addr": f"127.0.0.1:{port}"},
         "storage": storage,
     }
     written = folder / f"distribution-{token_hex(4)}.yml"
-    written.write_text(json.dumps(configuration))  # JSON is YAML
-    # Distribution would send traces to a collector that isn't there.
-    environment = without_aws() | {"OTEL_TRACES_EXPORTER": "none"}
-    command = [built("registry"), "serve", str(written)]
-    with running(command, environment, folder / "distribution.log", lambda: answers(port, "/v2/")) as process:
-        yield port, process
+    written.write_text(json.dumps(content))  # JSON is YAML
+    return written
+
+
+def distributions_environment() -> dict[str, str]:
+    """Return Distribution's environment; it would send traces to a collector that isn't there."""
+    return without_aws() | {"OTEL_TRACES_EXPORTER": "none"}
 
 
 _Running = Callable[[Store, str | None, Path], AbstractContextManager[tuple[int, Process]]]
