@@ -110,6 +110,9 @@ class State:
         former: The bounds before these, until they have passed.
         enabled: When the operator said that every writer knows this protocol, by the store's clock.
         retention: The digest of the retention rules of the run.
+        fenced: Whether the store refuses the deletions of the run after `until`. If not, no process sets the sweep
+            of another process to idle; an operator ends it.
+        last: When the last run ended, or began by a schedule, by the store's clock.
         version: The version of the state.
         writers: The least version of engines that may write.
         nonce: It makes a state differ from all others.
@@ -127,6 +130,8 @@ class State:
     former: FormerBounds | None = None
     enabled: datetime | None = None
     retention: Digest | None = None
+    fenced: bool = True
+    last: datetime | None = None
     version: int = VERSION
     writers: int = VERSION
     nonce: str = field(default="", compare=False)
@@ -143,7 +148,20 @@ class State:
             done=0,
             spared=None,
             retention=None,
+            fenced=True,
         )
+
+    def is_over(self, now: datetime) -> bool:
+        """Return whether any process may set the run to idle, as its owner did not carry on.
+
+        Args:
+            now: The time, by the store's clock.
+        """
+        if self.until is None:
+            return False
+        if self.phase is Phase.SWEEPING:
+            return self.fenced and now > self.until + self.in_force(now).hold
+        return now > self.until
 
     def in_force(self, now: datetime) -> Bounds:
         """Return the bounds by which some process may still act, the greatest of each time.
@@ -202,6 +220,8 @@ def _members(said: Mapping[str, Any]) -> dict[str, Any]:
         else FormerBounds(_bounds(former["bounds"]), datetime.fromisoformat(former["until"])),
         "enabled": _moment(said["enabled"]),
         "retention": None if said["retention"] is None else Digest(said["retention"]),
+        "fenced": bool(said.get("fenced", True)),
+        "last": _moment(said.get("last")),
         "version": int(said["version"]),
         "writers": int(said["writers"]),
         "nonce": str(said["nonce"]),

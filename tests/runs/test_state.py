@@ -29,6 +29,8 @@ SWEEPING = State(
     former=FormerBounds(Bounds(), NOW),
     bounds=Bounds(keep=timedelta(seconds=1)),
     enabled=NOW,
+    fenced=False,
+    last=NOW,
     retention=Digest.of(b"rules"),
 )
 
@@ -80,6 +82,24 @@ def test_former_bounds_hold_until_they_have_passed() -> None:
     state = State(bounds=short, former=FormerBounds(Bounds(), NOW))
     assert state.in_force(NOW - timedelta(seconds=1)) == Bounds(lease=timedelta(days=2))
     assert state.in_force(NOW) == short
+
+
+def test_any_process_may_end_a_run_that_its_owner_left() -> None:
+    run = replace(SWEEPING, fenced=True, former=None, bounds=Bounds(hold=timedelta(minutes=15)))
+    condemned = replace(run, phase=Phase.CONDEMNED, spared=None)
+    second, hold = timedelta(seconds=1), timedelta(minutes=15)
+    assert not State().is_over(NOW)
+    assert not condemned.is_over(NOW)
+    assert condemned.is_over(NOW + second)
+    assert not run.is_over(NOW + hold)
+    assert run.is_over(NOW + hold + second)
+    assert not replace(run, fenced=False).is_over(NOW + timedelta(days=1))
+
+
+def test_a_state_of_before_has_no_last_run() -> None:
+    said = json.loads(SWEEPING.encode())
+    del said["fenced"], said["last"]
+    assert State.decode(json.dumps(said).encode()) == replace(SWEEPING, fenced=True, last=None)
 
 
 async def test_of_two_swaps_of_one_state_one_wins() -> None:
