@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from .blobs.listed import BlobInfo, LayerInfo
     from .blobs.reader import BlobReader
     from .blobs.store import BlobStore
-    from .collector import Collector, Going, Plan, Progress, Retention, Rule, Staying
+    from .collector import (
+        Collector,
+        Going,
+        Plan,
+        Progress,
+        RepositoryUsage,
+        Retention,
+        Rule,
+        Staying,
+        Usage,
+    )
     from .driver import Driver, open_driver
     from .errors import RevstoreError
     from .formats.descriptors import Descriptor
@@ -94,6 +104,7 @@ __all__ = [
     "Registry",
     "Repository",
     "RepositoryName",
+    "RepositoryUsage",
     "Retention",
     "Revision",
     "RevisionInfo",
@@ -119,6 +130,7 @@ __all__ = [
     "TrustedKeys",
     "Upload",
     "UploadStore",
+    "Usage",
     "__version__",
     "errors",
     "merge",
@@ -165,6 +177,7 @@ _MODULES: Final = {
     "Registry": ".registry",
     "Repository": ".registry",
     "RepositoryName": ".formats.names",
+    "RepositoryUsage": ".collector",
     "Retention": ".collector",
     "Revision": ".revisions.revision",
     "RevisionInfo": ".revisions.revision",
@@ -191,6 +204,7 @@ _MODULES: Final = {
     "TrustedKeys": ".trust",
     "Upload": ".uploads.store",
     "UploadStore": ".uploads.store",
+    "Usage": ".collector",
     "merge": ".signatures",
     "open_driver": ".driver",
     "parse_signatures": ".signatures",

@@ -12,6 +12,10 @@ COMMANDS: Final = {
         "doctor",
         "Test the abilities of a store: conditions among many writers, order of listings, ranges, and so on.",
     ),
+    "du": (
+        "usage",
+        "Print the bytes of each repository and of the store, and how many of them a run of gc could free.",
+    ),
     "gc": ("gc", "Free the space of garbage: content without a manifest that needs it."),
     "get": (
         "manifests",

@@ -1,7 +1,6 @@
 """The commands gc plan and gc apply: they free the space of garbage."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -10,12 +9,9 @@ from pathlib import Path
 import click
 
 from ..collector import Plan, Progress, Retention
-from ..concurrency import alongside
 from ..registry import Registry
+from .collecting import read_retention, retention_option, told
 from .session import Session, shared_options
-
-TOLD_EVERY = 0.5
-"""Seconds between two lines of progress on a terminal."""
 
 
 @click.group()
@@ -27,21 +23,8 @@ def gc() -> None:
     """
 
 
-def _retention(path: Path | None) -> Retention | None:
-    return None if path is None else Retention.read(path)
-
-
-_RETENTION = click.option(
-    "--retention",
-    "path",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Rules that say which tags and untagged manifests expire; see docs/collector.md.",
-)
-
-
 @gc.command()
-@_RETENTION
+@retention_option
 @click.option(
     "--offline", is_flag=True, help="Nothing else is at work on the store: what is young may go, too."
 )
@@ -52,7 +35,7 @@ _RETENTION = click.option(
 @click.pass_obj
 def plan(session: Session, path: Path | None, *, offline: bool, verbose: bool) -> None:
     """Print the plan of a run, with reasons; delete nothing."""
-    retention = _retention(path)
+    retention = read_retention(path)
 
     async def work(registry: Registry) -> None:
         async with _planned(registry, retention, offline=offline) as (found, _):
@@ -62,7 +45,7 @@ def plan(session: Session, path: Path | None, *, offline: bool, verbose: bool) -
 
 
 @gc.command()
-@_RETENTION
+@retention_option
 @click.option(
     "--offline",
     is_flag=True,
@@ -79,7 +62,7 @@ def apply(session: Session, path: Path | None, *, offline: bool, yes: bool, verb
     Stop all servers of the store before, or run them with --read-only. A run that is killed leaves the store in
     order; the next run deletes the rest.
     """
-    retention = _retention(path)
+    retention = read_retention(path)
 
     async def work(registry: Registry) -> None:
         async with _planned(registry, retention, offline=offline) as (found, progress):
@@ -89,7 +72,7 @@ def apply(session: Session, path: Path | None, *, offline: bool, yes: bool, verb
                 yes or await asyncio.to_thread(click.confirm, "Delete it?", err=True)
             ):
                 raise click.Abort
-            async with _told(progress):
+            async with told(progress):
                 await registry.collector.apply(found, progress=progress)
             session.say(asdict(found.numbers), f"deleted: {_numbers(found)}")
 
@@ -101,29 +84,12 @@ async def _planned(
     registry: Registry, retention: Retention | None, *, offline: bool
 ) -> AsyncIterator[tuple[Plan, Progress]]:
     progress = Progress()
-    async with _told(progress):
+    async with told(progress):
         found = await registry.collector.plan(retention, offline=offline, progress=progress)
     try:
         yield found, progress
     finally:
         found.close()
-
-
-@asynccontextmanager
-async def _told(progress: Progress) -> AsyncIterator[None]:
-    """Show on a terminal how far the run is."""
-    if not sys.stderr.isatty():
-        yield
-        return
-
-    async def tell() -> None:
-        while True:
-            await asyncio.sleep(TOLD_EVERY)
-            click.echo(f"\r\x1b[K{progress}", nl=False, err=True)
-
-    async with alongside(tell()):
-        yield
-    click.echo("\r\x1b[K", nl=False, err=True)
 
 
 def _numbers(found: Plan) -> str:

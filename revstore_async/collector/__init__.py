@@ -4,6 +4,7 @@ from .filling import Progress
 from .planning import Going, Numbers, Plan, Staying
 from .retention import Conditions, Retention, Rule
 from .store import Collector
+from .usage import RepositoryUsage, Usage
 
 __all__ = [
     "Collector",
@@ -12,7 +13,9 @@ __all__ = [
     "Numbers",
     "Plan",
     "Progress",
+    "RepositoryUsage",
     "Retention",
     "Rule",
     "Staying",
+    "Usage",
 ]

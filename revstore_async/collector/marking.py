@@ -15,6 +15,9 @@ from .retention import Retention
 from .survey import Kind, Survey, microseconds, moment
 
 _SCHEMA: Final = """
+DROP TABLE IF EXISTS mark;
+DROP TABLE IF EXISTS leaving;
+DROP TABLE IF EXISTS going;
 -- Whatever a repository needs: roots have no `via`, all others are reached from the digest in `via`.
 CREATE TABLE mark (
     repository TEXT NOT NULL, digest TEXT NOT NULL, via TEXT, why TEXT NOT NULL, step INTEGER NOT NULL,
@@ -66,7 +69,10 @@ class Rules:
 
 
 def mark(survey: Survey, rules: Rules) -> None:
-    """Find out which keys of a survey go, and why. It may take seconds: coroutines call it in a thread."""
+    """Find out which keys of a survey go, and why, in place of any marks before.
+
+    It may take seconds: coroutines call it in a thread.
+    """
     survey.db.executescript(_SCHEMA)
     names = survey.db.execute(
         "SELECT DISTINCT repository FROM object WHERE repository IS NOT NULL"

@@ -1,30 +1,29 @@
 """The collector of a registry."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import NoneType
 from typing import Final
 
 from ..arguments import check_type
 from ..concurrency import in_thread
 from ..driver import Driver
-from ..errors import AccessDenied, StorageFailure
 from ..formats.names import RepositoryName
-from ..layout import CURRENT, SEED, Layout
+from ..layout import Layout
 from ..policy import Policy
 from ..tags.store import TagStore
-from .filling import Progress, fill
+from .filling import Progress
 from .marking import Rules, mark
 from .planning import Plan
 from .retention import Retention
-from .survey import Survey
+from .surveying import Surveyor
 from .sweeping import sweep
 
 LEASE: Final = timedelta(days=1)
 """Nothing younger is planned to go, unless nothing else is at work on the store."""
 
 
-class Collector:
+class Collector(Surveyor):
     """Finds and deletes garbage: keys that no tag, pin, rule or late history of a tag needs.
 
     Args:
@@ -43,9 +42,7 @@ class Collector:
         tags_of: Callable[[RepositoryName], TagStore],
         forget: Callable[[], None],
     ) -> None:
-        self._driver = driver
-        self._layout = layout
-        self._policy = policy
+        super().__init__(driver, layout, policy)
         self._tags_of = tags_of
         self._forget = forget
 
@@ -71,16 +68,8 @@ class Collector:
             WrongType: An argument is of another type.
         """
         check_type("retention", retention, Retention, NoneType)
-        check_type("progress", progress, Progress, NoneType)
-        layouts = [Layout(self._layout.root, *folders) for folders in _FOLDERS]
-        survey = Survey(layouts)
-        progress = progress or Progress()
+        survey, now = await self._survey(progress)
         try:
-            await fill(survey, self._driver, self._layout, progress)
-            progress.phase = "mark"
-            now = await self._store_time()
-            if now is None:
-                now = await in_thread(survey.latest)
             lease = timedelta(0) if offline else LEASE
             await in_thread(mark, survey, Rules(retention, self._policy.immutable, now, lease))
             return Plan(survey)
@@ -102,13 +91,3 @@ class Collector:
             await sweep(plan, self._driver, self._tags_of, progress or Progress())
         finally:
             self._forget()
-
-    async def _store_time(self) -> datetime | None:
-        """Return the time by the store's clock; None if the store takes no write."""
-        try:
-            return (await self._driver.put(f"{self._layout.collector}/clock", b"")).modified
-        except (AccessDenied, StorageFailure):
-            return None
-
-
-_FOLDERS: Final = [(each.manifests, each.layers, each.uploads) for each in (CURRENT, SEED)]

@@ -68,6 +68,8 @@ TABLE: dict[str, list[tuple[Kind, str]]] = {
         (Kind.TRANSCRIPT, "$ revstore purge"),
         (Kind.SYNOPSIS, "revstore gc plan"),
         (Kind.TRANSCRIPT, "$ revstore gc plan"),
+        (Kind.SYNOPSIS, "revstore du"),
+        (Kind.TRANSCRIPT, "$ revstore du"),
         (Kind.SYNOPSIS, "revstore doctor"),
         (Kind.TRANSCRIPT, "$ revstore doctor"),
         (Kind.SYNOPSIS, "revstore serve"),

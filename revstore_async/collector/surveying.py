@@ -1,0 +1,104 @@
+"""Takes surveys of a store, and answers questions by them."""
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from types import NoneType
+from typing import Final
+
+from ..arguments import check_series, check_type
+from ..concurrency import in_thread
+from ..driver import Driver
+from ..errors import AccessDenied, RepositoryUnknown, StorageFailure
+from ..formats.names import RepositoryName
+from ..layout import CURRENT, SEED, Layout
+from ..policy import Policy
+from ..runs.store import StateStore
+from .filling import Progress, fill
+from .marking import Rules
+from .retention import Retention
+from .survey import Survey
+from .usage import Usage, measure
+
+_FOLDERS: Final = [(each.manifests, each.layers, each.uploads) for each in (CURRENT, SEED)]
+
+
+class Surveyor:
+    """Takes surveys of a store, and answers questions by them.
+
+    A survey costs 1 request for each 1,000 keys of the store, 1 for each tag, 1 for each manifest, and 1 small
+    write, which tells the store's time. It is in a temporary file, of some 500 bytes a key, so memory is bounded.
+
+    Args:
+        driver: The storage.
+        layout: The layout of the registry.
+        policy: The policy; its immutable tags stay.
+    """
+
+    def __init__(self, driver: Driver, layout: Layout, policy: Policy) -> None:
+        self._driver = driver
+        self._layout = layout
+        self._policy = policy
+
+    async def usage(self, repositories: Iterable[str] = (), *, progress: Progress | None = None) -> Usage:
+        """Measure the bytes of the store and of its repositories. It costs a survey, and 1 request more.
+
+        Args:
+            repositories: The repositories to tell of; without any, all. The other numbers are those of the whole
+                store.
+            progress: A value to follow the survey by.
+
+        Raises:
+            ForeignKey: The store holds a key that no layout explains.
+            InvalidName: A repository's name is outside the grammar.
+            RepositoryUnknown: The store has no such repository.
+            CollectorStateUnreadable: The collector's state, which has the lease, can't be read.
+            CollectorStateOfNewerEngine: Only a newer engine may read that state.
+            WrongType: An argument is of another type.
+        """
+        check_series("repositories", repositories, "repositories")
+        names = [RepositoryName(name) for name in repositories]
+        async with self._surveyed(progress) as (survey, now):
+            found = await in_thread(measure, survey, await self._rules(None, now))
+        if not names:
+            return found
+        by_name = {each.name: each for each in found.repositories}
+        for name in names:
+            if name not in by_name:
+                raise RepositoryUnknown(name)
+        chosen = [by_name[name] for name in sorted(set(names))]
+        return Usage(chosen, found.stored, found.reclaimable, found.young)
+
+    # ---- inside
+
+    async def _survey(self, progress: Progress | None) -> tuple[Survey, datetime]:
+        """Return a survey, which the caller closes, and the time by the store's clock."""
+        check_type("progress", progress, Progress, NoneType)
+        survey = Survey([Layout(self._layout.root, *folders) for folders in _FOLDERS])
+        progress = progress or Progress()
+        try:
+            await fill(survey, self._driver, self._layout, progress)
+            progress.phase = "mark"
+            now = await self._store_time()
+            return survey, await in_thread(survey.latest) if now is None else now
+        except BaseException:
+            survey.db.close()
+            raise
+
+    @asynccontextmanager
+    async def _surveyed(self, progress: Progress | None) -> AsyncGenerator[tuple[Survey, datetime], None]:
+        survey, now = await self._survey(progress)
+        with survey:
+            yield survey, now
+
+    async def _rules(self, retention: Retention | None, now: datetime) -> Rules:
+        """Return the rules of a question, with the lease that all processes agree on. 1 request."""
+        state = (await StateStore(self._driver, self._layout).read()).state
+        return Rules(retention, self._policy.immutable, now, state.in_force(now).lease)
+
+    async def _store_time(self) -> datetime | None:
+        """Return the time by the store's clock; None if the store takes no write."""
+        try:
+            return (await self._driver.put(f"{self._layout.collector}/clock", b"")).modified
+        except (AccessDenied, StorageFailure):
+            return None
