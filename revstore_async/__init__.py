@@ -60,9 +60,9 @@ if TYPE_CHECKING:
         sign,
         verify_document,
     )
-    from .tags.history import TagEvent
     from .tags.listing import TagInfo, TagPage
     from .tags.pages import TagHistoryPage
+    from .tags.records import TagEvent
     from .tags.state import ABSENT, Absent
     from .tags.store import TagStore
     from .trust import AnyOf, TrustedCertificates, TrustedKeys, TrustPolicy
@@ -193,7 +193,7 @@ _MODULES: Final = {
     "StoredKind": ".formats.lenient_manifests",
     "StoredManifest": ".manifests.service",
     "Tag": ".formats.names",
-    "TagEvent": ".tags.history",
+    "TagEvent": ".tags.records",
     "TagHistoryPage": ".tags.pages",
     "TagInfo": ".tags.listing",
     "TagPage": ".tags.listing",

@@ -18,7 +18,7 @@ from ..errors import ConditionFailed, KeyNotFound, RevstoreError, StorageFailure
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
 from ..layout import Layout, TagClaim, TagCreated, TagDeleted, TagReplaced
-from .history import TagRecord, TagRecords, read_records
+from .records import TagRecord, TagRecords, read_records
 from .state import ChangeRecord, Claim, TagState
 
 

@@ -17,7 +17,7 @@ from ..blobs.links import LINK_LIMIT, Link, LinkStore, read_link
 from ..driver import Driver
 from ..errors import KeyNotFound, LinkDamaged, ObjectTooLarge
 from ..formats.digest import Digest
-from .history import TagEvent
+from .records import TagEvent
 
 _MARKER: Final = "sha384:" + "0" * 64
 """The beginning of each delete marker. 32 digits follow that no other marker has, so that all ETags differ."""

@@ -24,7 +24,8 @@ from ..formats.names import RepositoryName, Tag
 from ..layout import SEQUENCE_LIMIT, Layout, TagClaim, TagCreated, TagDeleted, TagReplaced
 from ..threads import in_thread_if_large
 from .claims import TagClaims
-from .history import IndexEntry, TagEvent, TagPlace, Timeline, read_index, read_records
+from .history import TagPlace, Timeline
+from .records import IndexEntry, TagEvent, read_index, read_records
 
 NEAR: Final = 16
 """Changes before and after those of a page that are read with them."""

@@ -11,7 +11,7 @@ from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
 from ..layout import TagCreated, TagDeleted, TagReplaced
 from .current import CurrentLink
-from .history import TagEvent, TagRecords
+from .records import TagEvent, TagRecords
 
 ChangeRecord = TagCreated | TagReplaced | TagDeleted
 """The record that a writer leaves of a change."""

@@ -18,9 +18,10 @@ from ..revisions.store import RevisionStore
 from ..threads import in_thread_if_large
 from .changes import TRIES, TagChanges
 from .current import find_current, read_current
-from .history import TagEvent, TagPlace, history, read_index, read_records
+from .history import TagPlace, history
 from .listing import TagInfo, TagPage, list_tags
 from .pages import HistoryPages, TagHistoryPage
+from .records import TagEvent, read_index, read_records
 from .state import Expected, TagState, check_expected
 
 

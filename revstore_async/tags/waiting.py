@@ -24,7 +24,7 @@ from ..formats.names import RepositoryName, Tag
 from ..layout import Layout, TagCurrent, TagDeleted, TagReplaced
 from .claims import TagClaims
 from .current import read_current
-from .history import TagEvent, TagRecord, TagRecords
+from .records import TagEvent, TagRecord, TagRecords
 from .state import Claim, TagChange, TagState
 
 RECENT = 50
