@@ -16,7 +16,6 @@ no records; there the index links are hints.
 
 import re
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from operator import attrgetter
 
 from ..errors import InvalidArgument
 from ..formats.digest import Digest
+from ..layout import SEQUENCE_LIMIT
 from .records import IndexEntry, TagEvent, TagRecord
 
 _TOGETHER = timedelta(minutes=1)  # a record and an index link of one attempt are written within this
@@ -183,61 +183,102 @@ def _known(
 ) -> Sequence[TagEvent]:
     """Return what the tag was for certain: the sights, the deletions that they show, and what it is now."""
     known: list[TagEvent] = []
-    told: set[TagEvent] = set()
-    deletions = _Deletions([record for step in steps for record in step], whole=whole)
+    told: dict[TagEvent, int] = {}
+    ways = _Ways([record for step in steps for record in step], whole=whole)
     for step, after in _with_next(steps, current):
+        number = step[0].number
         for seen in dict.fromkeys(record.seen for record in step):
+            if seen is None:
+                continue
             # A writer's sight may be old when it claims its number. Whole seconds don't tell that from a return.
-            if seen is not None and (seen not in told or (not seen.since.microsecond and known[-1] != seen)):
-                known += [*deletions.between(known, seen), seen]
-                told.add(seen)
+            if seen not in told or (
+                not seen.since.microsecond and ways.lead_back(known, seen, told[seen], number)
+            ):
+                known += [*ways.between(known, seen, number), seen]
+            told[seen] = number
         if after is None:
             deleting = [record for record in step if record.successor is None]
-            known += [TagEvent(None, record.written, record.number) for record in deleting[-1:]]
+            known += [ways.deletion(record) for record in deleting[-1:]]
     if current and current not in known[-1:]:
-        known += [*deletions.between(known, current), current]
+        known += [*ways.between(known, current), current]
     if steps and not current and known and known[-1].digest:
         # No record of the last change tells of a deletion: it is told by an earlier one, or another program did it.
-        known.append(deletions.of(known[-1]) or TagEvent(None, steps[-1][-1].written))
+        known.append(ways.deletion_of(known[-1]) or TagEvent(None, steps[-1][-1].written))
     return known
 
 
-class _Deletions:
-    """The deletions that a tag's records tell of, and the writers that were to make the tag anew."""
+class _Ways:
+    """The ways from one entry to the next, by the records. Each creation and each deletion is one way."""
 
     def __init__(self, records: Sequence[TagRecord], *, whole: bool) -> None:
         self._begins_without_tag = whole or not records or records[0].seen is None
-        self._deleting: dict[TagEvent, TagRecord] = {}
-        self._replacing: set[tuple[TagEvent, Digest | None]] = set()
-        self._making: Counter[Digest | None] = Counter()
+        self._deleting: dict[TagEvent, list[TagRecord]] = {}
+        self._replacing: dict[tuple[TagEvent, Digest | None], list[int]] = {}
+        self._making: dict[Digest | None, list[int]] = {}
         for record in records:
             if record.seen is None:
-                self._making[record.successor] += 1
+                self._making.setdefault(record.successor, []).append(record.number)
             elif record.successor is None:
-                self._deleting[record.seen] = record
+                self._deleting.setdefault(record.seen, []).append(record)
             else:
-                self._replacing.add((record.seen, record.successor))
+                self._replacing.setdefault((record.seen, record.successor), []).append(record.number)
 
-    def of(self, event: TagEvent) -> TagEvent | None:
-        """Return the deletion whose writer saw an entry, if there is one."""
-        record = self._deleting.get(event)
-        return None if record is None else TagEvent(None, record.written, record.number)
+    def deletion(self, record: TagRecord) -> TagEvent:
+        """Return the entry of a deletion, which explains no other entry then."""
+        if record.seen is not None:
+            self._deleting[record.seen].remove(record)
+        return TagEvent(None, record.written, record.number)
 
-    def between(self, known: Sequence[TagEvent], event: TagEvent) -> Sequence[TagEvent]:
+    def deletion_of(self, event: TagEvent, limit: int = SEQUENCE_LIMIT) -> TagEvent | None:
+        """Return the deletion whose writer saw an entry and had a number below a limit; None without one."""
+        records = [record for record in self._deleting.get(event, ()) if record.number < limit]
+        return self.deletion(records[-1]) if records else None
+
+    def lead_back(self, known: Sequence[TagEvent], event: TagEvent, first: int, number: int) -> bool:
+        """Return whether the tag may have got back to an entry.
+
+        Args:
+            known: The entries that are known.
+            event: The entry, which was seen before.
+            first: The number under which it was last seen.
+            number: The number under which it is seen now.
+        """
+        last = known[-1]
+        if self._makes(event, number) and (last.digest is None or self._deletes(last, number)):
+            return True
+        replacing = self._replacing.get((last, event.digest), ())
+        return last != event and any(first < each < number for each in replacing)
+
+    def between(
+        self, known: Sequence[TagEvent], event: TagEvent, number: int = SEQUENCE_LIMIT
+    ) -> Sequence[TagEvent]:
         """Return the deletion between the last entry that is known and a new one, if no record shows another way.
 
         A writer that finds no tag may make it after later numbers have made and deleted it: one absence of a tag
         is like another. Then the number of the new entry's change is lower than that of the deletion.
+
+        Args:
+            known: The entries that are known.
+            event: The new entry.
+            number: The number under which it is seen.
         """
         if not known or known[-1].digest is None:
-            if known or self._begins_without_tag:
-                self._making[event.digest] -= 1
+            if (known or self._begins_without_tag) and self._makes(event, number):
+                del self._making[event.digest][0]
             return ()
-        gone = self.of(known[-1])
-        if gone is None or (known[-1], event.digest) in self._replacing or self._making[event.digest] < 1:
+        if (known[-1], event.digest) in self._replacing or not self._makes(event, number):
             return ()
-        self._making[event.digest] -= 1
+        gone = self.deletion_of(known[-1], number)
+        if gone is None:
+            return ()
+        del self._making[event.digest][0]
         return (gone,)
+
+    def _makes(self, event: TagEvent, number: int) -> bool:
+        return any(each < number for each in self._making.get(event.digest, ())[:1])
+
+    def _deletes(self, event: TagEvent, number: int) -> bool:
+        return any(record.number < number for record in self._deleting.get(event, ()))
 
 
 def _with_next(
