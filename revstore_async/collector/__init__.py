@@ -1,5 +1,7 @@
 """Retention and the collection of garbage."""
 
+from ..runs.state import Bounds
+from .control import Status
 from .filling import Progress
 from .planning import Going, Numbers, Plan, Staying
 from .retention import Conditions, Retention, Rule
@@ -7,6 +9,7 @@ from .store import Collector
 from .usage import RepositoryUsage, Usage
 
 __all__ = [
+    "Bounds",
     "Collector",
     "Conditions",
     "Going",
@@ -16,6 +19,7 @@ __all__ = [
     "RepositoryUsage",
     "Retention",
     "Rule",
+    "Status",
     "Staying",
     "Usage",
 ]

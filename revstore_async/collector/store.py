@@ -1,17 +1,18 @@
 """The collector of a registry."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import NoneType
 from typing import Final
 
-from ..arguments import check_type
+from ..arguments import check_moment, check_type
 from ..concurrency import in_thread
 from ..driver import Driver
 from ..formats.names import RepositoryName
 from ..layout import Layout
 from ..policy import Policy
 from ..tags.store import TagStore
+from .control import Control, Status, checked
 from .filling import Progress
 from .marking import Rules, mark
 from .planning import Plan
@@ -45,6 +46,103 @@ class Collector(Surveyor):
         super().__init__(driver, layout, policy)
         self._tags_of = tags_of
         self._forget = forget
+        self._control = Control(driver, layout)
+
+    # ---- what all processes on the store agree on
+
+    async def status(self) -> Status:
+        """Return the collector's state: the open run, the bounds, and whether runs are enabled.
+
+        1 request; 1 small write more where the driver can't tell the store's time.
+
+        Raises:
+            CollectorStateUnreadable: The state can't be read.
+            CollectorStateOfNewerEngine: Only a newer engine may write by it.
+        """
+        return await self._control.status()
+
+    async def enable(self) -> Status:
+        """Say that every program that writes to the store knows the collector, so that runs may begin.
+
+        Programs of before this engine's collector know nothing of it, and Docker Distribution must be read-only
+        while a run is open. Runs begin one lease later. 2 requests.
+
+        Raises:
+            CollectorStateUnreadable: The state can't be read.
+            CollectorStateOfNewerEngine: Only a newer engine may write by it.
+            Unsupported: The driver lacks conditional writes.
+        """
+        return await self._control.enable()
+
+    async def cancel(self) -> Status:
+        """End the open run, if any, before it deletes. 2 requests.
+
+        The owner of the run notices that at its next step, and deletes nothing.
+
+        Raises:
+            CollectorStateUnreadable: The state can't be read.
+            CollectorStateOfNewerEngine: Only a newer engine may write by it.
+            RunUnderWay: The run deletes its keys, and its owner may still be at work.
+            Unsupported: The driver lacks conditional writes.
+        """
+        return await self._control.cancel()
+
+    async def bounds(
+        self,
+        *,
+        keep: timedelta | None = None,
+        link_within: timedelta | None = None,
+        lease: timedelta | None = None,
+        hold: timedelta | None = None,
+        lag: timedelta | None = None,
+        metadata: timedelta | None = None,
+        offline: bool = False,
+    ) -> Status:
+        """Change the bounds that all processes on the store agree on; without a bound, show them. 2 requests.
+
+        The former bounds hold beside the new ones until every process knows these: of each time the greater one.
+
+        Args:
+            keep: How long a writer may keep the state in memory.
+            link_within: The time within which a writer links content that it found or wrote.
+            lease: Nothing younger is condemned.
+            hold: How long a server may carry out a deletion after it accepted it.
+            lag: How long a listing may lag behind writes.
+            metadata: The longest time of one operation on metadata.
+            offline: Whether nothing else is at work on the store. Then the new bounds hold at once, and an open run
+                ends.
+
+        Raises:
+            CollectorStateUnreadable: The state can't be read.
+            CollectorStateOfNewerEngine: Only a newer engine may write by it.
+            InvalidArgument: A time is negative, or `link_within` is 0.
+            RunUnderWay: A run is open.
+            Unsupported: The driver lacks conditional writes.
+            WrongType: A time is of another type.
+        """
+        times = {"keep": keep, "link_within": link_within, "lease": lease, "hold": hold}
+        given = checked({**times, "lag": lag, "metadata": metadata})
+        if not given:
+            return await self._control.status()
+        return await self._control.bound(given, offline=offline)
+
+    async def take_turn(self, since: datetime) -> bool:
+        """Return whether this process is to begin a run of a schedule, and note that it is. 2 requests.
+
+        Args:
+            since: If a run ended or began by a schedule since then, by the store's clock, the result is False; also
+                while a run is open. Of many processes at once, one gets True.
+
+        Raises:
+            CollectorStateUnreadable: The state can't be read.
+            CollectorStateOfNewerEngine: Only a newer engine may write by it.
+            InvalidArgument: The time has no zone.
+            Unsupported: The driver lacks conditional writes.
+        """
+        check_moment("since", since)
+        return await self._control.take_turn(since)
+
+    # ---- runs
 
     async def plan(
         self,
@@ -80,13 +178,18 @@ class Collector(Surveyor):
     async def apply(self, plan: Plan, *, progress: Progress | None = None) -> None:
         """Delete the keys of a plan; only while no other program is at work on the store.
 
-        1 request for each 1,000 keys, where the store takes that, and for each tag those of its deletion.
+        - 1 request for the collector's state; 2 if a run is open, which ends with it.
+        - 1 for each 1,000 keys, where the store takes that.
+        - For each tag those of its deletion.
 
         Raises:
+            CollectorStateUnreadable: The state can't be read.
+            CollectorStateOfNewerEngine: Only a newer engine may write by it.
             WrongType: An argument is of another type.
         """
         check_type("plan", plan, Plan)
         check_type("progress", progress, Progress, NoneType)
+        await self._control.end_run()
         try:
             await sweep(plan, self._driver, self._tags_of, progress or Progress())
         finally:
