@@ -51,7 +51,8 @@ class Progress:
 async def fill(survey: Survey, driver: Driver, layout: Layout, progress: Progress) -> None:
     """Read the keys of a store, its tags and its manifests into a survey.
 
-    1 request for each 1,000 keys of content, links and records; 1 for each tag; 1 for each manifest.
+    1 request for each 1,000 keys of content, links and records; 1 for each manifest; 1 for each tag, unless the
+    store's ETag is the MD5 of an object's content.
 
     Content is listed before links. Content that is listed and has no link then is relied on by no client that began
     before the listing.
@@ -69,15 +70,17 @@ async def fill(survey: Survey, driver: Driver, layout: Layout, progress: Progres
     await in_thread(survey.listed)
     progress.phase = "read"
 
-    async def read_tag(tag: TagRow) -> None:
-        survey.read_tag(tag.key, await _target(driver, tag.key))
+    async def read_tag(tag: TagRow) -> tuple[TagRow, Digest | None]:
+        return tag, await _target(driver, tag.key)
 
     async def read_one(digest: Digest) -> None:
         survey.read_manifest(digest, await _references(driver, layout, digest))
         progress.manifests += 1
 
     at_once = driver.capabilities.connections
-    await gather_map(read_tag, survey.unread_tags(), limit=at_once)
+    await in_thread(survey.find_digests_of_tags)
+    for tags in survey.unread_tags():
+        await in_thread(survey.read_tags, await gather_map(read_tag, tags, limit=at_once))
     await gather_map(read_one, survey.unread_manifests(), limit=min(at_once, READ_AT_ONCE))
 
 

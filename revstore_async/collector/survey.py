@@ -4,18 +4,19 @@ The memory that a run takes is therefore bounded, however large the store is.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
 from enum import IntEnum
+from operator import attrgetter
 from types import TracebackType
 from typing import Final, Self
 
 from ..driver import FileInfo
 from ..errors import ForeignKey
 from ..formats.digest import Digest
-from ..formats.names import Tag
 from ..layout import (
     BlobData,
     LayerLink,
@@ -32,6 +33,7 @@ from ..layout import (
     TagIndex,
     TagReplaced,
 )
+from ..tags.current import is_delete_marker, md5_of_link
 from .references import References
 
 
@@ -68,19 +70,39 @@ CREATE INDEX of_kind ON object (kind, digest);
 CREATE INDEX of_child ON reference (child) WHERE is_subject;
 """
 
-_KINDS: Final[Mapping[type[StoredObject], Kind]] = {
-    BlobData: Kind.BLOB,
-    RevisionLink: Kind.REVISION,
-    RevisionMediaType: Kind.BESIDE,
-    SignatureLink: Kind.BESIDE,
-    ReferrerLink: Kind.REFERRER,
-    TagCurrent: Kind.TAG,
-    TagIndex: Kind.INDEX,
-    TagCreated: Kind.RECORD,
-    TagReplaced: Kind.RECORD,
-    TagDeleted: Kind.RECORD,
-    TagClaim: Kind.RECORD,
-    LayerLink: Kind.LAYER,
+
+def _fields(kind: type[StoredObject]) -> Sequence[Callable[[StoredObject], object] | None]:
+    """Return the functions that get the values of the last columns of a kind's rows; None for NULL."""
+    there = {field.name for field in dataclass_fields(kind)}
+
+    def first(*names: str) -> Callable[[StoredObject], object] | None:
+        return next((attrgetter(name) for name in names if name in there), None)
+
+    return (
+        first("name"),
+        first("digest", "blob"),
+        first("revision", "subject"),
+        first("tag"),
+        first("sequence"),
+    )
+
+
+_KINDS: Final[Mapping[type[StoredObject], tuple[int, Sequence[Callable[[StoredObject], object] | None]]]] = {
+    kind: (number.value, _fields(kind))
+    for kind, number in {
+        BlobData: Kind.BLOB,
+        RevisionLink: Kind.REVISION,
+        RevisionMediaType: Kind.BESIDE,
+        SignatureLink: Kind.BESIDE,
+        ReferrerLink: Kind.REFERRER,
+        TagCurrent: Kind.TAG,
+        TagIndex: Kind.INDEX,
+        TagCreated: Kind.RECORD,
+        TagReplaced: Kind.RECORD,
+        TagDeleted: Kind.RECORD,
+        TagClaim: Kind.RECORD,
+        LayerLink: Kind.LAYER,
+    }.items()
 }
 """The keys that a run may delete; keys of uploads, and marks of changes under way, it passes over."""
 
@@ -96,24 +118,27 @@ SELECT digest FROM (
 WHERE digest NOT IN (SELECT parent FROM reference) AND digest NOT IN (SELECT digest FROM unreadable)
 """
 
+_INDEXED: Final = """
+SELECT t.rowid, t.etag, i.digest FROM object t JOIN object i ON i.repository = t.repository AND i.tag = t.tag
+WHERE t.kind = :tag AND t.digest IS NULL AND length(t.etag) = 32 AND i.kind = :index
+"""
+_ROWS: Final = 1000
+"""Rows of the database that are in memory at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class TagRow:
-    """A tag, as a survey has it.
+    """A tag with a link that is still to be read.
 
     Attributes:
-        tag: Its name.
+        row: Its row in the database.
         key: The key of its current link.
-        digest: The revision that it points at; None before the link was read.
         etag: The version of the link.
-        modified: When it was set, by the store's clock.
     """
 
-    tag: Tag
+    row: int
     key: str
-    digest: Digest | None
     etag: str
-    modified: datetime
 
 
 class Survey:
@@ -149,38 +174,24 @@ class Survey:
         Raises:
             ForeignKey: No layout explains a key.
         """
+        rows = [row for info in page if (row := self._row(info)) is not None]
         with self._together():
-            for info in page:
-                stored = self._parsed(info.key)
-                kind = _KINDS.get(type(stored))
-                if kind is not None:
-                    self._insert(info, kind, stored)
+            self.db.executemany("INSERT INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def _row(self, info: FileInfo) -> tuple[object, ...] | None:
+        stored = self._parsed(info.key)
+        found = _KINDS.get(type(stored))
+        if found is None:
+            return None
+        kind, fields = found
+        time = microseconds(info.modified)
+        return (kind, info.key, info.size, time, info.etag, *[field and field(stored) for field in fields])
 
     def _parsed(self, key: str) -> StoredObject:
         for layout in self._layouts:
             if (found := layout.parse(key)) is not None:
                 return found
         raise ForeignKey(key)
-
-    def _insert(self, info: FileInfo, kind: Kind, stored: StoredObject) -> None:
-        def named(*fields: str) -> object:
-            return next((getattr(stored, field) for field in fields if hasattr(stored, field)), None)
-
-        self.db.execute(
-            "INSERT INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                kind,
-                info.key,
-                info.size,
-                microseconds(info.modified),
-                info.etag,
-                named("name"),
-                named("digest", "blob"),
-                named("revision", "subject"),
-                named("tag"),
-                named("sequence"),
-            ),
-        )
 
     def listed(self) -> None:
         """Note that all keys are there, so that the questions below are answered quickly."""
@@ -192,14 +203,24 @@ class Survey:
 
     # ---- what has to be read of the store
 
-    def unread_tags(self) -> Iterator[TagRow]:
-        """Yield the tags with links that are still to be read."""
-        rows = self.db.execute(
-            "SELECT tag, key, digest, etag, modified FROM object WHERE kind = ? AND digest IS NULL",
-            (Kind.TAG,),
-        )
-        for tag, key, digest, etag, modified in rows.fetchall():
-            yield TagRow(Tag(tag), key, digest, etag, moment(modified))
+    def find_digests_of_tags(self) -> None:
+        """Find the revisions of tags in the listing, where the store's ETag is the MD5 of an object's content."""
+        found = self.db.execute(_INDEXED, _KIND_NUMBERS)
+        with self._together():
+            while rows := found.fetchmany(_ROWS):
+                known = [(digest, tag) for tag, etag, digest in rows if md5_of_link(digest) == etag]
+                self.db.executemany("UPDATE object SET digest = ? WHERE rowid = ?", known)
+
+    def unread_tags(self) -> Iterator[Sequence[TagRow]]:
+        """Yield the tags with links that are still to be read, some of them at once."""
+        after = 0
+        while rows := self.db.execute(
+            "SELECT rowid, key, etag FROM object WHERE kind = ? AND digest IS NULL AND rowid > ?"
+            " ORDER BY rowid LIMIT ?",
+            (Kind.TAG, after, _ROWS),
+        ).fetchall():
+            yield [TagRow(*row) for row in rows]
+            after = rows[-1][0]
 
     def unread_manifests(self) -> Iterator[Digest]:
         """Yield the digests of manifests that are still to be read.
@@ -210,9 +231,18 @@ class Survey:
         for (digest,) in self.db.execute(_UNREAD, _KIND_NUMBERS).fetchall():
             yield Digest(digest)
 
-    def read_tag(self, key: str, digest: Digest | None) -> None:
-        """Note the revision of a tag. It is None if the link is damaged or gone."""
-        self.db.execute("UPDATE object SET digest = ? WHERE kind = ? AND key = ?", (digest, Kind.TAG, key))
+    def read_tags(self, found: Iterable[tuple[TagRow, Digest | None]]) -> None:
+        """Note the digests in the links of tags. A digest is None if the link is damaged or gone.
+
+        A delete marker is no tag. It counts as a link of the tag's index, of a revision that is nowhere, and goes
+        when it is old.
+        """
+        rows = [
+            (digest, Kind.INDEX if digest and is_delete_marker(digest) else Kind.TAG, tag.row)
+            for tag, digest in found
+        ]
+        with self._together():
+            self.db.executemany("UPDATE object SET digest = ?, kind = ? WHERE rowid = ?", rows)
 
     def read_manifest(self, digest: Digest, references: References | None) -> None:
         """Note the references of a manifest. They are None if it can't be read."""

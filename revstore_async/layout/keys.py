@@ -80,12 +80,16 @@ class _Form:
         template: The key with `%s` for each field.
         writers: The functions for the fields.
         pattern: Matches the keys.
-        end: The last characters of each key, to rule the others out fast; empty if they differ.
+        begin: The first characters of each key. They, `middle` and `end` rule the others out fast.
+        middle: The longest text between two fields, which is in each key; empty if there is none.
+        end: The last characters of each key; empty if they differ.
     """
 
     template: str
     writers: _Writers
     pattern: re.Pattern[str]
+    begin: str
+    middle: str
     end: str
 
 
@@ -124,7 +128,12 @@ class Layout:
         An object has one key: for a text that `key` would write differently the result is None.
         """
         for kind, form in self._forms.items():
-            if key.endswith(form.end) and (match := form.pattern.fullmatch(key)):
+            if (
+                key.endswith(form.end)
+                and form.middle in key
+                and key.startswith(form.begin)
+                and (match := form.pattern.fullmatch(key))
+            ):
                 build: Callable[..., StoredObject] = kind
                 try:
                     fields = {name: _read(name, text) for name, text in match.groupdict().items()}
@@ -224,11 +233,14 @@ def _form(template: str) -> _Form:
     pattern = re.escape(template)
     for name in names:
         pattern = pattern.replace(rf"\{{{name}\}}", f"(?P<{name}>{_FIELDS[name].pattern})")
+    begin, *between = re.split(r"\{\w+\}", template)
     return _Form(
         re.sub(r"\{\w+\}", "%s", template.replace("%", "%%")),
         tuple((_FIELDS[name].get or attrgetter(name), _FIELDS[name].write) for name in names),
         re.compile(pattern, re.ASCII),
-        template.rpartition("}")[2],
+        begin,
+        max(between[:-1], key=len, default=""),
+        between[-1] if between else begin,
     )
 
 

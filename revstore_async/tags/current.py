@@ -8,6 +8,7 @@ A delete marker is a digest that no content has. The engine treats a tag with a 
 find a tag with an unknown manifest.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
@@ -34,6 +35,11 @@ def new_delete_marker() -> Digest:
 def is_delete_marker(digest: str) -> bool:
     """Return whether a digest is a delete marker."""
     return digest.startswith(_MARKER)
+
+
+def md5_of_link(digest: str) -> str:
+    """Return the MD5 of a link's content, which is its ETag on many stores: as on S3 without KMS."""
+    return hashlib.md5(digest.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

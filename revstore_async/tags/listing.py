@@ -13,7 +13,6 @@ before it set it, or whose deletion is not over.
 A store that lists in an order of its own is listed whole, for each page.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,7 +24,7 @@ from ..errors import InvalidArgument, InvalidTag, KeyNotFound
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
 from ..layout import Layout, TagCurrent, TagIndex
-from .current import MARKER_SIZE, read_current
+from .current import MARKER_SIZE, md5_of_link, read_current
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +142,7 @@ class _Scan:
     def told(self, tag: Tag) -> TagInfo:
         """Return what the listing tells of a found tag."""
         link, indexed = self.found[tag], self.indexed.get(tag, [])
-        digest = next((each for each, _ in indexed if _md5(each) == link.etag), None)
+        digest = next((each for each, _ in indexed if md5_of_link(each) == link.etag), None)
         if digest is None and len(indexed) == 1 and tag not in self.cut:
             # A writer at work writes the index first. A tag whose index is lost would then have the wrong one.
             (only, since) = indexed[0]
@@ -184,7 +183,3 @@ class _Scan:
         except KeyNotFound:
             return
         await self.note([info])
-
-
-def _md5(digest: Digest) -> str:
-    return hashlib.md5(digest.encode(), usedforsecurity=False).hexdigest()

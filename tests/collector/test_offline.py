@@ -8,6 +8,9 @@ import pytest
 from revstore_async import Digest, Driver, Registry, Repository
 from revstore_async.collector import Retention
 from revstore_async.errors import ForeignKey, ManifestUnknown, TagUnknown
+from revstore_async.formats.names import Tag
+from revstore_async.layout import CURRENT, TagCurrent
+from revstore_async.tags.current import new_delete_marker
 from revstore_drivers.memory import MemoryDriver, MemoryStore
 from tests.conftest import Tick
 from tests.parts.documents import DOCKER_SCHEMA2, image, index, schema1, signed
@@ -238,3 +241,17 @@ async def test_history_is_trimmed_with_the_rules(
     assert await repository.tags.resolve("moving") == digests[1]
     await repository.tags.set("moving", digests[0])
     assert [event.digest for event in await repository.tags.history("moving")][-1] == digests[0]
+
+
+async def test_a_delete_marker_is_no_tag_and_goes_when_it_is_old(
+    registry: Registry, repository: Repository, driver: Driver, tick: Tick
+) -> None:
+    stays = await pushed(repository, "a layer", "latest")
+    marker = CURRENT.key(TagCurrent(repository.name, Tag("deleted")))
+    await driver.put(marker, new_delete_marker().encode())
+    assert await collected(registry) == {"blobs": 0, "tags": 0, "revisions": 0}
+    assert marker in await keys(driver)
+    await tick()
+    assert await collected(registry, NOTHING_REMEMBERED) == {"blobs": 0, "tags": 0, "revisions": 0}
+    assert marker not in await keys(driver)
+    assert await repository.tags.resolve("latest") == stays
