@@ -136,6 +136,8 @@ class Driver(ABC):
     async def get(self, key: str, *, limit: int | None = None) -> File:
         """Return a whole object, for small content.
 
+        The file, and `KeyNotFound` too, have the store's time of the answer, if the driver can tell it.
+
         Args:
             key: The object's key.
             limit: The most bytes that the caller takes; None for any number.

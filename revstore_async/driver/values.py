@@ -17,7 +17,8 @@ class FileInfo:
         key: The object's key.
         size: The object's size in bytes.
         modified: The time of its last write by the store's clock; aware, in UTC. The time that a write returns may
-            differ by one `Capabilities.time_resolution` from the time that every read tells.
+            differ by one `Capabilities.time_resolution` from the time that every read tells. A store that tells
+            its time with an answer tells the time at which it had done the write.
         etag: An opaque text; it differs whenever the content differs. The same content may have the same etag
             again.
     """
@@ -35,12 +36,13 @@ class File:
     Attributes:
         info: The info of the same version as the content.
         content: All bytes of the object.
-        date: The store's time when it answered; None where the driver can't tell it.
+        date: The store's time when it answered, by the clock of `FileInfo.modified`; aware, in UTC. None where the
+            driver can't tell it. It is no part of the object: two answers about one version are equal.
     """
 
     info: FileInfo
     content: bytes = field(repr=False)
-    date: datetime | None = None
+    date: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

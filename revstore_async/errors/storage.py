@@ -1,6 +1,7 @@
 """The errors of storage drivers: the whole list, for every driver."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from .base import Conflict, InvalidInput, NotFound, RevstoreError, StorageFailure
@@ -66,9 +67,14 @@ class IncompatiblePackage(RevstoreError, ImportError):
 
 @dataclass(eq=False)
 class KeyNotFound(NotFound):
-    """No object is stored under the key."""
+    """No object is stored under the key.
+
+    Attributes:
+        date: The store's time when it answered, as in `File.date`; None where the driver can't tell it.
+    """
 
     key: str
+    date: datetime | None = None
     says: ClassVar[str] = "nothing is stored under {key!r}"
 
 

@@ -51,8 +51,8 @@ class StateStore:
         """
         try:
             file = await self._driver.get(self._key, limit=_LIMIT)
-        except KeyNotFound:
-            return SeenState()
+        except KeyNotFound as error:
+            return SeenState(date=error.date)
         except ObjectTooLarge as error:
             raise CollectorStateUnreadable(self._key, str(error)) from error
         try:

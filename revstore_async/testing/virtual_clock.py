@@ -24,12 +24,21 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._now = 0.0
+        self._slept = 0.0
         self._outside = 0
         super().__init__(_JumpingSelector(self._idle))
 
     def time(self) -> float:
         """Return the virtual time, in seconds."""
         return self._now
+
+    def boottime(self) -> float:
+        """Return the virtual time with the sleep of the machine; see `revstore_async.driver.clocks.boottime`."""
+        return self._now + self._slept
+
+    def suspend(self, seconds: float) -> None:
+        """Let the machine sleep: `boottime` runs on by these seconds, `time` stands still, and no task runs."""
+        self._slept += seconds
 
     @contextmanager
     def hold(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """The suite finds faults: a driver that is wrong in one thing fails the test named for it."""
 
 import dataclasses
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -81,6 +82,20 @@ class ReadsInTwoSteps(MemoryDriver):
         return File(first.info, first.content[:half] + second.content[half:])
 
 
+class TellsTheTimeOfAnotherClock(MemoryDriver):
+    async def get(self, key, *, limit=None):
+        file = await super().get(key, limit=limit)
+        return dataclasses.replace(file, date=file.info.modified - timedelta(seconds=1))
+
+
+class TellsAnOldTimeOfAMissingKey(MemoryDriver):
+    def _file(self, key):
+        try:
+            return super()._file(key)
+        except KeyNotFound:
+            raise KeyNotFound(key, datetime(2026, 1, 1, tzinfo=UTC)) from None
+
+
 class WritesInTwoSteps(MemoryDriver):
     async def put(self, key, content, *, condition=None):
         await super().put(key, content[: len(content) // 2], condition=condition)
@@ -125,6 +140,8 @@ MUTANTS = [
     (ListsLikeAWalk, "test_the_order", ()),
     (ListsFoldersAfterAnyText, "test_start_after", ("",)),
     (ReadsInTwoSteps, "test_reading_while_writing", ()),
+    (TellsTheTimeOfAnotherClock, "test_the_time_of_an_answer", ()),
+    (TellsAnOldTimeOfAMissingKey, "test_the_time_of_an_answer", ()),
     (WritesInTwoSteps, "test_reading_while_writing", ()),
     (WritesInTwoSteps, "test_all_or_nothing", ("put",)),
     (DeletesWhileJudging, "test_keys_are_judged_first", ()),

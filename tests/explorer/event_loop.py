@@ -37,6 +37,10 @@ class IdleLoop(asyncio.BaseEventLoop):
         """Return the virtual time, in seconds."""
         return self._now
 
+    def boottime(self) -> float:
+        """Return the time by which `revstore_async.driver.clocks.boottime` goes on this loop."""
+        return self._now
+
     def next_timer(self) -> float | None:
         """Return the time of the next timer, in seconds; None without a timer."""
         times = [handle.when() for handle in self._scheduled if not handle.cancelled()]

@@ -126,8 +126,16 @@ class ExploredStore(MemoryStore):
         found = _TAG.search(key)
         return found[1] if found else key
 
+    def time_of_answer(self, key: str, now: datetime) -> datetime:
+        """Return the time of an answer by the clock of a key's writes; it adds no tick."""
+        return self._time_of(self.clock_of(key))
+
     def _time(self, key: str) -> datetime:
         group = self.clock_of(key)
         self._ticks[group] = self._ticks.get(group, 0) + 1
-        time = EPOCH + timedelta(seconds=self.began + self.now()) + self.profile.tick * self._ticks[group]
+        return self._time_of(group)
+
+    def _time_of(self, group: str) -> datetime:
+        ticks = self._ticks.get(group, 0)
+        time = EPOCH + timedelta(seconds=self.began + self.now()) + self.profile.tick * ticks
         return EPOCH + (time - EPOCH) // self.profile.resolution * self.profile.resolution

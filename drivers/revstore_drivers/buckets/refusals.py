@@ -1,6 +1,7 @@
 """Refusals of S3 and of servers like it, for the drivers of buckets."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 
@@ -11,11 +12,13 @@ class Refused(Exception):
 
     Attributes:
         code: The reason, one of the codes in the driver's module `errors`.
+        date: The store's time of the refusal; None if it is not told.
     """
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, date: datetime | None = None) -> None:
         super().__init__(code)
         self.code = code
+        self.date = date
 
 
 CREDENTIALS: Final[Mapping[str, str]] = {

@@ -42,7 +42,7 @@ from revstore_async.errors import DriverClosed, InvalidStoreURL, KeyNotFound, Ob
 from ..arguments import check_listing, check_range, take_options
 from ..buckets.options import seconds
 from .listing import list_below, list_children, unfinished_files
-from .root import Root, info_of, sync_folder
+from .root import Root, info_of, machine_time, sync_folder
 from .streams import PART, FileReader, FileWriter
 from .threads import Threads
 from .unfinished import Put, Unfinished
@@ -152,7 +152,7 @@ class FilesystemDriver(Driver):
         with metadata_operation(self._limit):
             status = await threads.look(key, root.find, key)
         if status is None:
-            raise KeyNotFound(key)
+            raise KeyNotFound(key, machine_time())
         return info_of(key, status)
 
     @asynccontextmanager
@@ -273,7 +273,7 @@ def _get(root: Root, key: str, limit: int | None) -> File:
         content = file.read(info.size)
     if len(content) != info.size:
         raise Unavailable(key, "the file is shorter than it was")
-    return File(info, content)
+    return File(info, content, machine_time())
 
 
 class Deletion:

@@ -40,6 +40,11 @@ def info_of(key: str, status: os.stat_result) -> FileInfo:
     return FileInfo(key, status.st_size, modified, etag)
 
 
+def machine_time() -> datetime:
+    """Return the time of this machine's clock, by which the driver sets the times of files."""
+    return datetime.now(UTC)
+
+
 def sync_folder(path: str) -> None:
     """Make the entries of a folder durable."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -157,11 +162,11 @@ class Root:
             # Without O_NONBLOCK, a named pipe in the folder would hold the thread for ever.
             file = os.open(self.path_of(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise KeyNotFound(key) from error
+            raise KeyNotFound(key, machine_time()) from error
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             os.close(file)
-            raise KeyNotFound(key)
+            raise KeyNotFound(key, machine_time())
         return file, info_of(key, status)
 
     @contextmanager

@@ -48,7 +48,7 @@ class MemoryDriver(Driver):
 
         Args:
             store: The store; None for a new and empty one.
-            clock: Gives the time of a write, `FileInfo.modified`.
+            clock: The store's clock: gives `FileInfo.modified` and `File.date`.
         """
         self.store: MemoryStore = MemoryStore() if store is None else store
         self._clock = clock
@@ -89,7 +89,7 @@ class MemoryDriver(Driver):
         file = self._file(key)
         if limit is not None and file.info.size > limit:
             raise ObjectTooLarge(key, file.info.size, limit)
-        return file
+        return File(file.info, file.content, self._now(key))
 
     async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
         check_key(key)
@@ -161,7 +161,10 @@ class MemoryDriver(Driver):
         try:
             return self.store.objects[check_key(key)]
         except KeyError:
-            raise KeyNotFound(key) from None
+            raise KeyNotFound(key, self._now(key)) from None
+
+    def _now(self, key: str) -> datetime:
+        return self.store.time_of_answer(key, self._clock())
 
 
 def _page(entries: Iterator[Entry], limit: int) -> Page[Entry]:

@@ -41,6 +41,15 @@ class MemoryStore:
         self.objects[key] = File(info, content)
         return info
 
+    def time_of_answer(self, key: str, now: datetime) -> datetime:  # noqa: ARG002 (a store may have other clocks)
+        """Return the store's time of an answer about a key, by the clock of its writes.
+
+        Args:
+            key: The key.
+            now: The time of the driver's clock.
+        """
+        return now.astimezone(UTC)
+
     def remove(self, key: str, condition: IfMatch | None = None) -> None:
         """Remove an object, if it is there."""
         self._check(key, condition)

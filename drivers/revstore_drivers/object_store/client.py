@@ -12,6 +12,7 @@ import obstore
 
 from revstore_async.concurrency import settled
 from revstore_async.driver import FileInfo
+from revstore_async.driver.clocks import boottime
 from revstore_async.errors import AccessDenied, DriverClosed, Unavailable
 
 from ..buckets.retries import GRACE, Slots, Tries, no_answer, seconds_for_try
@@ -167,8 +168,8 @@ class Client:
         await self.ask("", look)
 
     def now(self) -> float:
-        """Return this process's time, in seconds of a monotonic clock."""
-        return asyncio.get_running_loop().time()
+        """Return this process's time, in seconds of a clock that goes on in sleep, as the store's does."""
+        return boottime()
 
 
 def bare(etag: str) -> str:

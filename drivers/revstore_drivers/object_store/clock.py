@@ -17,7 +17,7 @@ _SHARP: Final = 0.4  # seconds; a longer write tells its own time too vaguely
 class StoreClock:
     """The store's clock, as far as the driver knows it.
 
-    `sent` and `answered` are times of this process, in seconds of a monotonic clock.
+    `sent` and `answered` are times of this process, in seconds of `revstore_async.driver.clocks.boottime`.
     """
 
     def __init__(self) -> None:

@@ -83,7 +83,9 @@ async def written(
         info = await is_there(client, key)
         if info is None or info.etag != etag:
             # Another writer replaced or deleted the object at once, so no read will tell the time of this version.
-            return FileInfo(key, size, datetime.now(UTC).replace(microsecond=0), etag)
+            # It is no later than that of the next one.
+            later = datetime.now(UTC).replace(microsecond=0) if info is None else info.modified
+            return FileInfo(key, size, later, etag)
         client.clock.learn(info.modified, sent, answered)
         return info
     return FileInfo(key, size, modified, etag)

@@ -42,7 +42,7 @@ from .wire.answers import NEEDED, Answer, Download
 from .wire.bodies import as_file, md5_of, size_of
 from .wire.requests import SignedWay
 from .wire.sessions import Sessions, check_packages
-from .wire.times import parse_http_date, parse_time
+from .wire.times import date_of, parse_time
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -244,11 +244,10 @@ def time_of(answer: Answer) -> datetime:
     Raises:
         Unavailable: It does not say.
     """
-    told = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
-    try:
-        return parse_http_date(told)
-    except (ValueError, KeyError) as error:
-        raise Unavailable("", f"an answer that was made at {told!r}") from error
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    if (date := date_of(headers)) is None:
+        raise Unavailable("", f"an answer that was made at {headers.get('date', '')!r}")
+    return date
 
 
 def _not_whole(operation: str, answer: Answer) -> ResponseParserError:

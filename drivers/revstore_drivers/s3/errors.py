@@ -41,6 +41,7 @@ from revstore_async.errors import (
 
 from ..buckets.refusals import CREDENTIALS, FULL, IN_THE_WAY, Refused
 from ..buckets.retries import NoTurn
+from .wire.times import date_of
 
 DRIVER: Final = "s3"
 """The driver's name, as messages call it."""
@@ -150,7 +151,9 @@ def of_failure(error: Exception, key: str, store: str) -> Exception:
 
 def of_missing(refused: Refused, key: str) -> RevstoreError:
     """Return the driver's error for a refusal that the call itself does not handle."""
-    return KeyNotFound(key) if refused.code == "NoSuchKey" else Unavailable(key, refused.code)
+    if refused.code == "NoSuchKey":
+        return KeyNotFound(key, refused.date)
+    return Unavailable(key, refused.code)
 
 
 def of_code(code: str, key: str) -> RevstoreError:
@@ -166,7 +169,7 @@ def of_answer(response: Mapping[str, Any], key: str, store: str) -> Exception:
     code = str(told.get("Code", status))
     code = _BY_STATUS.get(code, code)
     if code in EXPECTED:
-        return Refused(code)
+        return Refused(code, date_of(headers))
     reason = f"{told.get('Message') or 'no reason given'} ({code})"
     if code == "NoSuchBucket":
         return InvalidStoreURL(store, "the bucket does not exist: create it, or name another one")

@@ -18,6 +18,7 @@ from ..buckets.retries import Tries, no_answer, seconds_for_try
 from .client import Client
 from .errors import DRIVER, SDK_ERRORS, of_failure, of_missing
 from .wire.answers import Answer, Download
+from .wire.times import date_of
 
 
 async def stat(client: Client, key: str) -> FileInfo:
@@ -75,7 +76,7 @@ async def _get(client: Client, key: str, limit: int | None) -> File:
         content = await _whole(client, key, content, info.size)
     if len(content) != info.size:
         raise Unavailable(key, f"{len(content)} of {info.size} bytes came")
-    return File(info, content)
+    return File(info, content, date_of(answer["ResponseMetadata"]["HTTPHeaders"]))
 
 
 async def _whole(client: Client, key: str, body: StreamingBody | Download, size: int) -> bytes:

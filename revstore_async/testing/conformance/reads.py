@@ -37,6 +37,22 @@ class Reads(Hooks):
         assert await children(driver, "folder") == [found]
         assert await walk(driver) == [found]
 
+    async def test_the_time_of_an_answer(self, driver: Driver) -> None:
+        """The time of an answer is by the clock of `FileInfo.modified`: between the writes before and after it."""
+        first = await driver.put("key", CONTENT)
+        told = (await driver.get("key")).date
+        with pytest.raises(KeyNotFound) as caught:
+            await driver.get("missing")
+        second = await driver.put("other", CONTENT)
+        if told is None:  # a driver that can't tell it
+            assert caught.value.date is None
+            return
+        assert caught.value.date is not None
+        step = driver.capabilities.time_resolution
+        for date in (told, caught.value.date):
+            assert date.utcoffset() == timedelta(0)
+            assert first.modified - step <= date <= second.modified + step
+
     @pytest.mark.parametrize("key", ["missing", "folder", "folder/missing", "folder/key/below"])
     async def test_nothing_is_stored(self, driver: Driver, key: str) -> None:
         """A missing key is `KeyNotFound`, and so is a folder of other keys."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import ClientSession, web
@@ -9,7 +11,7 @@ from aiohttp.test_utils import RawTestServer
 from botocore.parsers import ResponseParserError
 
 from revstore_async.driver import IfAbsent
-from revstore_async.errors import AccessDenied, Throttled, Unavailable, Unsupported
+from revstore_async.errors import AccessDenied, KeyNotFound, Throttled, Unavailable, Unsupported
 from revstore_drivers.s3 import S3Driver
 from revstore_drivers.s3.uploads import Upload
 from revstore_drivers.s3.wire.answers import ANSWER_LIMIT, body_of
@@ -31,6 +33,25 @@ def kind() -> Kind:
 
 def without(*names: str) -> dict[str, str]:
     return {name: value for name, value in WHOLE.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("told", "date"),
+    [(DATE, datetime(2026, 11, 24, 0, 25, 29, tzinfo=UTC)), ("yesterday", None), ("", None)],
+)
+@pytest.mark.parametrize("status", [200, 404])
+async def test_the_stores_time_comes_from_the_header_of_the_answer(
+    spoilt: S3Driver, proxy: Proxy, status: int, told: str, date: datetime | None
+):
+    await spoilt.put("key", b"01")
+    answer = Answer(status, "NoSuchKey", {**WHOLE, "Date": told})
+    proxy.spoil(replace(answer, body="01") if status == 200 else answer, method="GET")
+    if status == 200:
+        assert (await spoilt.get("key")).date == date
+        return
+    with pytest.raises(KeyNotFound) as caught:
+        await spoilt.get("key")
+    assert caught.value.date == date
 
 
 @pytest.mark.parametrize(

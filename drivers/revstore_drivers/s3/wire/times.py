@@ -1,5 +1,6 @@
 """Times as S3 writes them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -47,3 +48,11 @@ def parse_http_date(text: str) -> datetime:
     _, day, month, year, time, _ = text.split(" ")
     hours, minutes, seconds = time.split(":")
     return datetime(int(year), _MONTHS[month], int(day), int(hours), int(minutes), int(seconds), tzinfo=UTC)
+
+
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """Return the time at which an answer was made, by the server's clock; None if its headers don't tell."""
+    try:
+        return parse_http_date(headers.get("date", ""))
+    except (ValueError, KeyError):
+        return None
