@@ -18,7 +18,7 @@ REGISTRY_VERSION = v3.1.2
 CONFORMANCE_VERSION = v0.0.0-20260831232431-97274622c111
 CACHE = $(HOME)/.cache/revstore-async
 
-.PHONY: demo serve test explore bench check format lock minio registry conformance clean
+.PHONY: demo serve test explore soak bench check format lock minio registry conformance clean
 
 demo: $(DEMO)/.ready  ## The main job, explained as it goes: one manifest, signed by three hosts, merged
 	@$(DEMO)/bin/python docs/examples/signed_by_three_hosts.py
@@ -31,6 +31,9 @@ test: $(READY)  ## All tests
 
 explore: $(READY)  ## All interleavings of calls at once, half an hour on two cores; make explore SEED=... replays one
 	@$(BIN)/python -m tests.explorer.explore $(if $(SEED),--seed '$(SEED)') $(EXPLORE)
+
+soak: $(READY) minio  ## Clients, faults and kills on two servers; two minutes, or make soak SOAK='--hours 2'
+	@$(BIN)/python -m tests.soak $(SOAK)
 
 bench: $(READY) minio registry  ## Measure against the peers, a few minutes; make bench BENCH="--help" for more
 	@mkdir -p build

@@ -45,9 +45,10 @@ def options_of(command: click.Command) -> set[str]:
 
 
 def own_programs_options() -> set[str]:
-    """The options of the commands, the benchmark and the explorer."""
+    """The options of the commands, the benchmark, the explorer and the soak."""
     options = set[str]().union(*map(options_of, COMMANDS.values())) | SHARED
-    for source in [*ROOT.glob("bench/*.py"), ROOT / "tests" / "explorer" / "explore.py"]:
+    programs = [ROOT / "tests" / "explorer" / "explore.py", ROOT / "tests" / "soak" / "__main__.py"]
+    for source in [*ROOT.glob("bench/*.py"), *programs]:
         options |= set(re.findall(r'add(?:_argument)?\(\s*"(--[\w-]+)"', source.read_text()))
         options |= {
             f"--{name}" for name in re.findall(r'^        \("(\w+)", "', source.read_text(), re.MULTILINE)

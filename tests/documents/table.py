@@ -29,6 +29,7 @@ TABLE: dict[str, list[tuple[Kind, str]]] = {
         (Kind.COMMANDS, "make test "),
         (Kind.COMMANDS, "REVSTORE_TEST_SEAWEEDFS=1 "),
         (Kind.COMMANDS, "make explore"),
+        (Kind.COMMANDS, "make soak"),
     ],
     "README.md": [
         (Kind.COMMANDS, "make demo "),

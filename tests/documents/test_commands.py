@@ -57,6 +57,10 @@ def has_a_target(command: str) -> None:
             assert f'add_argument("{option}"' in program.replace("(\n        ", "(")
         if seed := variables.pop("SEED", ""):
             assert re.fullmatch(r"[\w-]+@[\w-]+@(\d+:\d+,?)+", seed)
+    if target == "soak":
+        program = (ROOT / "tests" / "soak" / "__main__.py").read_text()
+        for option in re.findall(r"--\w+", variables.pop("SOAK", "")):
+            assert f'add_argument("{option}"' in program
     assert not variables
 
 

@@ -1,0 +1,18 @@
+"""A short soak with all that the long one has."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.parts.minio import running
+
+from .report import run_and_report
+from .soak import Options
+
+
+@pytest.mark.timeout(600)
+async def test_clients_lose_nothing_by_faults_of_the_storage_and_kills_of_replicas(tmp_path: Path) -> None:
+    with running(tmp_path) as minio:
+        report = await run_and_report(minio, tmp_path, Options(seconds=20.0))
+    assert report.failures == [], "\n".join(report.lines)
+    print("\n".join(report.lines))
