@@ -64,6 +64,7 @@ class Found:
         whole: How many of them went to their end.
         states: How many distinct states were seen.
         complete: Whether all was looked at.
+        cut: Whether the time was over before the search was.
         failures: At most one for each sort of thing that is wrong.
     """
 
@@ -71,6 +72,7 @@ class Found:
     whole: int = 0
     states: int = 0
     complete: bool = True
+    cut: bool = False
     failures: list[Failure] = field(default_factory=list)
 
 
@@ -82,16 +84,24 @@ class Search:
         bound: How often a schedule departs from the usual at most; None for any number.
         limit: Schedules at most.
         enough: Failures after which it ends.
+        over: Returns whether the time of the search is over. The search asks before each schedule.
     """
 
     def __init__(
-        self, case: Case, *, bound: int | None = None, limit: int | None = None, enough: int = 1
+        self,
+        case: Case,
+        *,
+        bound: int | None = None,
+        limit: int | None = None,
+        enough: int = 1,
+        over: Callable[[], bool] = lambda: False,
     ) -> None:
         self.case = case
         self.found = Found()
         self._bound = bound
         self._limit = limit
         self._enough = enough
+        self._over = over
         self._footprints: list[set[Access]] = [set() for _ in case.actors]
         self._relied: list[set[Access]] = [set() for _ in case.actors]
         self._alone: dict[tuple[int, tuple[Access, ...]], bool] = {}
@@ -120,6 +130,9 @@ class Search:
             if len(self.found.failures) >= self._enough or self.found.schedules == self._limit:
                 self.found.complete = False
                 return
+            if self._over():
+                self.found.complete, self.found.cut = False, True
+                return
             steering = _Steering(self, waiting.pop(), waiting)
             run = Run(self.case.store.copy(), self.case.actors, steering.choose, self._unseen)
             run.perform()
@@ -145,7 +158,7 @@ class Search:
         if wrong[0] in self._wrong:
             return
         self._wrong.add(wrong[0])
-        choices = shortened(self.case, tuple(run.choices[:steps]), wrong[0])
+        choices = shortened(self.case, tuple(run.choices[:steps]), wrong[0], self._over)
         _, log = replayed(self.case, choices)
         seed = Seed(self.case.name, self.case.store.profile.name, choices)
         self.found.failures.append(Failure(seed, tuple(wrong), tuple(log)))
@@ -295,15 +308,24 @@ def replayed(case: Case, choices: Sequence[int]) -> tuple[list[str], list[str]]:
     return wrong, run.log
 
 
-def shortened(case: Case, choices: tuple[int, ...], wrong: str) -> tuple[int, ...]:
-    """Return a schedule with fewer choices that goes wrong in the same way, if there is one."""
+def shortened(
+    case: Case, choices: tuple[int, ...], wrong: str, over: Callable[[], bool] = lambda: False
+) -> tuple[int, ...]:
+    """Return a schedule with fewer choices that goes wrong in the same way, if one is found in time.
+
+    Args:
+        case: The case.
+        choices: The schedule.
+        wrong: Its fault.
+        over: Returns whether the time is over.
+    """
 
     def fails(tried: Sequence[int]) -> bool:
         return wrong in replayed(case, tried)[0]
 
     best = list(choices)
     for step in reversed(range(len(best))):
-        if best[step]:
+        if best[step] and not over():
             tried = [*best[:step], 0, *best[step + 1 :]]
             if fails(tried):
                 best = tried

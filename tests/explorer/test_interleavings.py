@@ -9,6 +9,7 @@ once run again.
 
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 
 import pytest
 
@@ -16,7 +17,7 @@ from revstore_async.driver import Condition, FileInfo
 
 from .acts import answer
 from .cases import case
-from .explore import all_of, told
+from .explore import Line, all_of, explored, main, told
 from .explored_store import (
     MEMORY,
     MEMORY_LOST,
@@ -129,5 +130,30 @@ def test_all_scenarios_are_searched_deeper_until_the_time_is_over() -> None:
     searched = [*all_of("finish-cancel@memory", limit=500, jobs=1, minutes=5)]
     assert {line.profile for line in searched} == {"memory", "memory-lost"}
     assert all(line.reached is None and line.schedules and not line.failures for line in searched)
+    assert [line.cut for line in searched] == [None, None]
+
+
+def test_no_search_begins_when_the_time_is_over(capsys: pytest.CaptureFixture[str]) -> None:
     over = [*all_of("finish-cancel@memory", limit=500, jobs=1, minutes=-1)]
-    assert [(line.reached, line.schedules) for line in over] == [(0, 0), (0, 0)]
+    assert [(line.reached, line.schedules, line.cut) for line in over] == [(0, 0, (1, 0))] * 2
+    assert main(["--only", "finish-cancel@memory", "--jobs", "1", "--minutes", "-1"]) == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert sorted(printed[-3:-1]) == [
+        "cut: finish-cancel@memory, 1 departure: before it began",
+        "cut: finish-cancel@memory-lost, 1 departure: before it began",
+    ]
+    assert printed[-1] == "2 searched, 0 schedules, 0 states, 0 failures, 2 cut"
+
+
+def test_a_search_under_way_is_cut_when_the_time_is_over() -> None:
+    """The clock goes on by a second each time that it is read."""
+    found = explored("put-put-delete", "minio-death", None, 10**9, end=20, clock=count().__next__)
+    assert found is not None
+    assert found.cut
+    assert not found.complete
+    assert found.schedules == 20
+    line = Line("put-put-delete", "minio-death")
+    assert not line.add(None, found)
+    assert (line.schedules, line.reached) == (20, 0)
+    assert line.cut_search() == "put-put-delete@minio-death, all orders: after 20 schedules"
+    assert str(line).endswith("a part, then cut")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from math import factorial, prod
 from random import Random
 
@@ -224,6 +225,22 @@ def test_a_seed_runs_again_what_was_found() -> None:
     assert replay(case, seed.choices) == (["an update is lost"], list(failure.log))
     assert replay(case, ()) == ([], replay(case, ())[1])
     assert sum(map(bool, seed.choices)) == 1, "it is as short as can be"
+
+
+def test_a_failure_is_told_though_the_time_is_over_before_its_schedule_is_shortened() -> None:
+    case = Case("toy", stored({"count": b"0"}), [counter(atomic=False)] * 3, counted)
+    over = False
+
+    def judge(run: Run) -> Sequence[str]:
+        nonlocal over
+        wrong = counted(run)
+        over = over or bool(wrong)
+        return wrong
+
+    found = Search(replace(case, judge=judge), enough=2, over=lambda: over).run()
+    (failure,) = found.failures
+    assert found.cut
+    assert replay(case, failure.seed.choices)[0] == ["an update is lost"]
 
 
 @pytest.mark.parametrize("choices", [(), (1,), (0, 0, 3), (2, 1, 0, 0, 1)])
