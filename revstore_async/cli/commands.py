@@ -42,6 +42,10 @@ COMMANDS: Final = {
     ),
     "tag": ("tags", "Point TAG at a manifest of REPO, named by a tag or a digest; print its digest."),
     "tags": ("tags", "Print the tags of a repository, in lexical order."),
+    "why": (
+        "usage",
+        "Print the chains by which a digest is kept, or the time since which nothing keeps it.",
+    ),
     "verify": ("manifests", "Verify all signatures of a manifest and print the result, as JSON."),
 }
 """The module of each command, and what `revstore --help` says of it: the first sentence of its own help."""

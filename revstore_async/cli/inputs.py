@@ -64,6 +64,19 @@ class RepositoryType(click.ParamType[RepositoryName]):
             self.fail(str(error), parameter, context)
 
 
+class DigestType(click.ParamType[Digest]):
+    """The digest of content."""
+
+    name = "digest"
+
+    def convert(self, value: str, parameter: click.Parameter | None, context: click.Context | None) -> Digest:
+        """Read the digest, or fail as a usage error."""
+        try:
+            return Digest(value)
+        except RevstoreError as error:
+            self.fail(str(error), parameter, context)
+
+
 class TimeType(click.ParamType[datetime]):
     """A moment, in ISO 8601; without a zone it is UTC."""
 

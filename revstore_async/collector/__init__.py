@@ -1,6 +1,7 @@
 """Retention and the collection of garbage."""
 
 from ..runs.state import Bounds
+from .chains import Chain, Reasons
 from .control import Status
 from .filling import Progress
 from .planning import Going, Numbers, Plan, Staying
@@ -10,12 +11,14 @@ from .usage import RepositoryUsage, Usage
 
 __all__ = [
     "Bounds",
+    "Chain",
     "Collector",
     "Conditions",
     "Going",
     "Numbers",
     "Plan",
     "Progress",
+    "Reasons",
     "RepositoryUsage",
     "Retention",
     "Rule",

@@ -15,9 +15,14 @@ from .retention import Retention
 from .survey import Kind, Survey, microseconds, moment
 
 _SCHEMA: Final = """
+DROP TABLE IF EXISTS root;
 DROP TABLE IF EXISTS mark;
 DROP TABLE IF EXISTS leaving;
 DROP TABLE IF EXISTS going;
+-- Each reason to keep a digest that is no reference of another.
+CREATE TABLE root (
+    repository TEXT NOT NULL, digest TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (repository, digest, why)
+) WITHOUT ROWID;
 -- Whatever a repository needs: roots have no `via`, all others are reached from the digest in `via`.
 CREATE TABLE mark (
     repository TEXT NOT NULL, digest TEXT NOT NULL, via TEXT, why TEXT NOT NULL, step INTEGER NOT NULL,
@@ -173,16 +178,19 @@ class _Repository:
 
     def root(self, digest: Digest | None, why: str) -> None:
         if digest is not None:
-            self.db.execute(
-                "INSERT OR IGNORE INTO mark VALUES (?, ?, NULL, ?, ?)",
-                (self.name, digest, why, self.steps["mark"]),
-            )
+            self.roots("SELECT ? AS digest, ? AS why", digest, why)
+
+    def roots(self, query: str, *values: object) -> None:
+        """Add the roots that a query finds: digests, each with a reason."""
+        into_root = f"INSERT OR IGNORE INTO root SELECT ?, digest, why FROM ({query})"  # noqa: S608
+        into_mark = f"INSERT OR IGNORE INTO mark SELECT ?, digest, NULL, why, ? FROM ({query})"  # noqa: S608
+        self.db.execute(into_root, (self.name, *values))
+        self.db.execute(into_mark, (self.name, self.steps["mark"], *values))
 
     def keep_all(self, why: str) -> None:
-        self.db.execute(
-            "INSERT OR IGNORE INTO mark SELECT DISTINCT repository, digest, NULL, ?, ? FROM object"
-            " WHERE repository = ? AND kind IN (?, ?)",
-            (why, self.steps["mark"], self.name, Kind.REVISION, Kind.LAYER),
+        self.roots(
+            "SELECT DISTINCT digest, ? AS why FROM object WHERE repository = ? AND kind IN (?, ?)",
+            *(why, self.name, Kind.REVISION, Kind.LAYER),
         )
         self.close("mark")
 
@@ -224,30 +232,17 @@ class _Repository:
         """Mark pinned and young manifests, and those that a tag had within the time of its history."""
         for digest in self.rules.rules.pinned:
             self.root(digest, "it is pinned")
-        add = (
-            "INSERT OR IGNORE INTO mark SELECT DISTINCT repository, digest, NULL, ?, ? FROM object"
-            " WHERE repository = ? AND kind = ? AND modified >= ?"
-        )
-        self.db.execute(add, ("it is young", self.steps["mark"], self.name, Kind.REVISION, self.rules.young))
+        lately = "SELECT digest, ? AS why FROM object WHERE repository = ? AND kind = ? AND modified >= ?"
+        self.roots(lately, "it is young", self.name, Kind.REVISION, self.rules.young)
         if self.rules.retention is None or not self.rules.retention.history:
             return
         # A tag that this run deletes has its revision until now, so the revision stays for the time of the history.
-        self.db.execute(_LEAVING_TAGS, (self.steps["mark"], self.name, Kind.TAG))
+        self.roots(_LEAVING_TAGS, self.name, Kind.TAG)
         # A revision that a client deleted has no link any more, and is not kept.
         there = " AND digest IN (SELECT digest FROM object WHERE repository = ? AND kind = ?)"
         for kind in (Kind.RECORD, Kind.INDEX):
-            self.db.execute(
-                add + there,
-                (
-                    "a tag had it lately",
-                    self.steps["mark"],
-                    self.name,
-                    kind,
-                    self.rules.remembered,
-                    self.name,
-                    Kind.REVISION,
-                ),
-            )
+            values = (self.name, kind, self.rules.remembered, self.name, Kind.REVISION)
+            self.roots(lately + there, "a tag had it lately", *values)
 
     def keep_untagged(self, verdicts: Sequence[Verdict]) -> None:
         for verdict in verdicts:
@@ -297,8 +292,8 @@ WHERE m.repository = :name AND m.step = :step
 
 
 _LEAVING_TAGS: Final = """
-INSERT OR IGNORE INTO mark SELECT o.repository, o.digest, NULL, 'tag ' || o.tag || ' had it lately', ?
-FROM object o JOIN going ON going.object = o.rowid WHERE o.repository = ? AND o.kind = ? AND o.digest IS NOT NULL
+SELECT o.digest, 'tag ' || o.tag || ' had it lately' AS why FROM object o JOIN going ON going.object = o.rowid
+WHERE o.repository = ? AND o.kind = ? AND o.digest IS NOT NULL
 """
 _DELETED: Final = """
 SELECT tag, digest FROM object o WHERE repository = :name AND kind = :record AND key LIKE '%/deleted'

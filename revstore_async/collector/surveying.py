@@ -9,11 +9,13 @@ from typing import Final
 from ..arguments import check_series, check_type
 from ..concurrency import in_thread
 from ..driver import Driver
-from ..errors import AccessDenied, RepositoryUnknown, StorageFailure
+from ..errors import AccessDenied, BlobUnknown, InvalidArgument, RepositoryUnknown, StorageFailure
+from ..formats.digest import Digest
 from ..formats.names import RepositoryName
 from ..layout import CURRENT, SEED, Layout
 from ..policy import Policy
 from ..runs.store import StateStore
+from .chains import Reasons, find_reasons
 from .filling import Progress, fill
 from .marking import Rules
 from .retention import Retention
@@ -68,6 +70,43 @@ class Surveyor:
                 raise RepositoryUnknown(name)
         chosen = [by_name[name] for name in sorted(set(names))]
         return Usage(chosen, found.stored, found.reclaimable, found.young)
+
+    async def why(
+        self,
+        digest: str,
+        retention: Retention | None = None,
+        *,
+        limit: int = 100,
+        progress: Progress | None = None,
+    ) -> Reasons:
+        """Find the reasons for which content stays. It costs a survey, and 1 request more.
+
+        Args:
+            digest: The content: a manifest, a signature, a layer or a config.
+            retention: The retention rules; None for a store without rules.
+            limit: The most chains to return.
+            progress: A value to follow the survey by.
+
+        Raises:
+            BlobUnknown: The store does not have the content.
+            ForeignKey: The store holds a key that no layout explains.
+            InvalidArgument: `limit` is below 1.
+            InvalidDigest: The digest is outside the grammar.
+            CollectorStateUnreadable: The collector's state, which has the lease, can't be read.
+            CollectorStateOfNewerEngine: Only a newer engine may read that state.
+            WrongType: An argument is of another type.
+        """
+        digest = Digest(digest)
+        check_type("retention", retention, Retention, NoneType)
+        check_type("limit", limit, int)
+        if limit < 1:
+            raise InvalidArgument("limit", limit, "it is below 1")
+        async with self._surveyed(progress) as (survey, now):
+            rules = await self._rules(retention, now)
+            found = await in_thread(find_reasons, survey, rules, digest, limit)
+        if found is None:
+            raise BlobUnknown(digest)
+        return found
 
     # ---- inside
 

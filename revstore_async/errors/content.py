@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .base import Conflict, Damaged, InvalidInput, NotFound, RevstoreError
+from .base import Conflict, Damaged, InvalidInput, NotFound, RevstoreError, _Said
 
 
 @dataclass(eq=False)
@@ -160,6 +160,11 @@ class BlobUnknown(NotFound):
     digest: str
     repository: str = ""
     says: ClassVar[str] = "blob {digest} is not known in {repository!r}"
+
+    def _shown(self, field: str) -> object:
+        if field == "repository" and not self.repository:
+            return _Said("the store")
+        return super()._shown(field)
 
 
 @dataclass(eq=False)

@@ -71,6 +71,8 @@ TABLE: dict[str, list[tuple[Kind, str]]] = {
         (Kind.TRANSCRIPT, "$ revstore gc plan"),
         (Kind.SYNOPSIS, "revstore du"),
         (Kind.TRANSCRIPT, "$ revstore du"),
+        (Kind.SYNOPSIS, "revstore why"),
+        (Kind.TRANSCRIPT, "$ revstore why"),
         (Kind.SYNOPSIS, "revstore doctor"),
         (Kind.TRANSCRIPT, "$ revstore doctor"),
         (Kind.SYNOPSIS, "revstore serve"),
