@@ -11,3 +11,11 @@ class WithoutConditionalDelete(DriverWrapper):
     @property
     def capabilities(self) -> Capabilities:
         return replace(self.inner.capabilities, conditional_delete=False)
+
+
+class WithoutConditionalPut(DriverWrapper):
+    """A store that can't write on a condition."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(self.inner.capabilities, conditional_put=False)
