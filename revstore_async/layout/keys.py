@@ -34,8 +34,6 @@ A legacy tarsum digest takes the folders `tarsum/<version>/<alg>` where another 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
@@ -43,8 +41,8 @@ from ..arguments import check_type
 from ..driver import check_key
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
+from .fields import FIELDS, read_field, write_digest, write_sequence
 from .objects import (
-    SEQUENCE_LIMIT,
     BlobData,
     CollectorState,
     LayerLink,
@@ -136,7 +134,7 @@ class Layout:
             ):
                 build: Callable[..., StoredObject] = kind
                 try:
-                    fields = {name: _read(name, text) for name, text in match.groupdict().items()}
+                    fields = {name: read_field(name, text) for name, text in match.groupdict().items()}
                 except ValueError:  # a name, tag, digest or time outside its grammar
                     return None
                 if "number" in fields:
@@ -189,11 +187,11 @@ class Layout:
 
     def signatures_of(self, name: RepositoryName, revision: Digest) -> str:
         """The folder of a revision's signatures."""
-        return f"{self.revisions_of(name)}/{_write_digest(revision)}/signatures"
+        return f"{self.revisions_of(name)}/{write_digest(revision)}/signatures"
 
     def referrers_of(self, name: RepositoryName, subject: Digest) -> str:
         """The folder of the links to the manifests that name this one as their subject."""
-        return f"{self.revisions_of(name)}/{_write_digest(subject)}/referrers"
+        return f"{self.revisions_of(name)}/{write_digest(subject)}/referrers"
 
     def tags_of(self, name: RepositoryName) -> str:
         """The folder of a repository's tags."""
@@ -212,7 +210,7 @@ class Layout:
 
         Where a number is one folder, up to 999 later changes are listed first.
         """
-        return f"{self.history_of(name, tag)}/{_write_sequence(number)}"
+        return f"{self.history_of(name, tag)}/{write_sequence(number)}"
 
     def layers_of(self, name: RepositoryName) -> str:
         """The folder of a repository's layers."""
@@ -232,11 +230,11 @@ def _form(template: str) -> _Form:
     names: list[str] = re.findall(r"\{(\w+)\}", template)
     pattern = re.escape(template)
     for name in names:
-        pattern = pattern.replace(rf"\{{{name}\}}", f"(?P<{name}>{_FIELDS[name].pattern})")
+        pattern = pattern.replace(rf"\{{{name}\}}", f"(?P<{name}>{FIELDS[name].pattern})")
     begin, *between = re.split(r"\{\w+\}", template)
     return _Form(
         re.sub(r"\{\w+\}", "%s", template.replace("%", "%%")),
-        tuple((_FIELDS[name].get or attrgetter(name), _FIELDS[name].write) for name in names),
+        tuple((FIELDS[name].get or attrgetter(name), FIELDS[name].write) for name in names),
         re.compile(pattern, re.ASCII),
         begin,
         max(between[:-1], key=len, default=""),
@@ -275,119 +273,6 @@ def _templates(layout: Layout) -> dict[type[StoredObject], str]:
         RunObject: f"{layout.collector}/runs/{{run}}/lists/{{list}}",
         Rescue: f"{layout.collector}/runs/{{run}}/rescued/{{hashed}}",
     }
-
-
-@dataclass(frozen=True, slots=True)
-class _Field:
-    """One field of objects, in keys.
-
-    Attributes:
-        pattern: Matches its texts, and some texts outside its grammar.
-        write: Returns the text of a value.
-        read: Returns the value of a text; raises ValueError outside the grammar.
-        get: Gets the value from an object, if it is not the attribute of the field's name.
-    """
-
-    pattern: str
-    write: Callable[[Any], str]
-    read: Callable[[str], Any]
-    get: Callable[[Any], Any] | None = None
-
-
-@lru_cache(maxsize=1024)
-def _read(name: str, text: str) -> Any:  # noqa: ANN401 (a field's value)
-    """Return the value of a field from its text. The texts of a listing repeat: each is read once.
-
-    Raises:
-        ValueError: It is outside the grammar of the field, or not as the key of this value has it.
-    """
-    form = _FIELDS[name]
-    value = form.read(text)
-    if form.write(value) != text:
-        raise ValueError(text)
-    return value
-
-
-@lru_cache(maxsize=1024)
-def _write_digest(digest: Digest) -> str:
-    """Return the folders of a digest. A push writes it into several keys: its folders are made once."""
-    if legacy := digest.tarsum:
-        return f"tarsum/{legacy[0]}/{legacy[1]}/{digest.hex}"
-    return digest.replace(":", "/", 1)
-
-
-def _read_digest(folders: str) -> Digest:
-    *kind, hexadecimal = folders.split("/")
-    if kind[0] != "tarsum":
-        return Digest(f"{kind[0]}:{hexadecimal}")
-    _, version, algorithm = kind
-    return Digest(f"tarsum{'' if version == 'v0' else '.' + version}+{algorithm}:{hexadecimal}")
-
-
-@lru_cache(maxsize=1024)
-def _write_blob(digest: Digest) -> str:
-    folders, _, hexadecimal = _write_digest(digest).rpartition("/")
-    return f"{folders}/{hexadecimal[:2]}/{hexadecimal}"
-
-
-def _read_blob(folders: str) -> Digest:
-    kind, _, hexadecimal = folders.rpartition("/")
-    return _read_digest(f"{kind.rpartition('/')[0]}/{hexadecimal}")
-
-
-def _write_sequence(sequence: int) -> str:
-    """Return the folders of a change's number, which counts down, so that the latest change is listed first.
-
-    They are two, so that no folder of a file system holds more than 1,000.
-    """
-    digits = f"{SEQUENCE_LIMIT - 1 - sequence:012}"
-    return f"{digits[:9]}/{digits[9:]}"
-
-
-def _read_sequence(folders: str) -> int:
-    return SEQUENCE_LIMIT - 1 - int(folders.replace("/", ""))
-
-
-def _write_number(number: tuple[int, bool]) -> str:
-    """Return the folders of a record's number, or its one folder; see `TagCreated.flat`."""
-    sequence, flat = number
-    return _write_sequence(sequence).replace("/", "" if flat else "/")
-
-
-def _read_number(folders: str) -> tuple[int, bool]:
-    return _read_sequence(folders), "/" not in folders
-
-
-def _write_time(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-
-
-def _read_time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
-
-
-_PLAIN: Final = _Field(r"[^/]+", str, str)
-_DIGEST: Final = _Field(r"(?:tarsum/[a-z0-9]+/)?[a-z0-9]+/[0-9a-f]+", _write_digest, _read_digest)
-_FIELDS: Final = {
-    # Greedy: in the seed's layout a name may hold the folders' names, so the last ones count.
-    "name": _Field(r".+", str, RepositoryName),
-    "tag": _Field(r"[^/]+", str, Tag),
-    "blob": _Field(r"(?:tarsum/[a-z0-9]+/)?[a-z0-9]+/[0-9a-f]{2}/[0-9a-f]+", _write_blob, _read_blob),
-    "digest": _DIGEST,
-    "revision": _DIGEST,
-    "subject": _DIGEST,
-    "successor": _DIGEST,
-    "sequence": _Field(r"\d{9}/\d{3}", _write_sequence, _read_sequence),
-    "number": _Field(r"\d{12}|\d{9}/\d{3}", _write_number, _read_number, attrgetter("sequence", "flat")),
-    "since": _Field(r"\d{8}T\d{6}\.\d{6}Z", _write_time, _read_time),
-    "offset": _Field(r"\d+", str, int),
-    "upload": _PLAIN,
-    "segment": _PLAIN,
-    "run": _PLAIN,
-    "list": _PLAIN,
-    "hashed": _Field(r"[0-9a-f]{64}", str, str),
-    "algorithm": _PLAIN,
-}
 
 
 CURRENT: Final = Layout()
