@@ -1,11 +1,18 @@
 """The checks that all drivers share: of arguments, conditions and the options of a URL."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from revstore_async.driver import LIST_LIMIT, Condition, IfAbsent, check_prefix, without_secrets
-from revstore_async.errors import ConditionFailed, InvalidArgument, InvalidOffset, InvalidStoreURL
+from revstore_async.errors import (
+    ConditionFailed,
+    InvalidArgument,
+    InvalidOffset,
+    InvalidStoreURL,
+    Unsupported,
+)
 
 _NAME: Final = 100  # characters of a name that a message shows
 
@@ -58,6 +65,21 @@ def check_condition(key: str, condition: Condition | None, etag: str | None) -> 
     holds = etag is None if isinstance(condition, IfAbsent) else etag == condition.etag
     if not holds:
         raise ConditionFailed(key, str(condition))
+
+
+def check_until(driver: str, until: datetime | None, *, dated: bool) -> None:
+    """Check the end of a deletion; `dated` tells whether the driver has `Capabilities.dated_deletion`.
+
+    Raises:
+        Unsupported: The driver lacks it.
+        InvalidArgument: The end has no time zone.
+    """
+    if until is None:
+        return
+    if not dated:
+        raise Unsupported(driver, "deletions that end at a time")
+    if until.utcoffset() is None:
+        raise InvalidArgument("until", until, "it has no time zone")
 
 
 def unknown_option(shown: str, name: str, known: frozenset[str]) -> InvalidStoreURL:

@@ -20,7 +20,7 @@ Rules for every method:
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -282,23 +282,41 @@ class Driver(ABC):
     # ---- deletion
 
     @abstractmethod
-    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+    async def delete(
+        self, key: str, *, condition: IfMatch | None = None, until: datetime | None = None
+    ) -> None:
         """Delete an object. Idempotent: without a condition a missing object is no error.
 
         Args:
             key: The object's key.
             condition: The version to delete. The condition and the deletion are one step, as in `put`.
+            until: The end of the deletion, aware, by the store's clock. The store refuses a request that reaches it
+                later. A store that tells whole seconds may round it down. All tries have this end, and the driver
+                tries again only if the store surely did nothing: a try without an answer is `Unavailable`, so that
+                the caller knows of each deletion that the store may still carry out.
 
         Raises:
             ConditionFailed: Another version is stored, or no object. Nothing was deleted.
-            Unsupported: A condition was given and the driver lacks `conditional_delete`.
+            DeletionExpired: The deletion reached the store after its end. Nothing was deleted.
+            InvalidArgument: `until` has no time zone.
+            Unsupported: A condition was given and the driver lacks `conditional_delete`, or an end and it lacks
+                `dated_deletion`.
         """
 
     @abstractmethod
-    async def delete_many(self, keys: Iterable[str]) -> None:
+    async def delete_many(self, keys: Iterable[str], *, until: datetime | None = None) -> None:
         """Delete objects, in as few requests as the store allows, in no order. Idempotent.
 
         The driver checks all keys before it deletes any object. A failed call may have deleted some objects.
+
+        Args:
+            keys: The objects' keys.
+            until: The end of the deletion of each key, as for `delete`.
+
+        Raises:
+            DeletionExpired: The deletion of a key reached the store after its end.
+            InvalidArgument: `until` has no time zone.
+            Unsupported: An end was given and the driver lacks `dated_deletion`.
         """
 
     @abstractmethod

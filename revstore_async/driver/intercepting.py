@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ..errors import ConditionFailed, RevstoreError
 from .contract import LIST_LIMIT, Reader, Writer
@@ -108,16 +108,18 @@ class InterceptingDriver(DriverWrapper):
         async with self.intercept(Operation("list_all", prefix)):
             return await self.inner.list_all(prefix, start_after=start_after, limit=limit)
 
-    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+    async def delete(
+        self, key: str, *, condition: IfMatch | None = None, until: datetime | None = None
+    ) -> None:
         async with self.intercept(Operation("delete", key)):
-            await self.inner.delete(key, condition=condition)
+            await self.inner.delete(key, condition=condition, until=until)
 
-    async def delete_many(self, keys: Iterable[str]) -> None:
+    async def delete_many(self, keys: Iterable[str], *, until: datetime | None = None) -> None:
         several = [*keys]
         async with self.intercept(
             Operation("delete_many", several[0] if several else "", is_request=bool(several))
         ):
-            await self.inner.delete_many(several)
+            await self.inner.delete_many(several, until=until)
 
     async def delete_prefix(self, prefix: str) -> None:
         async with self.intercept(Operation("delete_prefix", prefix)):

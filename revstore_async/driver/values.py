@@ -119,6 +119,7 @@ class Capabilities:
         conditional_put: `put` takes conditions, and exactly one of many writers at once wins.
         conditional_commit: `Writer.commit` takes conditions too.
         conditional_delete: `delete` takes `IfMatch`.
+        dated_deletion: `delete` and `delete_many` take `until`.
         conditional_copy: In `compose`, the store copies a source by itself, on the condition that it is the version
             of `Source.etag`. The driver doesn't see these bytes, and doesn't hash them.
         signed_urls: `url_for` works.
@@ -135,6 +136,7 @@ class Capabilities:
     conditional_put: bool = True
     conditional_commit: bool = True
     conditional_delete: bool = False
+    dated_deletion: bool = False
     conditional_copy: bool = False
     signed_urls: bool = False
     ordered_listing: bool = True

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from types import TracebackType
 from typing import Self
@@ -73,11 +73,13 @@ class DriverWrapper(Driver):
     ) -> Page[FileInfo]:
         return await self.inner.list_all(prefix, start_after=start_after, limit=limit)
 
-    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
-        await self.inner.delete(key, condition=condition)
+    async def delete(
+        self, key: str, *, condition: IfMatch | None = None, until: datetime | None = None
+    ) -> None:
+        await self.inner.delete(key, condition=condition, until=until)
 
-    async def delete_many(self, keys: Iterable[str]) -> None:
-        await self.inner.delete_many(keys)
+    async def delete_many(self, keys: Iterable[str], *, until: datetime | None = None) -> None:
+        await self.inner.delete_many(keys, until=until)
 
     async def delete_prefix(self, prefix: str) -> None:
         await self.inner.delete_prefix(prefix)

@@ -98,6 +98,21 @@ class ConditionFailed(Conflict):
 
 
 @dataclass(eq=False)
+class DeletionExpired(StorageFailure):
+    """A deletion reached the store after its end. The store refused it, and deleted at most other keys of the call.
+
+    Attributes:
+        key: The key; the first refused one of several.
+        until: The end, by the store's clock.
+    """
+
+    key: str
+    until: datetime
+    says: ClassVar[str] = "the deletion of {key!r} reached the storage after its end, {until}"
+    advice: ClassVar[str] = "make sure that it may still be deleted, and delete it with a later end"
+
+
+@dataclass(eq=False)
 class ObjectTooLarge(StorageFailure):
     """An object is larger than the limit of the reader."""
 

@@ -58,8 +58,10 @@ class HasNoAtomicConditions(DriverWrapper):
 
 
 class DeletesAnyVersion(DriverWrapper):
-    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
-        await self.inner.delete(key)
+    async def delete(
+        self, key: str, *, condition: IfMatch | None = None, until: datetime | None = None
+    ) -> None:
+        await self.inner.delete(key, until=until)
 
 
 class ListsBackwards(DriverWrapper):
@@ -86,7 +88,7 @@ class LivesInThePast(DriverWrapper):
 
 
 class DeletesOne(DriverWrapper):
-    async def delete_many(self, keys: Iterable[str]) -> None:
+    async def delete_many(self, keys: Iterable[str], *, until: datetime | None = None) -> None:
         await self.inner.delete(next(iter(keys)))
 
 

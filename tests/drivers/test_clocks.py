@@ -4,8 +4,10 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from revstore_async.driver.clocks import boottime
-from revstore_async.errors import KeyNotFound
+from revstore_async.errors import DeletionExpired, KeyNotFound
 from revstore_async.shared_reads import SharedReadsDriver
 from revstore_async.testing import VirtualClockLoop, run_on_virtual_clock
 from revstore_drivers.memory import MemoryDriver
@@ -59,3 +61,21 @@ async def test_two_answers_about_one_version_are_equal() -> None:
         second = await driver.get("key")
     assert first == second
     assert first.date != second.date
+
+
+async def test_the_end_of_a_deletion_passes_all_wrappers() -> None:
+    now = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+    memory = MemoryDriver(clock=lambda: now)
+    stack = SharedReadsDriver(TracingDriver(LimitsDriver(FaultsDriver(LatencyDriver(memory, 0.0)), 4)))
+    async with stack as driver:
+        assert driver.capabilities.dated_deletion
+        await driver.put("key", b"content")
+        for late in (
+            driver.delete("key", until=now - timedelta(microseconds=1)),
+            driver.delete_many(["key"], until=now - timedelta(microseconds=1)),
+        ):
+            with pytest.raises(DeletionExpired):
+                await late
+        await driver.delete("key", until=now)
+        with pytest.raises(KeyNotFound):
+            await driver.get("key")

@@ -45,12 +45,34 @@ class DeletesByTextPrefix(MemoryDriver):
 
 
 class DeletesAnyVersion(MemoryDriver):
-    async def delete(self, key, *, condition=None) -> None:
-        await super().delete(key)
+    async def delete(self, key, *, condition=None, until=None) -> None:
+        await super().delete(key, until=until)
+
+
+class IgnoresTheEnd(MemoryDriver):
+    async def delete(self, key, *, condition=None, until=None) -> None:
+        await super().delete(key, condition=condition)
+
+
+class IgnoresTheEndOfMany(MemoryDriver):
+    async def delete_many(self, keys, *, until=None) -> None:
+        await super().delete_many(keys)
+
+
+class DeletesNothingThatIsDated(MemoryDriver):
+    async def delete_many(self, keys, *, until=None) -> None:
+        if until is None:
+            await super().delete_many(keys)
+
+
+class TakesNoEndAndIgnoresIt(MemoryDriver):
+    @property
+    def capabilities(self):
+        return Capabilities(dated_deletion=False)
 
 
 class ChecksThenDeletes(MemoryDriver):
-    async def delete(self, key, *, condition=None) -> None:
+    async def delete(self, key, *, condition=None, until=None) -> None:
         if condition is not None:
             try:
                 info = await self.stat(key)
@@ -103,9 +125,9 @@ class WritesInTwoSteps(MemoryDriver):
 
 
 class DeletesWhileJudging(MemoryDriver):
-    async def delete_many(self, keys) -> None:
+    async def delete_many(self, keys, *, until=None) -> None:
         for key in keys:
-            await super().delete_many([key])
+            await super().delete_many([key], until=until)
 
 
 class ComposesAnyVersion(MemoryDriver):
@@ -136,6 +158,11 @@ MUTANTS = [
     (IgnoresConditions, "test_if_absent", (put,)),
     (DeletesAnyVersion, "test_delete_of_one_version", ()),
     (ChecksThenDeletes, "test_delete_of_one_version_against_a_write_over_it", ()),
+    (IgnoresTheEnd, "test_an_expired_deletion", (timedelta(seconds=2),)),
+    (IgnoresTheEndOfMany, "test_an_expired_deletion", (timedelta(hours=1),)),
+    (IgnoresTheEnd, "test_an_end_that_is_refused", ()),
+    (DeletesNothingThatIsDated, "test_a_dated_deletion", (timedelta(minutes=5),)),
+    (TakesNoEndAndIgnoresIt, "test_an_end_that_is_refused", ()),
     (DeletesByTextPrefix, "test_delete_prefix", ()),
     (ListsLikeAWalk, "test_the_order", ()),
     (ListsFoldersAfterAnyText, "test_start_after", ("",)),

@@ -130,6 +130,11 @@ class ExploredStore(MemoryStore):
         """Return the time of an answer by the clock of a key's writes; it adds no tick."""
         return self._time_of(self.clock_of(key))
 
+    def check_not_ended(self, key: str, until: datetime | None, now: datetime) -> None:  # (as above)
+        """Judge the end of a deletion by the latest of all clocks, so that no answer told a later time."""
+        latest = max(self._ticks, key=self._ticks.__getitem__, default="")
+        super().check_not_ended(key, until, self._time_of(latest))
+
     def _time(self, key: str) -> datetime:
         group = self.clock_of(key)
         self._ticks[group] = self._ticks.get(group, 0) + 1

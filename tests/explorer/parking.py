@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -114,9 +115,11 @@ class ParkingDriver(DriverWrapper):
         perform = partial(self.inner.put, key, content, condition=condition)
         return await self._one("put", key, perform, write=changes, more=said)
 
-    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+    async def delete(
+        self, key: str, *, condition: IfMatch | None = None, until: datetime | None = None
+    ) -> None:
         said = "" if condition is None else f" ({condition})"
-        perform = partial(self.inner.delete, key, condition=condition)
+        perform = partial(self.inner.delete, key, condition=condition, until=until)
         await self._one("delete", key, perform, write=True, more=said)
 
     @asynccontextmanager
@@ -159,17 +162,18 @@ class ParkingDriver(DriverWrapper):
         perform = partial(self.inner.list_all, prefix, start_after=start_after, limit=limit)
         return await self._gate.passed(Operation("list_all", prefix, (Access(prefix, below=True),)), perform)
 
-    async def delete_many(self, keys: Iterable[str]) -> None:
+    async def delete_many(self, keys: Iterable[str], *, until: datetime | None = None) -> None:
         several = [*keys]
         if not several:
             return
         if not self._store.profile.whole:  # one after another, where others come in between
             for key in several:
-                await self._one("delete of many", key, partial(self.inner.delete, key), write=True)
+                perform = partial(self.inner.delete, key, until=until)
+                await self._one("delete of many", key, perform, write=True)
             return
         accesses = tuple(Access(key, write=True) for key in several)
         operation = Operation("delete_many", " ".join(several), accesses)
-        await self._gate.passed(operation, partial(self.inner.delete_many, several))
+        await self._gate.passed(operation, partial(self.inner.delete_many, several, until=until))
 
     async def delete_prefix(self, prefix: str) -> None:
         if not self._store.profile.whole:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 
 import pytest
@@ -32,13 +33,15 @@ class Interrupted(MemoryDriver):
             await act()
         self.deletions += 1
 
-    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+    async def delete(
+        self, key: str, *, condition: IfMatch | None = None, until: datetime | None = None
+    ) -> None:
         await self._step()
-        await super().delete(key, condition=condition)
+        await super().delete(key, condition=condition, until=until)
 
-    async def delete_many(self, keys: object) -> None:
+    async def delete_many(self, keys: object, *, until: datetime | None = None) -> None:
         await self._step()
-        await super().delete_many(keys)  # type: ignore[arg-type]
+        await super().delete_many(keys, until=until)  # type: ignore[arg-type]
 
 
 async def put_signed(repository: Repository) -> Digest:

@@ -29,6 +29,7 @@ class Moto:
             "region": "us-east-1",
             "access_key_id": "somebody",
             "secret_access_key": "secret",
+            "dated_deletion": False,  # moto judges no signature
         }
 
     def new_bucket(self) -> str:

@@ -1,7 +1,7 @@
 """A clean-up that fails is not the failure of the operation: it is told as done, a purge takes the rest."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -39,11 +39,13 @@ class RefusesDeletions(DriverWrapper):
             self.refused += 1
             raise self.error
 
-    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+    async def delete(
+        self, key: str, *, condition: IfMatch | None = None, until: datetime | None = None
+    ) -> None:
         self._judge(key)
-        await self.inner.delete(key, condition=condition)
+        await self.inner.delete(key, condition=condition, until=until)
 
-    async def delete_many(self, keys: object) -> None:
+    async def delete_many(self, keys: object, *, until: datetime | None = None) -> None:
         self._judge("")
 
     async def delete_prefix(self, prefix: str) -> None:

@@ -70,9 +70,11 @@ class Slow(DriverWrapper):
         await self._pause()
         return info
 
-    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+    async def delete(
+        self, key: str, *, condition: IfMatch | None = None, until: datetime | None = None
+    ) -> None:
         await self._pause()
-        await self.inner.delete(key, condition=condition)
+        await self.inner.delete(key, condition=condition, until=until)
 
     async def list_all(
         self, prefix: str = "", *, start_after: str | None = None, limit: int = 1000

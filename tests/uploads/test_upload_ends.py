@@ -37,7 +37,7 @@ class AnyVersion(DriverWrapper):
     def capabilities(self) -> Capabilities:
         return replace(self.inner.capabilities, conditional_delete=False)
 
-    async def delete(self, key, *, condition=None) -> None:
+    async def delete(self, key, *, condition=None, until=None) -> None:
         assert condition is None
         await self.inner.delete(key)
 

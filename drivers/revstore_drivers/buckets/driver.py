@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Final, Generic, Protocol, Self, TypeVar
 
@@ -24,7 +24,7 @@ from revstore_async.driver import (
 from revstore_async.driver.deadline import metadata_operation
 from revstore_async.errors import DriverClosed, InvalidArgument, Unsupported
 
-from ..arguments import check_listing
+from ..arguments import check_listing, check_until
 
 _AT_ONCE: Final = 1000  # keys that a server deletes in one request, if it does
 _LONGEST_SIGNED: Final = timedelta(days=7)
@@ -58,7 +58,7 @@ class Verbs(Generic[ClientT]):
         open_writer: Of a key.
         list_children: `list`, of what all keys begin with, the place to begin after, and a limit.
         list_below: `list_all`, likewise.
-        delete_many: Of a thousand keys at most, each there once.
+        delete_many: Of a thousand keys at most, each there once, and the end.
     """
 
     get: Callable[[ClientT, str, int | None], Awaitable[File]]
@@ -68,7 +68,7 @@ class Verbs(Generic[ClientT]):
     open_writer: Callable[[ClientT, str], AbstractAsyncContextManager[Writer]]
     list_children: Callable[[ClientT, str, str | None, int], Awaitable[Page[FileInfo | Folder]]]
     list_below: Callable[[ClientT, str, str | None, int], Awaitable[Page[FileInfo]]]
-    delete_many: Callable[[ClientT, builtins.list[str]], Awaitable[None]]
+    delete_many: Callable[[ClientT, builtins.list[str], datetime | None], Awaitable[None]]
 
 
 class BucketDriver(Driver, Generic[OptionsT, ClientT]):
@@ -195,11 +195,13 @@ class BucketDriver(Driver, Generic[OptionsT, ClientT]):
 
     # ---- deletion
 
-    async def delete_many(self, keys: Iterable[str]) -> None:
+    async def delete_many(self, keys: Iterable[str], *, until: datetime | None = None) -> None:
         judged = [*dict.fromkeys(check_key(key) for key in keys)]
+        check_until(self.name, until, dated=self.capabilities.dated_deletion)
         for begin in range(0, len(judged), _AT_ONCE):
             with metadata_operation(self._limit, bulk=True):
-                await self._verbs.delete_many(self._client or self._open(), judged[begin : begin + _AT_ONCE])
+                batch = judged[begin : begin + _AT_ONCE]
+                await self._verbs.delete_many(self._client or self._open(), batch, until)
 
     async def delete_prefix(self, prefix: str) -> None:
         check_key(prefix)

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +39,7 @@ from revstore_async.driver.deadline import metadata_operation
 from revstore_async.driver.writer_blocks import writer_block
 from revstore_async.errors import DriverClosed, InvalidStoreURL, KeyNotFound, ObjectTooLarge, Unavailable
 
-from ..arguments import check_listing, check_range, take_options
+from ..arguments import check_listing, check_range, check_until, take_options
 from ..buckets.options import seconds
 from .listing import list_below, list_children, unfinished_files
 from .root import Root, info_of, machine_time, sync_folder
@@ -109,6 +109,7 @@ class FilesystemDriver(Driver):
     def capabilities(self) -> Capabilities:
         return Capabilities(
             conditional_delete=True,
+            dated_deletion=True,
             connections=self._count,
             part_size=PART,
             metadata_timeout=self._limit,
@@ -229,19 +230,23 @@ class FilesystemDriver(Driver):
         with metadata_operation(self._limit, bulk=True):
             return await threads.look(prefix, list_below, root, prefix, start_after, limit)
 
-    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+    async def delete(
+        self, key: str, *, condition: IfMatch | None = None, until: datetime | None = None
+    ) -> None:
         check_key(key)
+        check_until(self.name, until, dated=True)
         root, threads = self._open()
         with metadata_operation(self._limit):
-            await threads.run_locking(key, Deletion(root, [key], condition).take)
+            await threads.run_locking(key, Deletion(root, [key], condition, until).take)
 
-    async def delete_many(self, keys: Iterable[str]) -> None:
+    async def delete_many(self, keys: Iterable[str], *, until: datetime | None = None) -> None:
         judged = [check_key(key) for key in keys]
+        check_until(self.name, until, dated=True)
         root, threads = self._open()
         for begin in range(0, len(judged), _DELETED_AT_ONCE):
             some = judged[begin : begin + _DELETED_AT_ONCE]
             with metadata_operation(self._limit, bulk=True):
-                await threads.run_locking(some[0], Deletion(root, some).take)
+                await threads.run_locking(some[0], Deletion(root, some, until=until).take)
 
     async def delete_prefix(self, prefix: str) -> None:
         check_key(prefix)
@@ -279,22 +284,30 @@ def _get(root: Root, key: str, limit: int | None) -> File:
 class Deletion:
     """The deletion of some keys: a step that the driver takes again when the folder of a key was locked."""
 
-    def __init__(self, root: Root, keys: Iterable[str], condition: IfMatch | None = None) -> None:
+    def __init__(
+        self,
+        root: Root,
+        keys: Iterable[str],
+        condition: IfMatch | None = None,
+        until: datetime | None = None,
+    ) -> None:
         self._root = root
         self._left = deque(keys)
         self._condition = condition
+        self._until = until
 
     def take(self) -> None:
         """Delete the keys that are left.
 
         Raises:
             ConditionFailed: The condition does not hold.
+            DeletionExpired: The end of the deletion is over.
             KeyLocked: Another process or thread holds the lock of a folder; the caller calls again.
         """
         folders = set()
         try:
             while self._left:
-                if self._root.remove(self._left[0], self._condition):
+                if self._root.remove(self._left[0], self._condition, self._until):
                     folders.add(self._left[0].rpartition("/")[0])
                 self._left.popleft()
         finally:

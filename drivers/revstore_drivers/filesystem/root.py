@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from revstore_async.driver import KEY_LIMIT, FileInfo, IfMatch
-from revstore_async.errors import AccessDenied, InvalidKey, KeyNotFound
+from revstore_async.errors import AccessDenied, DeletionExpired, InvalidKey, KeyNotFound
 
 from ..arguments import check_condition
 
@@ -207,11 +207,14 @@ class Root:
             os.close(lock)
         raise KeyLocked(key, path)
 
-    def remove(self, key: str, condition: IfMatch | None = None) -> bool:
+    def remove(self, key: str, condition: IfMatch | None = None, until: datetime | None = None) -> bool:
         """Remove the file of a key; return whether there was one. The caller syncs and prunes the folder.
+
+        The end is compared with the clock right before the file is removed, under the lock of its folder.
 
         Raises:
             ConditionFailed: The file is another version, or is missing.
+            DeletionExpired: The end of the deletion is over.
             KeyLocked: Another process or thread holds the lock of the folder.
         """
         if self.find(key) is not None:
@@ -220,9 +223,13 @@ class Root:
                 check_condition(key, condition, info_of(key, status).etag if status else None)
                 if status is None:
                     return False
+                if until is not None and machine_time() > until:
+                    raise DeletionExpired(key, until)
                 os.unlink(self.path_of(key))
                 return True
         check_condition(key, condition, None)
+        if until is not None and machine_time() > until:
+            raise DeletionExpired(key, until)
         return False
 
     def prune(self, folder: str) -> None:

@@ -26,7 +26,7 @@ from revstore_async.driver import (
 from revstore_async.driver.writer_blocks import writer_block
 from revstore_async.errors import DriverClosed, InvalidStoreURL, KeyNotFound, ObjectTooLarge
 
-from ..arguments import check_listing, check_range, take_options
+from ..arguments import check_listing, check_range, check_until, take_options
 from .store import MemoryStore
 from .streams import MemoryReader, MemoryWriter
 
@@ -68,7 +68,7 @@ class MemoryDriver(Driver):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(conditional_delete=True)
+        return Capabilities(conditional_delete=True, dated_deletion=True)
 
     async def __aenter__(self) -> Self:
         self._open = True
@@ -132,16 +132,22 @@ class MemoryDriver(Driver):
         await self._asked()
         return _page((self.store.objects[key].info for key in self.store.below(begin, start_after)), limit)
 
-    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+    async def delete(
+        self, key: str, *, condition: IfMatch | None = None, until: datetime | None = None
+    ) -> None:
         check_key(key)
+        check_until(self.name, until, dated=True)
         await self._asked()
+        self.store.check_not_ended(key, until, self._clock())
         self.store.remove(key, condition)
         await asyncio.sleep(0)
 
-    async def delete_many(self, keys: Iterable[str]) -> None:
+    async def delete_many(self, keys: Iterable[str], *, until: datetime | None = None) -> None:
         judged = [check_key(key) for key in keys]
+        check_until(self.name, until, dated=True)
         await self._asked()
         for key in judged:
+            self.store.check_not_ended(key, until, self._clock())
             self.store.remove(key)
         await asyncio.sleep(0)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from revstore_async.driver import Condition, File, FileInfo, Folder, IfMatch
-from revstore_async.errors import InvalidKey
+from revstore_async.errors import DeletionExpired, InvalidKey
 
 from ..arguments import check_condition
 
@@ -49,6 +49,15 @@ class MemoryStore:
             now: The time of the driver's clock.
         """
         return now.astimezone(UTC)
+
+    def check_not_ended(self, key: str, until: datetime | None, now: datetime) -> None:
+        """Check that the end of a deletion is not over.
+
+        Raises:
+            DeletionExpired: It is.
+        """
+        if until is not None and now > until:
+            raise DeletionExpired(key, until)
 
     def remove(self, key: str, condition: IfMatch | None = None) -> None:
         """Remove an object, if it is there."""

@@ -1,6 +1,7 @@
 """Copies, which the server makes, and deletions."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -64,7 +65,7 @@ async def delete(client: Client, key: str) -> None:
             raise of_refused(refused, key) from refused
 
 
-async def delete_many(client: Client, keys: Sequence[str]) -> None:
+async def delete_many(client: Client, keys: Sequence[str], until: datetime | None) -> None:  # noqa: ARG001 (no end is taken)
     """Delete the objects that are there: on S3 a thousand in a request, elsewhere one in a request."""
     for first in range(0, len(keys), _AT_ONCE):
         batch = keys[first : first + _AT_ONCE]

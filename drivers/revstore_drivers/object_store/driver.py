@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final, Literal, Self
 
@@ -12,6 +12,7 @@ from revstore_async.driver import Capabilities, FileInfo, IfMatch, Source, check
 from revstore_async.driver.deadline import metadata_operation
 from revstore_async.errors import Unsupported
 
+from ..arguments import check_until
 from ..buckets.driver import BucketDriver, Verbs
 from .changing import copy, delete, delete_many
 from .client import Client
@@ -63,6 +64,7 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
             conditional_put=options.conditional_put,
             conditional_commit=False,
             conditional_delete=False,
+            dated_deletion=False,
             signed_urls=options.signed_urls,
             ordered_listing=True,
             bulk_delete=options.scheme == S3 and options.bulk_delete,
@@ -91,8 +93,11 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
         with translated(key, self.options.shown, self.name):
             return await obstore.sign_async(signer, _SIGNED[method], key, expires)
 
-    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+    async def delete(
+        self, key: str, *, condition: IfMatch | None = None, until: datetime | None = None
+    ) -> None:
         check_key(key)
+        check_until(self.name, until, dated=False)
         client = self._open()
         if condition is not None:
             raise Unsupported(self.name, "conditional deletion")

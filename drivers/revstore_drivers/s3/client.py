@@ -15,6 +15,7 @@ botocore is tuned, each step by measurement:
 import asyncio
 import hashlib
 from base64 import b64encode
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import cache
@@ -33,15 +34,23 @@ from botocore.parsers import ResponseParserError
 from revstore_async.concurrency import in_thread, settled
 from revstore_async.driver import FileInfo
 from revstore_async.driver.deadline import SLOWEST
-from revstore_async.errors import AccessDenied, DriverClosed, InvalidStoreURL, Unavailable
+from revstore_async.errors import (
+    AccessDenied,
+    DeletionExpired,
+    DriverClosed,
+    InvalidStoreURL,
+    Unavailable,
+    Unsupported,
+)
 
 from ..buckets.retries import GRACE, Slots, Tries, no_answer, seconds_for_try
 from .config import S3Options
-from .errors import DRIVER, SDK_ERRORS, may_pass, of_failure, translated
+from .errors import DRIVER, SDK_ERRORS, came_late, may_pass, of_failure, translated, was_never_sent
 from .wire.answers import NEEDED, Answer, Download
 from .wire.bodies import as_file, md5_of, size_of
 from .wire.requests import SignedWay
 from .wire.sessions import Sessions, check_packages
+from .wire.sigv4 import Term
 from .wire.times import date_of, parse_time
 
 _NOTHING: Final[frozenset[str]] = frozenset()
@@ -74,6 +83,7 @@ class Client:
         self._sessions = Sessions(options)
         self._signed = SignedWay(options, self._sessions, _agent())
         self.server: str = ""
+        self._told: Mapping[str, str] = {}  # the headers of the last answer
         self._bucket_seen = False
 
     # ---- its life
@@ -132,15 +142,19 @@ class Client:
 
     # ---- requests
 
-    async def once(self, operation: str, key: str, /, **parameters: object) -> Answer:
+    async def once(
+        self, operation: str, key: str, /, *, until: datetime | None = None, **parameters: object
+    ) -> Answer:
         """Send one request, now: the caller holds a slot for it.
 
         Args:
             operation: The client's method.
             key: What it is about, for messages.
+            until: The end by the server's clock, after which it refuses the request; None for none.
             **parameters: Those of the request, but the bucket.
 
         Raises:
+            DeletionExpired: The request came after its end.
             Refused: The server refused it in a way that may mean something.
         """
         if self._client is None:
@@ -154,18 +168,38 @@ class Client:
         try:
             async with asyncio.timeout(seconds):
                 try:
-                    answer = await self._signed.send(operation, parameters)
-                    if answer is None:
+                    if until is not None:
+                        answer = await self._send_dated(operation, parameters, until)
+                    elif (signed := await self._signed.send(operation, parameters)) is not None:
+                        answer = signed
+                    else:
                         answer = await self._send_by_botocore(operation, parameters)
                     if not answer.keys() >= NEEDED.get(operation, _NOTHING):
                         raise _not_whole(operation, answer)
                 except SDK_ERRORS as error:
+                    if until is not None and came_late(error, until):
+                        raise DeletionExpired(key, until) from error
                     raise of_failure(error, key, self.options.shown) from error
         except TimeoutError as error:
             raise no_answer(key, seconds, error) from error
         self._bucket_seen = True
-        self.server = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
+        self._told = answer["ResponseMetadata"]["HTTPHeaders"]
+        self.server = self._told.get("server", "")
         return answer
+
+    async def _send_dated(self, operation: str, parameters: dict[str, Any], until: datetime) -> Answer:
+        """Send a request with a signature that ends at a time, by the server's clock.
+
+        If the driver knows no address or no time of the server yet, one more request tells both.
+        """
+        for _ in range(2):
+            if (now := date_of(self._told)) is not None:
+                answer = await self._signed.send(operation, parameters, Term.until(until, now))
+                if answer is not None:
+                    return answer
+            listed = await self._send_by_botocore("list_objects_v2", {"MaxKeys": 1})
+            self._told = listed["ResponseMetadata"]["HTTPHeaders"]
+        raise Unsupported(DRIVER, "deletions that end at a time, by way of a proxy or on S3 Express")
 
     async def _send_by_botocore(self, operation: str, parameters: dict[str, Any]) -> Answer:
         client, body = self._client, parameters.get("Body")
@@ -184,6 +218,7 @@ class Client:
         *,
         changes: bool = False,
         retries: int | None = None,
+        until: datetime | None = None,
         **parameters: object,
     ) -> Answer:
         """Send one request when it is its turn, and again where that may help.
@@ -193,6 +228,8 @@ class Client:
             key: What it is about, for messages.
             changes: Whether the request changes the store: then a cancelled call waits for its answer.
             retries: Tries after the first; None for as many as the options say.
+            until: The end of all tries, by the server's clock. A request with an end is tried again only if it
+                surely did nothing: the server may still do one that it did not answer, which the caller must know.
             **parameters: Those of the request, but the bucket.
         """
         tries: Tries | None = None
@@ -201,12 +238,16 @@ class Client:
                 await self.slots.take(key)
                 try:
                     if changes:
-                        return await settled(self.once(operation, key, **parameters), grace=GRACE)
-                    return await self.once(operation, key, **parameters)
+                        return await settled(
+                            self.once(operation, key, until=until, **parameters), grace=GRACE
+                        )
+                    return await self.once(operation, key, until=until, **parameters)
                 finally:
                     self.slots.release()
             except (Unavailable, AccessDenied) as error:
                 if isinstance(error, AccessDenied) and not (changes and may_pass(error)):
+                    raise
+                if until is not None and isinstance(error, Unavailable) and not was_never_sent(error):
                     raise
                 tries = tries or Tries(self.options.retries if retries is None else retries)
                 await tries.again(error)

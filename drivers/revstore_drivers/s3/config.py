@@ -40,11 +40,14 @@ class S3Options(BucketOptions):
     server: str = option(
         choice("s3", "aws", "minio", "seaweedfs"),
         "s3",
-        "what kind it is: sets the seven that follow, if left open",
+        "what kind it is: sets the eight that follow, if left open",
     )
     conditional_put: bool | None = option(flag, None, "whether the server honours conditions of a PUT")
     conditional_commit: bool | None = option(flag, None, "whether it does on completion of multipart")
     conditional_delete: bool | None = option(flag, None, "whether it does on a DELETE")
+    dated_deletion: bool | None = option(
+        flag, None, "whether it refuses a signed deletion that reaches it after its end"
+    )
     conditional_copy: bool | None = option(flag, None, "whether it does on the source of a copy")
     ordered_listing: bool | None = option(flag, None, "whether it lists in the byte order of keys")
     signed_urls: bool | None = option(flag, None, "whether it serves URLs that are signed")

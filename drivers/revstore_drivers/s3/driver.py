@@ -1,7 +1,7 @@
 """The driver of a bucket on S3. Each method is a verb of another module of this package."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from math import ceil
 from typing import Self
@@ -9,6 +9,7 @@ from typing import Self
 from revstore_async.driver import Capabilities, FileInfo, IfMatch, Source, check_key, check_sources
 from revstore_async.driver.deadline import metadata_operation
 
+from ..arguments import check_until
 from ..buckets.driver import BucketDriver, Verbs
 from .client import Client
 from .composing import compose
@@ -60,6 +61,7 @@ class S3Driver(BucketDriver[S3Options, Client]):
             conditional_put=options.honours("conditional_put"),
             conditional_commit=options.honours("conditional_commit"),
             conditional_delete=options.honours("conditional_delete"),
+            dated_deletion=options.honours("dated_deletion"),
             conditional_copy=options.honours("conditional_copy"),
             signed_urls=options.honours("signed_urls"),
             ordered_listing=options.honours("ordered_listing"),
@@ -89,10 +91,13 @@ class S3Driver(BucketDriver[S3Options, Client]):
     async def _sign(self, key: str, method: str, expires: timedelta) -> str:
         return await self._open().sign(_SIGNED[method], key, ceil(expires.total_seconds()))
 
-    async def delete(self, key: str, *, condition: IfMatch | None = None) -> None:
+    async def delete(
+        self, key: str, *, condition: IfMatch | None = None, until: datetime | None = None
+    ) -> None:
         check_key(key)
+        check_until(self.name, until, dated=self.capabilities.dated_deletion)
         with metadata_operation(self._limit):
-            await delete(self._open(), key, condition)
+            await delete(self._open(), key, condition, until)
 
     async def purge_writers(self, older_than: timedelta) -> int:
         return await purge(self._open(), older_than)

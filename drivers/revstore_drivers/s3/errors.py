@@ -83,6 +83,7 @@ _CREDENTIALS: Final = {
     "InvalidSecurity": "the credentials are not valid",
 }
 _SKEWED: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
+_LATE: Final = frozenset({"AccessDenied", "ExpiredToken", "403"})
 _ELSEWHERE: Final = frozenset(
     {
         "PermanentRedirect",
@@ -147,6 +148,25 @@ def of_failure(error: Exception, key: str, store: str) -> Exception:
         return of_answer(error.response, key, store)
     drop_frames(error)  # aiohttp's hold the error, and the body that was to be sent
     return _of_no_answer(error, key, store)
+
+
+def came_late(error: Exception, until: datetime) -> bool:
+    """Whether an error tells that a request came after the end of its signature."""
+    if not isinstance(error, ClientError):
+        return False
+    told, meta = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+    return tells_lateness(told, date_of(meta.get("HTTPHeaders", {})), until)
+
+
+def tells_lateness(told: Mapping[str, Any], date: datetime | None, until: datetime) -> bool:
+    """Whether an error element tells that a request came after the end of its signature.
+
+    AWS and MinIO use the code of a denied access for that, and tell the reason in the message only. The time of the
+    answer, if it is known, tells it too.
+    """
+    if told.get("Code") not in _LATE:
+        return False
+    return "has expired" in str(told.get("Message")) or (date is not None and date >= until)
 
 
 def of_missing(refused: Refused, key: str) -> RevstoreError:

@@ -1,11 +1,19 @@
 """Deletion: of one, of many, of all below a prefix."""
 
 import asyncio
+from datetime import timedelta, timezone
 
 import pytest
 
 from revstore_async.driver import Driver, IfMatch
-from revstore_async.errors import ConditionFailed, InvalidKey, KeyNotFound, Unsupported
+from revstore_async.errors import (
+    ConditionFailed,
+    DeletionExpired,
+    InvalidArgument,
+    InvalidKey,
+    KeyNotFound,
+    Unsupported,
+)
 
 from .base import Hooks, content_of, keys_of, need, pattern, positions_of, write_all
 
@@ -74,6 +82,58 @@ class Deletion(Hooks):
         info = await driver.put("key", b"content")
         with pytest.raises(Unsupported):
             await driver.delete("key", condition=IfMatch(info.etag))
+        assert await keys_of(driver) == ["key"]
+
+    @pytest.mark.parametrize("ahead", [timedelta(minutes=5), timedelta(days=30)])
+    async def test_a_dated_deletion(self, driver: Driver, ahead: timedelta) -> None:
+        """Before its end, a deletion with an end deletes as one without; the end may be in any time zone."""
+        need(driver, "dated_deletion")
+        keys = ["a/1", "a/2", "a/3", "b", "stays"]
+        infos = [await driver.put(key, b"content") for key in keys]
+        until = (infos[-1].modified + ahead).astimezone(timezone(timedelta(hours=-5)))
+        await driver.delete("a/1", until=until)
+        await driver.delete("a/1", until=until)
+        await driver.delete_many(["a/2", "a/3", "missing", "a/2"], until=until)
+        await driver.delete_many([], until=until)
+        if driver.capabilities.conditional_delete:
+            with pytest.raises(ConditionFailed):
+                await driver.delete("b", condition=IfMatch("another"), until=until)
+            await driver.delete("b", condition=IfMatch(infos[3].etag), until=until)
+        else:
+            await driver.delete("b", until=until)
+        assert await keys_of(driver) == ["stays"]
+
+    @pytest.mark.parametrize("behind", [timedelta(seconds=2), timedelta(hours=1), timedelta(days=30)])
+    async def test_an_expired_deletion(self, driver: Driver, behind: timedelta) -> None:
+        """A deletion that reaches the store after its end is `DeletionExpired`, and deletes nothing."""
+        need(driver, "dated_deletion")
+        keys = ["folder/1", "folder/2", "key"]
+        infos = [await driver.put(key, b"content") for key in keys]
+        until = infos[0].modified - behind
+        with pytest.raises(DeletionExpired) as caught:
+            await driver.delete("key", until=until)
+        assert (caught.value.key, caught.value.until, caught.value.retryable) == ("key", until, False)
+        with pytest.raises(DeletionExpired) as caught:
+            await driver.delete_many(["missing", *keys], until=until)
+        assert caught.value.key in {"missing", *keys}
+        if driver.capabilities.conditional_delete:
+            with pytest.raises(DeletionExpired):
+                await driver.delete("key", condition=IfMatch(infos[2].etag), until=until)
+        assert await keys_of(driver) == keys
+        await driver.delete_many(keys, until=infos[0].modified + timedelta(hours=1))
+        assert await keys_of(driver) == []
+
+    async def test_an_end_that_is_refused(self, driver: Driver) -> None:
+        """A lacking `dated_deletion` is `Unsupported`, an end without a time zone `InvalidArgument`."""
+        until = (await driver.put("key", b"content")).modified + timedelta(hours=1)
+        for end in (until, until.replace(tzinfo=None)):
+            if driver.capabilities.dated_deletion and end is until:
+                continue
+            error = InvalidArgument if driver.capabilities.dated_deletion else Unsupported
+            with pytest.raises(error):
+                await driver.delete("key", until=end)
+            with pytest.raises(error):
+                await driver.delete_many(["key"], until=end)
         assert await keys_of(driver) == ["key"]
 
     async def test_an_empty_folder_is_none(self, driver: Driver) -> None:

@@ -21,7 +21,7 @@ from ..config import S3Options
 from .answers import Answer, read_answer
 from .bodies import PIECE, Body, deletion_of, md5_of, pieces_of, sha256_of, size_of
 from .sessions import Sessions
-from .sigv4 import ALGORITHM, UNSIGNED, Credentials, Signer, encoded_path, encoded_query
+from .sigv4 import ALGORITHM, UNSIGNED, Credentials, Signer, Term, encoded_path, encoded_query
 
 _AUTHORIZATION = re.compile(
     rf"{ALGORITHM} Credential=.+/[0-9]{{8}}/(?P<region>[^/]+)/s3/aws4_request, SignedHeaders="
@@ -102,7 +102,12 @@ class _Address:
     signer: Signer
 
     def request(
-        self, asked: Operation, parameters: Mapping[str, Any], credentials: Credentials, payload: str
+        self,
+        asked: Operation,
+        parameters: Mapping[str, Any],
+        credentials: Credentials,
+        payload: str,
+        term: Term | None,
     ) -> tuple[URL, dict[str, str]]:
         """Return the target and the headers of a signed request.
 
@@ -111,6 +116,7 @@ class _Address:
             parameters: As the client takes them, but the bucket.
             credentials: Whose request it is.
             payload: What stands for its body in the signature.
+            term: The time in which the server takes it; None for no end but that of each signature.
 
         Raises:
             TypeError: The operation has no such parameter.
@@ -127,8 +133,11 @@ class _Address:
                 headers |= {f"x-amz-meta-{each}": str(text) for each, text in value.items()}
             elif name != "Body":
                 raise TypeError(f"{asked.name} has no parameter {name}")
-        line = encoded_query(query) if query else ""
-        self.signer.sign(credentials, asked.method, path, line, headers, payload)
+        if term is None:
+            line = encoded_query(query) if query else ""
+            self.signer.sign(credentials, asked.method, path, line, headers, payload)
+        else:
+            line = self.signer.query(credentials, asked.method, path, query, headers, term)
         target = f"{self.origin}{path}?{line}" if line else self.origin + path
         return URL(target, encoded=True), headers
 
@@ -146,6 +155,7 @@ class SignedWay:
         self._sessions = sessions
         self._agent = agent
         self._address: _Address | None = None
+        self._plain = options.checksums == "when_required"  # else requests need checksums that botocore makes
         self._events: Any = None
         self._credentials: Callable[[], Awaitable[Any]] | None = None
         self.told = False
@@ -159,8 +169,7 @@ class SignedWay:
         """
         self._events = events
         self._credentials = credentials
-        if self._options.checksums == "when_required":
-            events.register("before-send.s3", self._learn)
+        events.register("before-send.s3", self._learn)
 
     def _learn(self, request: Any, **_: object) -> None:  # noqa: ANN401 (botocore's)
         signed = _AUTHORIZATION.match(_text(request.headers.get("Authorization", "")))
@@ -187,12 +196,15 @@ class SignedWay:
         path = f"/{bucket}"
         return origin, path if parts.path == path or parts.path.startswith(f"{path}/") else None
 
-    async def send(self, operation: str, parameters: Mapping[str, Any]) -> Answer | None:
+    async def send(
+        self, operation: str, parameters: Mapping[str, Any], term: Term | None = None
+    ) -> Answer | None:
         """Send a request, once.
 
         Args:
             operation: The client's method.
             parameters: As the client takes them, but the bucket.
+            term: The time in which the server takes the request, by its clock; then the signature is in the query.
 
         Returns:
             The answer, in botocore's shape; None if the request is to be sent botocore's way, and had no effect.
@@ -201,7 +213,7 @@ class SignedWay:
             ClientError: The answer is an error.
         """
         asked, address = OPERATIONS.get(operation), self._address
-        if asked is None or address is None or self._credentials is None:
+        if asked is None or address is None or self._credentials is None or not (self._plain or term):
             return None
         body: Body | None = parameters.get("Body")
         if operation == "delete_objects":
@@ -211,7 +223,7 @@ class SignedWay:
         if body is not None and not address.origin.startswith("https:"):  # see `bodies`
             payload = await sha256_of(body)
         credentials = await (await self._credentials()).get_frozen_credentials()
-        target, headers = address.request(asked, parameters, credentials, payload)
+        target, headers = address.request(asked, parameters, credentials, payload, term)
         headers["user-agent"] = self._agent
         headers["accept-encoding"] = "identity"
         data: Any = None

@@ -1,4 +1,4 @@
-"""Signatures of requests: AWS Signature Version 4, in headers, with the body's digest or without it.
+"""Signs requests by AWS Signature Version 4: in headers, with the body's digest or without it, or in the query.
 
 botocore's own signer takes 41 µs of processor time, and this one takes 7 µs. Its
 signature equals botocore's of the same request, byte for byte, which a test holds. The source is "Create a
@@ -7,6 +7,8 @@ signed AWS API request" of AWS's Identity and Access Management User Guide.
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from hmac import digest
@@ -16,6 +18,9 @@ from urllib.parse import quote
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 """What stands for a body's digest that is not made."""
+
+LONGEST: Final = 7 * 24 * 3600
+"""The most seconds that S3 takes for a signature in a query."""
 
 
 class Credentials(Protocol):
@@ -39,6 +44,31 @@ def encoded_query(parameters: Mapping[str, str]) -> str:
     """Return a query as it is sent and signed: escaped, and in order."""
     escaped = [(quote(name, safe=""), quote(text, safe="")) for name, text in parameters.items()]
     return "&".join([f"{name}={text}" for name, text in sorted(escaped)])
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """The time in which a server takes a request that has its signature in the query.
+
+    Attributes:
+        begin: The beginning, in UTC, in whole seconds.
+        seconds: The server refuses the request later than so many seconds after the beginning.
+    """
+
+    begin: datetime
+    seconds: int
+
+    @classmethod
+    def until(cls, end: datetime, now: datetime) -> "Term":
+        """Return a term that begins now or before, and that is over at an end or within the second before it.
+
+        Args:
+            end: The end.
+            now: The server's time, as it last told it. If the end is over, the term is over too.
+        """
+        last = end.astimezone(UTC).replace(microsecond=0)
+        begin = min(now, last - timedelta(seconds=1))
+        return cls(begin, min(int((last - begin).total_seconds()), LONGEST))
 
 
 class Signer:
@@ -100,11 +130,56 @@ class Signer:
             f"{ALGORITHM} Credential={whose}, SignedHeaders={listed}, Signature={signature}"
         )
 
+    def query(
+        self,
+        credentials: Credentials,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        term: Term,
+    ) -> str:
+        """Return the query of a request with its signature, which ends with a term; no digest of the body is in it.
+
+        Args:
+            credentials: As for `sign`.
+            method: As for `sign`.
+            path: As for `sign`.
+            query: The query's parameters, not escaped.
+            headers: As for `sign`; they stay as they are.
+            term: The time in which the server takes the request.
+        """
+        stamp = term.begin.strftime("%Y%m%dT%H%M%SZ")
+        scope = f"{stamp[:8]}/{self.region}/s3/aws4_request"
+        listed = ";".join(sorted(headers))
+        signed = {
+            **query,
+            "X-Amz-Algorithm": ALGORITHM,
+            "X-Amz-Credential": f"{credentials.access_key}/{scope}",
+            "X-Amz-Date": stamp,
+            "X-Amz-Expires": str(term.seconds),
+            "X-Amz-SignedHeaders": listed,
+        }
+        if credentials.token:
+            signed["X-Amz-Security-Token"] = credentials.token
+        line = encoded_query(signed)
+        lines = "".join([f"{name}:{headers[name]}\n" for name in sorted(headers)])
+        request = f"{method}\n{path}\n{line}\n{lines}\n{listed}\n{UNSIGNED}"
+        text = f"{ALGORITHM}\n{stamp}\n{scope}\n{sha256(request.encode()).hexdigest()}"
+        signature = digest(_key_of(credentials.secret_key, scope), text.encode(), "sha256").hex()
+        return f"{line}&X-Amz-Signature={signature}"
+
     def _derive(self, secret: str) -> None:
-        """Derive the key of the present day, in four steps."""
+        """Derive the key of the present day."""
         self._day = self._stamp[:8]
         self._scope = f"{self._day}/{self.region}/s3/aws4_request"
-        self._key = f"AWS4{secret}".encode()
-        for step in self._scope.split("/"):
-            self._key = digest(self._key, step.encode(), "sha256")
+        self._key = _key_of(secret, self._scope)
         self._secret = secret
+
+
+def _key_of(secret: str, scope: str) -> bytes:
+    """Derive the key of a scope, in four steps."""
+    key = f"AWS4{secret}".encode()
+    for step in scope.split("/"):
+        key = digest(key, step.encode(), "sha256")
+    return key
