@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .collector import (
         Chain,
         Collector,
+        Explanation,
         Going,
         Plan,
         Progress,
@@ -88,6 +89,7 @@ __all__ = [
     "Descriptor",
     "Digest",
     "Driver",
+    "Explanation",
     "Going",
     "KeyKind",
     "LayerInfo",
@@ -163,6 +165,7 @@ _MODULES: Final = {
     "Descriptor": ".formats.descriptors",
     "Digest": ".formats.digest",
     "Driver": ".driver",
+    "Explanation": ".collector",
     "Going": ".collector",
     "KeyKind": ".signatures",
     "LayerInfo": ".blobs.listed",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ..collector import Progress, Retention
+from ..collector import Numbers, Progress, Retention
 from ..concurrency import alongside
 
 TOLD_EVERY = 0.5
@@ -47,3 +47,11 @@ async def told(progress: Progress) -> AsyncIterator[None]:
     async with alongside(tell()):
         yield
     click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def amount(numbers: Numbers) -> str:
+    """Return the numbers of a plan as people read them."""
+    return (
+        f"{numbers.keys} keys, {numbers.bytes} bytes "
+        f"({numbers.tags} tags, {numbers.revisions} manifests, {numbers.blobs} blobs)"
+    )

@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "purge": ("purge", "Forget the uploads that clients gave up; print how many."),
     "put": ("manifests", "Verify and store a manifest, merge its signatures, set the tag; print its digest."),
     "restore": ("tags", "Point a tag at the revision that it had at a time; print its digest."),
+    "retention": ("retention", "Look at the decisions of retention rules."),
     "rm": (
         "manifests",
         "Delete a tag (REPO:TAG), or a manifest with the tags that point at it (REPO@DIGEST).",

@@ -10,7 +10,7 @@ import click
 
 from ..collector import Plan, Progress, Retention
 from ..registry import Registry
-from .collecting import read_retention, retention_option, told
+from .collecting import amount, read_retention, retention_option, told
 from .session import Session, shared_options
 
 
@@ -74,7 +74,7 @@ def apply(session: Session, path: Path | None, *, offline: bool, yes: bool, verb
                 raise click.Abort
             async with told(progress):
                 await registry.collector.apply(found, progress=progress)
-            session.say(asdict(found.numbers), f"deleted: {_numbers(found)}")
+            session.say(asdict(found.numbers), f"deleted: {amount(found.numbers)}")
 
     session.within(work)
 
@@ -92,18 +92,10 @@ async def _planned(
         found.close()
 
 
-def _numbers(found: Plan) -> str:
-    numbers = found.numbers
-    return (
-        f"{numbers.keys} keys, {numbers.bytes} bytes "
-        f"({numbers.tags} tags, {numbers.revisions} manifests, {numbers.blobs} blobs)"
-    )
-
-
 def _show(session: Session, found: Plan, *, verbose: bool) -> None:
     value: dict[str, object] = asdict(found.numbers)
     value["unreadable"] = found.unreadable
-    lines = [f"would go: {_numbers(found)}"]
+    lines = [f"would go: {amount(found.numbers)}"]
     lines += [
         f"all of {name} stays: its manifest {digest} can't be read"
         for name, digest in found.unreadable.items()

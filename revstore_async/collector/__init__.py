@@ -3,6 +3,7 @@
 from ..runs.state import Bounds
 from .chains import Chain, Reasons
 from .control import Status
+from .explaining import Explanation
 from .filling import Progress
 from .planning import Going, Numbers, Plan, Staying
 from .retention import Conditions, Retention, Rule
@@ -14,6 +15,7 @@ __all__ = [
     "Chain",
     "Collector",
     "Conditions",
+    "Explanation",
     "Going",
     "Numbers",
     "Plan",

@@ -35,11 +35,13 @@ class Verdict:
         candidate: The tag or revision.
         stays: Whether it stays.
         why: The reason, in words that follow "it stays: " or "it goes: ".
+        rule: The rule that decided, if one did.
     """
 
     candidate: Candidate
     stays: bool
     why: str
+    rule: Rule | None = None
 
 
 def decide(
@@ -78,7 +80,7 @@ def decide(
         for each in named:
             met = fulfilling.get(each)
             stays = (met is not None) == rule.keeps
-            verdicts.append(Verdict(each, stays, f"{rule}{f' ({met})' if met else ''}"))
+            verdicts.append(Verdict(each, stays, f"{rule}{f' ({met})' if met else ''}", rule))
     return verdicts
 
 
@@ -95,14 +97,22 @@ def _fulfilling(
         if conditions.younger is not None and each.modified > now - conditions.younger:
             found[each] = "younger"
     for part in parts.values():
-        if conditions.newest:
-            newest = sorted(part, key=lambda each: (each.modified, each.tag or "", each.digest or ""))
-            found.update(dict.fromkeys(newest[-conditions.newest :], "newest"))
-        if conditions.semver:
-            versions = [(version, each) for each in part if (version := version_of(each.tag or ""))]
-            highest = sorted(versions, key=lambda pair: (pair[0], pair[1].tag or ""))
-            found.update(dict.fromkeys([each for _, each in highest[-conditions.semver :]], "semver"))
+        found.update(dict.fromkeys(by_age(part)[: conditions.newest], "newest"))
+        found.update(dict.fromkeys(by_version(part)[: conditions.semver], "semver"))
     return found
+
+
+def by_age(candidates: Iterable[Candidate]) -> Sequence[Candidate]:
+    """Return candidates in the order of `newest`: the newest first."""
+    return sorted(
+        candidates, key=lambda each: (each.modified, each.tag or "", each.digest or ""), reverse=True
+    )
+
+
+def by_version(candidates: Iterable[Candidate]) -> Sequence[Candidate]:
+    """Return the candidates with a semantic version in the order of `semver`: the highest first."""
+    versions = [(version, each) for each in candidates if (version := version_of(each.tag or ""))]
+    return [each for _, each in sorted(versions, key=lambda pair: (pair[0], pair[1].tag or ""), reverse=True)]
 
 
 def version_of(tag: str) -> Version | None:

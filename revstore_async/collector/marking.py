@@ -2,8 +2,8 @@
 
 import re
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -50,12 +50,14 @@ class Rules:
         immutable: The tags that the policy makes immutable.
         now: The time, by the store's clock.
         lease: Nothing younger goes.
+        left_out: Tells whether a tag or untagged revision goes in any case: for the question what would go with it.
     """
 
     retention: Retention | None
     immutable: TagRule
     now: datetime
     lease: timedelta
+    left_out: Callable[[RepositoryName, Candidate], bool] = lambda _name, _candidate: False
 
     @property
     def rules(self) -> Retention:
@@ -73,20 +75,27 @@ class Rules:
         return microseconds(self.now - self.rules.history)
 
 
-def mark(survey: Survey, rules: Rules) -> None:
+def mark(survey: Survey, rules: Rules, *, of: RepositoryName | None = None) -> Sequence[Verdict]:
     """Find out which keys of a survey go, and why, in place of any marks before.
 
     It may take seconds: coroutines call it in a thread.
+
+    Returns:
+        The decisions by rule about the tags and untagged revisions of the repository `of`.
     """
     survey.db.executescript(_SCHEMA)
     names = survey.db.execute(
         "SELECT DISTINCT repository FROM object WHERE repository IS NOT NULL"
     ).fetchall()
+    verdicts: Sequence[Verdict] = ()
     survey.db.execute("BEGIN")
     for (name,) in names:
-        _Repository(survey.db, RepositoryName(name), rules).judge()
+        judged = _Repository(survey.db, RepositoryName(name), rules).judge()
+        if name == of:
+            verdicts = judged
     find_going(survey.db, rules)
     survey.db.execute("COMMIT")
+    return verdicts
 
 
 @dataclass(slots=True)
@@ -99,7 +108,7 @@ class _Repository:
     # For each table: grows with each generation of its rows, so that each row is followed once.
     steps: dict[str, int] = field(default_factory=lambda: {"mark": 0, "leaving": 0})
 
-    def judge(self) -> None:
+    def judge(self) -> Sequence[Verdict]:
         unread = self.db.execute(
             "SELECT digest FROM object WHERE repository = ? AND kind = ? AND digest IN (SELECT * FROM unreadable)"
             " ORDER BY digest LIMIT 1",
@@ -107,7 +116,7 @@ class _Repository:
         ).fetchone()
         if unread is not None:  # whatever hangs on that manifest is not known
             self.keep_all(f"manifest {unread[0]} can't be read")
-            return
+            return ()
         tags = self.tags()
         verdicts = self.decide(tags)
         late = []
@@ -122,9 +131,11 @@ class _Repository:
         self.close("leaving")
         self.other_roots()
         self.close("mark")
-        self.keep_untagged(self.decide(self.untagged()))
+        untagged = self.decide(self.untagged())
+        self.keep_untagged(untagged)
         self.close("mark")
         self.keep_late(late)
+        return [*verdicts, *untagged]
 
     # ---- candidates
 
@@ -161,7 +172,11 @@ class _Repository:
         def immutable(tag: Tag) -> bool:
             return self.rules.immutable(self.name, tag)
 
-        return decide(self.name, candidates, self.rules.rules, self.rules.now, immutable=immutable)
+        verdicts = decide(self.name, candidates, self.rules.rules, self.rules.now, immutable=immutable)
+        left_out = self.rules.left_out
+        return [
+            replace(each, stays=each.stays and not left_out(self.name, each.candidate)) for each in verdicts
+        ]
 
     def subject_of(self, tag: Tag | None) -> Digest | None:
         """Return the subject of a tag of referrers. For any other tag the result is None."""

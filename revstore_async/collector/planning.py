@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
@@ -26,6 +27,17 @@ class Numbers:
     blobs: int
     tags: int
     revisions: int
+
+    @classmethod
+    def of(cls, counts: Mapping[Kind, tuple[int, int]]) -> Self:
+        """Return the sum of keys and bytes by kind."""
+        return cls(
+            keys=sum(keys for keys, _ in counts.values()),
+            bytes=sum(size for _, size in counts.values()),
+            blobs=counts.get(Kind.BLOB, (0, 0))[0],
+            tags=counts.get(Kind.TAG, (0, 0))[0],
+            revisions=counts.get(Kind.REVISION, (0, 0))[0],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +94,10 @@ class Plan:
         self.unreadable: Mapping[RepositoryName, Digest] = self._unreadable()
 
     def _numbers(self) -> Numbers:
-        counts = dict.fromkeys(Kind, (0, 0))
-        for kind, keys, size in self._survey.db.execute(
+        rows = self._survey.db.execute(
             "SELECT kind, count(*), sum(size) FROM object JOIN going ON object = object.rowid GROUP BY kind"
-        ):
-            counts[Kind(kind)] = keys, size
-        return Numbers(
-            keys=sum(keys for keys, _ in counts.values()),
-            bytes=sum(size for _, size in counts.values()),
-            blobs=counts[Kind.BLOB][0],
-            tags=counts[Kind.TAG][0],
-            revisions=counts[Kind.REVISION][0],
         )
+        return Numbers.of({Kind(kind): (keys, size) for kind, keys, size in rows})
 
     def _unreadable(self) -> Mapping[RepositoryName, Digest]:
         rows = self._survey.db.execute(

@@ -9,13 +9,22 @@ from typing import Final
 from ..arguments import check_series, check_type
 from ..concurrency import in_thread
 from ..driver import Driver
-from ..errors import AccessDenied, BlobUnknown, InvalidArgument, RepositoryUnknown, StorageFailure
+from ..errors import (
+    AccessDenied,
+    BlobUnknown,
+    InvalidArgument,
+    ManifestUnknown,
+    RepositoryUnknown,
+    StorageFailure,
+    TagUnknown,
+)
 from ..formats.digest import Digest
-from ..formats.names import RepositoryName
+from ..formats.names import RepositoryName, Tag, tag_or_digest
 from ..layout import CURRENT, SEED, Layout
 from ..policy import Policy
 from ..runs.store import StateStore
 from .chains import Reasons, find_reasons
+from .explaining import Explanation, explain
 from .filling import Progress, fill
 from .marking import Rules
 from .retention import Retention
@@ -106,6 +115,43 @@ class Surveyor:
             found = await in_thread(find_reasons, survey, rules, digest, limit)
         if found is None:
             raise BlobUnknown(digest)
+        return found
+
+    async def explain(
+        self,
+        repository: str,
+        reference: str,
+        retention: Retention | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> Explanation:
+        """Explain whether a tag or manifest stays by the retention rules. It costs a survey, and 1 request more.
+
+        Args:
+            repository: The repository's name.
+            reference: A tag, or a digest.
+            retention: The retention rules; None for a store without rules.
+            progress: A value to follow the survey by.
+
+        Raises:
+            InvalidName: The repository's name is outside the grammar.
+            InvalidTag: The reference is neither a tag nor a digest.
+            InvalidDigest: It has a colon, but is no digest.
+            TagUnknown: There is no such tag.
+            ManifestUnknown: The repository has no such revision.
+            ForeignKey: The store holds a key that no layout explains.
+            CollectorStateUnreadable: The collector's state, which has the lease, can't be read.
+            CollectorStateOfNewerEngine: Only a newer engine may read that state.
+            WrongType: An argument is of another type.
+        """
+        name, target = RepositoryName(repository), tag_or_digest(reference)
+        check_type("retention", retention, Retention, NoneType)
+        async with self._surveyed(progress) as (survey, now):
+            found = await in_thread(explain, survey, await self._rules(retention, now), name, target)
+        if found is None and isinstance(target, Tag):
+            raise TagUnknown(name, target)
+        if found is None:
+            raise ManifestUnknown(name, target)
         return found
 
     # ---- inside

@@ -32,6 +32,7 @@ PUBLIC = {
     "Descriptor",
     "Digest",
     "Driver",
+    "Explanation",
     "Going",
     "KeyKind",
     "LayerInfo",

@@ -73,6 +73,8 @@ TABLE: dict[str, list[tuple[Kind, str]]] = {
         (Kind.TRANSCRIPT, "$ revstore du"),
         (Kind.SYNOPSIS, "revstore why"),
         (Kind.TRANSCRIPT, "$ revstore why"),
+        (Kind.SYNOPSIS, "revstore retention explain"),
+        (Kind.TRANSCRIPT, "$ echo "),
         (Kind.SYNOPSIS, "revstore doctor"),
         (Kind.TRANSCRIPT, "$ revstore doctor"),
         (Kind.SYNOPSIS, "revstore serve"),
