@@ -8,7 +8,7 @@ from revstore_async import CURRENT, Digest
 from revstore_async.formats.names import RepositoryName, Tag
 from revstore_async.layout import BlobData, LayerLink, RevisionLink, TagCurrent, TagIndex
 
-from .content import manifest
+from .content import Item, manifest
 
 IN_A_REPOSITORY = 100
 """Manifests of one repository."""
@@ -91,6 +91,11 @@ class HalfGarbage:
         """Yield all objects of the store: content before links, links before tags."""
         for repository in self._repositories():
             yield from repository.objects()
+
+    def items(self) -> Iterator[Item]:
+        """Yield the key and content of each object of the store, in the same order."""
+        for stored in self.objects():
+            yield stored.key, stored.content
 
     def _repositories(self) -> "Iterator[_Repository]":
         for number, first in enumerate(range(0, self.manifests, IN_A_REPOSITORY)):

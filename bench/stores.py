@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from os import environ
 from pathlib import Path
@@ -181,13 +181,7 @@ async def opened(url: str, folder: Path) -> AsyncIterator[Store]:
         yield store
         await asyncio.to_thread(rmtree, store.folder, ignore_errors=True)  # it may never have been made
     elif scheme == "minio":
-        with minio_running(folder) as server:
-            store_of_ours = S3Store(
-                server.endpoint, "bench", "root", server.user, server.password, kind="minio"
-            )
-            client: Any
-            async with aioboto3.Session().client("s3", **store_of_ours.boto()) as client:
-                await client.create_bucket(Bucket=store_of_ours.bucket)
+        async with on_minio(folder) as store_of_ours:
             yield store_of_ours
     elif scheme == "s3":
         found = _named(url)
@@ -195,6 +189,18 @@ async def opened(url: str, folder: Path) -> AsyncIterator[Store]:
         await _empty(found)
     else:
         raise Unfit(f"no store of this kind: {url}")
+
+
+@asynccontextmanager
+async def on_minio(folder: Path) -> AsyncIterator[S3Store]:
+    """Run a MinIO of our own with its files in a folder, which may have them already."""
+    with minio_running(folder) as server:
+        store = S3Store(server.endpoint, "bench", "root", server.user, server.password, kind="minio")
+        client: Any
+        async with aioboto3.Session().client("s3", **store.boto()) as client:
+            with suppress(client.exceptions.BucketAlreadyOwnedByYou):
+                await client.create_bucket(Bucket=store.bucket)
+        yield store
 
 
 def _named(url: str) -> S3Store:

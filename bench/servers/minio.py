@@ -29,7 +29,7 @@ class MinIO:
 
 @contextmanager
 def running(folder: Path) -> Iterator[MinIO]:
-    """Run MinIO with its files in a folder, for as long as the block lasts."""
+    """Run MinIO with its files in a folder, which may have them already, for as long as the block lasts."""
     port, console = free_port(), free_port()
     user, password = "benchmark", token_hex(12)
     environment = without_aws() | {
@@ -39,7 +39,7 @@ def running(folder: Path) -> Iterator[MinIO]:
         "MINIO_UPDATE": "off",
     }
     drive = folder / "drive"
-    drive.mkdir()
+    drive.mkdir(parents=True, exist_ok=True)
     addresses = ["--address", f"127.0.0.1:{port}", "--console-address", f"127.0.0.1:{console}"]
     command = [built("minio"), "server", str(drive), *addresses]
 

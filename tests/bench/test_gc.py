@@ -56,7 +56,7 @@ def test_a_number_of_blobs_that_cannot_be_shared_out_is_refused():
 async def test_a_plan_finds_the_garbage_of_the_store(tmp_path):
     async with stores.opened(tmp_path.as_uri(), tmp_path) as store:
         content = HalfGarbage(50, 1)
-        await write(store, ((stored.key, stored.content) for stored in content.objects()))
+        await write(store, content.items())
         async with registry_of(store) as registry:
             plan = await registry.collector.plan(offline=True)
             try:
