@@ -7,16 +7,23 @@ from typing import Final
 
 from ..concurrency import gather, gather_map, in_thread
 from ..driver import Condition, Driver, FileInfo, IfAbsent, IfMatch, Source, entries
-from ..errors import ConditionFailed, KeyNotFound
+from ..errors import AccessDenied, ConditionFailed, DeletionExpired, KeyNotFound, Unsupported
 from .contention import Write, contended
 from .fetching import fetch
-from .judging import Broken, must
+from .judging import Broken, Noted, must
 
 WRITERS: Final = 50
 """How many writers at once a condition must tell apart."""
 
 SKEW: Final = timedelta(minutes=5)
 """How far the store's clock may be from this machine's; signed requests allow 15 minutes."""
+
+
+LATE: Final = timedelta(hours=1)
+"""How long before the store's time a deletion ends that the store must refuse."""
+
+SOON: Final = timedelta(minutes=15)
+"""How long after the store's time a deletion ends that the store must carry out."""
 
 
 class Probe:
@@ -50,6 +57,8 @@ class Probe:
             ("completion if absent", "conditional_commit", lambda: self._if_absent(self._commit, at_once)),
             ("completion if unchanged", "conditional_commit", lambda: self._if_match(self._commit, at_once)),
             ("deletion if unchanged", "conditional_delete", self._delete_if_match),
+            ("deletion with an end", "dated_deletion", self._dated_deletion),
+            ("space of deleted objects", "", self._deletion_effects),
             ("copy if unchanged", "conditional_copy", self._copy_if_match),
             ("signed URLs", "signed_urls", self._signed_urls),
         )
@@ -175,6 +184,45 @@ class Probe:
             await self.driver.delete(key, condition=IfMatch(new.etag))
             return ""
         raise Broken("another version was deleted")
+
+    async def _dated_deletion(self) -> str:
+        keys = [f"{self.root}/dated/{number}" for number in range(3)]
+        infos = [await self.driver.put(key, b"") for key in keys]
+        now = (await self.driver.get(keys[0])).date or infos[0].modified
+        await self._comes_late(self.driver.delete_many(keys, until=now - LATE))
+        await self._comes_late(self.driver.delete(keys[0], until=now - LATE))
+        gone = len(keys) - await self._count("dated")
+        must(not gone, f"{gone} of {len(keys)} objects were deleted by a deletion that came after its end")
+        await self.driver.delete(keys[0], until=now + SOON)
+        await self.driver.delete_many(keys[1:], until=now + SOON)
+        left = await self._count("dated")
+        must(not left, f"{left} of {len(keys)} objects are left by a deletion that came before its end")
+        return "carried out before the end, refused after it"
+
+    async def _comes_late(self, deletion: Awaitable[None]) -> None:
+        try:
+            await deletion
+        except DeletionExpired:
+            return
+        raise Broken("a deletion that came an hour after its end was told as done")
+
+    async def _count(self, folder: str) -> int:
+        return len([info async for info in entries(self.driver.list_all, f"{self.root}/{folder}")])
+
+    async def _deletion_effects(self) -> str:
+        try:
+            effects = await self.driver.deletion_effects()
+        except (AccessDenied, Unsupported) as error:
+            raise Noted(f"not known whether the store keeps former versions: {error}") from error
+        if effects.locks_versions:
+            raise Noted(
+                "former versions stay, and are locked (object lock): no space comes back before the lock ends"
+            )
+        if effects.keeps_versions:
+            raise Noted(
+                "former versions stay (versioning): no space comes back without a lifecycle rule that expires them"
+            )
+        return "it comes back"
 
     async def _copy_if_match(self) -> str:
         part = self.driver.capabilities.part_size  # of less than that, the driver reads several objects

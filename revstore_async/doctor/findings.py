@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from ..driver import Capabilities
 
@@ -12,6 +13,9 @@ class Verdict(StrEnum):
     HONOURED = "honoured"
     """The store does what the contract says."""
 
+    NOTED = "noted"
+    """It works, and its operator should know what the detail says."""
+
     BROKEN = "broken"
     """It does something else."""
 
@@ -20,6 +24,9 @@ class Verdict(StrEnum):
 
     NOT_OFFERED = "not offered"
     """The driver says itself that it can't; it was not tried."""
+
+
+_FINE: Final = frozenset({Verdict.HONOURED, Verdict.NOTED, Verdict.NOT_OFFERED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class Report:
     @property
     def healthy(self) -> bool:
         """Whether the store was seen to do all that its driver says."""
-        return all(finding.verdict in {Verdict.HONOURED, Verdict.NOT_OFFERED} for finding in self.findings)
+        return all(finding.verdict in _FINE for finding in self.findings)
 
     @property
     def decided(self) -> bool:

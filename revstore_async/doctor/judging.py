@@ -10,6 +10,10 @@ class Broken(Exception):
     """A check found something else than the contract says."""
 
 
+class Noted(Exception):
+    """A check found something that the store's operator should know."""
+
+
 class Undecided(Exception):
     """A check could not find out how the store behaves."""
 
@@ -29,6 +33,8 @@ async def judged(attempt: Callable[[], Awaitable[str]]) -> tuple[Verdict, str]:
     """Make an attempt and return the verdict with its detail. Cancellation is the only error that leaves it."""
     try:
         return Verdict.HONOURED, await attempt()
+    except Noted as found:
+        return Verdict.NOTED, str(found)
     except Undecided as found:
         return Verdict.UNDECIDED, str(found)
     except Broken as found:

@@ -6,7 +6,18 @@ from .deadline import METADATA_TIMEOUT, metadata_deadline
 from .keys import KEY_LIMIT, PART_LIMIT, check_key, check_prefix, is_key
 from .opening import GROUP, open_driver, without_secrets
 from .paging import entries
-from .values import Capabilities, Condition, File, FileInfo, Folder, IfAbsent, IfMatch, Page, Source
+from .values import (
+    Capabilities,
+    Condition,
+    DeletionEffects,
+    File,
+    FileInfo,
+    Folder,
+    IfAbsent,
+    IfMatch,
+    Page,
+    Source,
+)
 from .wrapper import DriverWrapper
 
 __all__ = [
@@ -18,6 +29,7 @@ __all__ = [
     "Capabilities",
     "Comparing",
     "Condition",
+    "DeletionEffects",
     "Driver",
     "DriverWrapper",
     "File",

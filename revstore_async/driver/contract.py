@@ -26,7 +26,7 @@ from typing import Self
 
 from ..errors import Unsupported
 from .composing import Comparing, check_sources, check_version
-from .values import Capabilities, Condition, File, FileInfo, Folder, IfMatch, Page, Source
+from .values import Capabilities, Condition, DeletionEffects, File, FileInfo, Folder, IfMatch, Page, Source
 
 LIST_LIMIT = 1000
 """The most entries of one page; S3 gives as many for one request."""
@@ -328,6 +328,15 @@ class Driver(ABC):
         Raises:
             InvalidKey: The prefix is empty: no slip deletes a whole store.
         """
+
+    async def deletion_effects(self) -> DeletionEffects:
+        """Return the effect of deletions on the space of the store. This default knows no former versions.
+
+        Raises:
+            AccessDenied: The credentials may not read the store's settings.
+            Unsupported: The driver can't read them.
+        """
+        return DeletionEffects()
 
     @abstractmethod
     async def purge_writers(self, older_than: timedelta) -> int:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from ..errors import ConditionFailed, RevstoreError
 from .contract import LIST_LIMIT, Reader, Writer
-from .values import Condition, File, FileInfo, Folder, IfMatch, Page, Source
+from .values import Condition, DeletionEffects, File, FileInfo, Folder, IfMatch, Page, Source
 from .wrapper import DriverWrapper
 from .writer_blocks import writer_block
 
@@ -124,6 +124,10 @@ class InterceptingDriver(DriverWrapper):
     async def delete_prefix(self, prefix: str) -> None:
         async with self.intercept(Operation("delete_prefix", prefix)):
             await self.inner.delete_prefix(prefix)
+
+    async def deletion_effects(self) -> DeletionEffects:
+        async with self.intercept(Operation("deletion_effects", "")):
+            return await self.inner.deletion_effects()
 
     async def purge_writers(self, older_than: timedelta) -> int:
         async with self.intercept(Operation("purge_writers", "")):

@@ -112,6 +112,19 @@ Condition = IfAbsent | IfMatch
 
 
 @dataclass(frozen=True, slots=True)
+class DeletionEffects:
+    """The effect of deletions on the space of a store, by the settings of its operator.
+
+    Attributes:
+        keeps_versions: A deletion frees no space: the store keeps the content as a former version.
+        locks_versions: For a time, nothing removes the former versions.
+    """
+
+    keeps_versions: bool = False
+    locks_versions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """The capabilities of a driver and of the server behind it. The use of a lacking one raises `Unsupported`.
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from .contract import LIST_LIMIT, Driver, Reader, Writer
-from .values import Capabilities, Condition, File, FileInfo, Folder, IfMatch, Page, Source
+from .values import Capabilities, Condition, DeletionEffects, File, FileInfo, Folder, IfMatch, Page, Source
 
 
 class DriverWrapper(Driver):
@@ -83,6 +83,9 @@ class DriverWrapper(Driver):
 
     async def delete_prefix(self, prefix: str) -> None:
         await self.inner.delete_prefix(prefix)
+
+    async def deletion_effects(self) -> DeletionEffects:
+        return await self.inner.deletion_effects()
 
     async def purge_writers(self, older_than: timedelta) -> int:
         return await self.inner.purge_writers(older_than)

@@ -89,7 +89,32 @@ class LivesInThePast(DriverWrapper):
 
 class DeletesOne(DriverWrapper):
     async def delete_many(self, keys: Iterable[str], *, until: datetime | None = None) -> None:
-        await self.inner.delete(next(iter(keys)))
+        await self.inner.delete(next(iter(keys)), until=until)
+
+
+class IgnoresTheEnd(DriverWrapper):
+    async def delete_many(self, keys: Iterable[str], *, until: datetime | None = None) -> None:
+        await self.inner.delete_many(keys)
+
+
+class TellsTheEndAndDeletes(DriverWrapper):
+    async def delete_many(self, keys: Iterable[str], *, until: datetime | None = None) -> None:
+        several = [*keys]
+        await self.inner.delete_many(several)
+        await self.inner.delete_many(several, until=until)
+
+
+class IgnoresTheEndOfOne(DriverWrapper):
+    async def delete(
+        self, key: str, *, condition: IfMatch | None = None, until: datetime | None = None
+    ) -> None:
+        await self.inner.delete(key, condition=condition)
+
+
+class DeletesNothingThatIsDated(DriverWrapper):
+    async def delete_many(self, keys: Iterable[str], *, until: datetime | None = None) -> None:
+        several = [*keys] if until is None else ["revstore-doctor/other"]
+        await self.inner.delete_many(several, until=until)
 
 
 class HasADefect(DriverWrapper):
@@ -118,7 +143,11 @@ LIARS: list[tuple[Callable[[Driver], Driver], set[str], set[str]]] = [
     (ListsBackwards, {"listings in byte order"}, {"ordered_listing"}),
     (ReadsStale, {"what was written is read"}, set()),
     (LivesInThePast, {"clock"}, set()),
-    (DeletesOne, {"deletion of many"}, set()),
+    (DeletesOne, {"deletion of many", "deletion with an end"}, {"dated_deletion"}),
+    (IgnoresTheEnd, {"deletion with an end"}, {"dated_deletion"}),
+    (IgnoresTheEndOfOne, {"deletion with an end"}, {"dated_deletion"}),
+    (TellsTheEndAndDeletes, {"deletion with an end"}, {"dated_deletion"}),
+    (DeletesNothingThatIsDated, {"deletion with an end"}, {"dated_deletion"}),
     (HasADefect, {"copy"}, set()),
 ]
 
@@ -154,10 +183,12 @@ async def test_what_was_found_keeps_the_driver_from_it():
     with moto_running() as moto:
         async with running(Deaf(moto.port)) as proxy:
             bucket, options = moto.new_bucket(), moto.options(proxy.port)
+            del options["dated_deletion"]
             async with S3Driver(bucket, **options) as driver:
                 report = await examine(driver)
             assert report.options["conditional_put"] is False
             assert report.options["conditional_commit"] is False
+            assert report.options["dated_deletion"] is False  # moto judges no signature
             assert not report.capabilities.conditional_put
             url = f"s3://{bucket}?{urlencode(report.options)}"
             async with S3Driver.from_url(url, options) as driver:

@@ -8,7 +8,15 @@ from typing import Final, Literal, Self
 
 import obstore
 
-from revstore_async.driver import Capabilities, FileInfo, IfMatch, Source, check_key, check_sources
+from revstore_async.driver import (
+    Capabilities,
+    DeletionEffects,
+    FileInfo,
+    IfMatch,
+    Source,
+    check_key,
+    check_sources,
+)
 from revstore_async.driver.deadline import metadata_operation
 from revstore_async.errors import Unsupported
 
@@ -103,6 +111,9 @@ class ObjectStoreDriver(BucketDriver[ObjectStoreOptions, Client]):
             raise Unsupported(self.name, "conditional deletion")
         with metadata_operation(self._limit):
             await delete(client, key)
+
+    async def deletion_effects(self) -> DeletionEffects:
+        raise Unsupported(self.name, "reading the settings of a bucket")
 
     async def purge_writers(self, older_than: timedelta) -> int:  # noqa: ARG002 (there is nothing to list)
         """Remove nothing: obstore lists no unfinished uploads. The bucket's lifecycle rules must abort those."""

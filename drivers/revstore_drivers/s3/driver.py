@@ -6,7 +6,15 @@ from functools import cached_property
 from math import ceil
 from typing import Self
 
-from revstore_async.driver import Capabilities, FileInfo, IfMatch, Source, check_key, check_sources
+from revstore_async.driver import (
+    Capabilities,
+    DeletionEffects,
+    FileInfo,
+    IfMatch,
+    Source,
+    check_key,
+    check_sources,
+)
 from revstore_async.driver.deadline import metadata_operation
 
 from ..arguments import check_until
@@ -20,6 +28,7 @@ from .listing import list_below, list_children
 from .purging import purge
 from .putting import put
 from .reading import get, open_reader, stat
+from .settings import deletion_effects
 from .writing import open_writer
 
 _SIGNED = {"GET": "get_object", "HEAD": "head_object"}
@@ -98,6 +107,10 @@ class S3Driver(BucketDriver[S3Options, Client]):
         check_until(self.name, until, dated=self.capabilities.dated_deletion)
         with metadata_operation(self._limit):
             await delete(self._open(), key, condition, until)
+
+    async def deletion_effects(self) -> DeletionEffects:
+        with metadata_operation(self._limit):
+            return await deletion_effects(self._open())
 
     async def purge_writers(self, older_than: timedelta) -> int:
         return await purge(self._open(), older_than)

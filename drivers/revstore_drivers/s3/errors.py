@@ -112,6 +112,7 @@ EXPECTED: Final = frozenset(
         "InvalidPart",
         "EntityTooSmall",
         "ConditionalRequestConflict",
+        "ObjectLockConfigurationNotFoundError",
     }
 )
 """Codes that become `Refused`; that of a HEAD, which has none, is made from the status."""
