@@ -185,21 +185,23 @@ def _known(
     known: list[TagEvent] = []
     told: dict[TagEvent, int] = {}
     ways = _Ways([record for step in steps for record in step], whole=whole)
+
+    def is_return(seen: TagEvent, number: int) -> bool:
+        # A writer's sight may be old when it claims its number. Whole seconds don't tell that from a return.
+        return not seen.since.microsecond and ways.lead_back(known, seen, told[seen], number)
+
     for step, after in _with_next(steps, current):
         number = step[0].number
         for seen in dict.fromkeys(record.seen for record in step):
             if seen is None:
                 continue
-            # A writer's sight may be old when it claims its number. Whole seconds don't tell that from a return.
-            if seen not in told or (
-                not seen.since.microsecond and ways.lead_back(known, seen, told[seen], number)
-            ):
+            if seen not in told or is_return(seen, number):
                 known += [*ways.between(known, seen, number), seen]
             told[seen] = number
         if after is None:
             deleting = [record for record in step if record.successor is None]
             known += [ways.deletion(record) for record in deleting[-1:]]
-    if current and current not in known[-1:]:
+    if current and (current not in known[-1:] or is_return(current, SEQUENCE_LIMIT)):
         known += [*ways.between(known, current), current]
     if steps and not current and known and known[-1].digest:
         # No record of the last change tells of a deletion: it is told by an earlier one, or another program did it.
@@ -266,9 +268,7 @@ class _Ways:
             if (known or self._begins_without_tag) and self._makes(event, number):
                 del self._making[event.digest][0]
             return ()
-        if (known[-1], event.digest) in self._replacing or not self._makes(event, number):
-            return ()
-        gone = self.deletion_of(known[-1], number)
+        gone = self.deletion_of(known[-1], number) if self._makes(event, number) else None
         if gone is None:
             return ()
         del self._making[event.digest][0]
