@@ -6,6 +6,7 @@ from typing import Final
 
 from revstore_async.concurrency import drop_frames, until
 from revstore_async.driver.deadline import due
+from revstore_async.driver.lost_answers import note_lost_answer
 from revstore_async.errors import StorageFailure, Throttled, Unavailable
 
 _FIRST_WAIT: Final = 0.1  # seconds; doubled for each try, a random part of it is waited
@@ -124,6 +125,8 @@ class Tries:
                 the operation must end before.
         """
         asked = (error.retry_after or 0.0) if isinstance(error, Throttled) else 0.0
+        if not isinstance(error, Throttled) and not isinstance(error.__cause__, NoTurn):
+            note_lost_answer()
         if self._left == 0 or asked > _LONGEST_ASKED:
             try:
                 raise error
