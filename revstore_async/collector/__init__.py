@@ -7,12 +7,14 @@ from .explaining import Explanation
 from .filling import Progress
 from .planning import Going, Numbers, Plan, Staying
 from .retention import Conditions, Retention, Rule
+from .running import Collected
 from .store import Collector
 from .usage import RepositoryUsage, Usage
 
 __all__ = [
     "Bounds",
     "Chain",
+    "Collected",
     "Collector",
     "Conditions",
     "Explanation",

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from ..driver import Driver
+from ..driver.clocks import boottime
 from ..layout import Layout
 
 Step = Callable[[float], Awaitable[None]]
@@ -26,24 +27,25 @@ class StoreClock:
 
     async def now(self) -> datetime:
         """Return the store's time. 1 small write."""
+        asked = boottime()
         date = (await self._driver.put(self._key, b"")).modified
-        self.note(date)
+        self.note(date, asked)
         return date
 
-    def note(self, date: datetime | None) -> None:
-        """Note the store's time of an answer that just came."""
+    def note(self, date: datetime | None, asked: float) -> None:
+        """Note the store's time of an answer, and the `boottime` at which the request began."""
         if date is not None:
-            self._known = date, _clock()
+            self._known = date, asked
 
     async def estimate(self) -> datetime:
-        """Return the store's time by the last answer and the time that has passed here since. No request.
+        """Return the store's time by the last answer and the time that has passed here since its question.
 
-        Without any answer before it, 1 small write.
+        It is at least the store's time, if no clock goes wrong. No request; 1 small write at first.
         """
         if self._known is None:
             return await self.now()
         date, at = self._known
-        return date + timedelta(seconds=_clock() - at)
+        return date + timedelta(seconds=boottime() - at)
 
     async def wait(self, length: timedelta, step: Step, *, every: timedelta) -> None:
         """Wait until a time has passed by the clock of this process and by that of the store.
@@ -55,7 +57,7 @@ class StoreClock:
             step: Called at the beginning and after each pause.
             every: The longest pause between two steps.
         """
-        began, begin = await self.now(), _clock()
+        began, begin = await self.now(), boottime()
         length += self._driver.capabilities.time_resolution
         passed = timedelta(0)
         while True:
@@ -64,10 +66,6 @@ class StoreClock:
             if left <= timedelta(0):
                 return
             await asyncio.sleep(min(left, every).total_seconds())
-            passed = timedelta(seconds=_clock() - begin)
+            passed = timedelta(seconds=boottime() - begin)
             if passed >= length:
                 passed = min(passed, await self.now() - began)
-
-
-def _clock() -> float:
-    return asyncio.get_running_loop().time()

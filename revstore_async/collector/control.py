@@ -76,7 +76,7 @@ class Control:
     async def status(self) -> Status:
         """Return the state. 1 request, and 1 small write where the driver can't tell the store's time."""
         seen = await self.states.read()
-        return self._status(seen.state, await self._date(seen))
+        return self.shown(seen.state, await self.date(seen))
 
     async def enable(self) -> Status:
         """Say that every program that writes to the store knows the collector. 2 requests."""
@@ -113,7 +113,7 @@ class Control:
     async def take_turn(self, since: datetime) -> bool:
         """Note that a run of a schedule begins, if none ended or began since. 2 requests."""
         seen = await self.states.read()
-        now, state = await self._date(seen), seen.state
+        now, state = await self.date(seen), seen.state
         if state.phase is not Phase.IDLE and not state.is_over(now):
             return False
         if state.last is not None and state.last >= since:
@@ -135,20 +135,19 @@ class Control:
     async def _change(self, changed: Callable[[State, datetime], State]) -> Status:
         for pause in islice(pauses(), TRIES):
             seen = await self.states.read()
-            now = await self._date(seen)
+            now = await self.date(seen)
             state = changed(seen.state, now)
             if state == seen.state or await self.states.swap(seen, state) is not None:
-                return self._status(state, now)
+                return self.shown(state, now)
             await asyncio.sleep(pause)
         raise Unavailable(self._key, "other processes changed it at the same time")
 
-    async def _date(self, seen: SeenState) -> datetime:
-        if seen.date is None:
-            return await self.clock.now()
-        self.clock.note(seen.date)
-        return seen.date
+    async def date(self, seen: SeenState) -> datetime:
+        """Return the store's time of an answer that just came. No request, or 1 small write."""
+        return await self.clock.now() if seen.date is None else seen.date
 
-    def _status(self, state: State, now: datetime) -> Status:
+    def shown(self, state: State, now: datetime) -> Status:
+        """Return a state as it is shown."""
         in_force, former = state.in_force(now), state.former
         later = None if in_force == state.bounds else state.bounds
         return Status(
@@ -165,13 +164,8 @@ class Control:
             enabled=state.enabled,
             begins=None if state.enabled is None else state.enabled + in_force.lease,
             last=state.last,
-            dated=dates_deletions(self._driver),
+            dated=self._driver.capabilities.dated_deletion,
         )
-
-
-def dates_deletions(driver: Driver) -> bool:
-    """Return whether the store refuses a deletion that comes after its end."""
-    return bool(getattr(driver.capabilities, "dated_deletion", False))
 
 
 def under_way(state: State) -> RunUnderWay:

@@ -1,5 +1,6 @@
 """Fills a survey from a store."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,11 +24,12 @@ class Progress:
     """How far a run is; it changes while the run goes on.
 
     Attributes:
-        phase: What the run does: `list`, `read`, `mark`, `delete`.
+        phase: What the run does: `list`, `read`, `mark`, `wait`, `list again`, `delete`.
         keys: The keys that were listed.
         manifests: The manifests that were read.
         deleted: The keys that were deleted.
         bytes: The bytes of content that were deleted.
+        left: Seconds that are left of a wait.
     """
 
     phase: str = "list"
@@ -35,6 +37,7 @@ class Progress:
     manifests: int = 0
     deleted: int = 0
     bytes: int = 0
+    left: float = 0.0
 
     def __str__(self) -> str:
         match self.phase:
@@ -44,6 +47,10 @@ class Progress:
                 return f"reading: {self.manifests} manifests, of {self.keys} keys"
             case "mark":
                 return f"finding out what is needed, of {self.keys} keys"
+            case "wait":
+                return f"waiting for clients and servers: {self.left:.0f} s left"
+            case "list again":
+                return "listing what was written since"
             case _:
                 return f"deleting: {self.deleted} keys, {self.bytes} bytes"
 
@@ -69,19 +76,33 @@ async def fill(survey: Survey, driver: Driver, layout: Layout, progress: Progres
             progress.keys += len(page)
     await in_thread(survey.listed)
     progress.phase = "read"
+    await read_tags(survey, driver)
+    await read_manifests(survey, driver, layout, survey.unread_manifests(), progress)
+
+
+async def read_tags(survey: Survey, driver: Driver) -> None:
+    """Find the revisions of the tags that are still to be read. 1 request for each, or no request; see `fill`."""
 
     async def read_tag(tag: TagRow) -> tuple[TagRow, Digest | None]:
         return tag, await _target(driver, tag.key)
+
+    await in_thread(survey.find_digests_of_tags)
+    for tags in survey.unread_tags():
+        await in_thread(
+            survey.read_tags, await gather_map(read_tag, tags, limit=driver.capabilities.connections)
+        )
+
+
+async def read_manifests(
+    survey: Survey, driver: Driver, layout: Layout, digests: Iterable[Digest], progress: Progress
+) -> None:
+    """Read manifests into a survey. 1 request for each."""
 
     async def read_one(digest: Digest) -> None:
         survey.read_manifest(digest, await _references(driver, layout, digest))
         progress.manifests += 1
 
-    at_once = driver.capabilities.connections
-    await in_thread(survey.find_digests_of_tags)
-    for tags in survey.unread_tags():
-        await in_thread(survey.read_tags, await gather_map(read_tag, tags, limit=at_once))
-    await gather_map(read_one, survey.unread_manifests(), limit=min(at_once, READ_AT_ONCE))
+    await gather_map(read_one, digests, limit=min(driver.capabilities.connections, READ_AT_ONCE))
 
 
 async def _target(driver: Driver, key: str) -> Digest | None:

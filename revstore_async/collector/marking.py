@@ -51,6 +51,7 @@ class Rules:
         now: The time, by the store's clock.
         lease: Nothing younger goes.
         left_out: Tells whether a tag or untagged revision goes in any case: for the question what would go with it.
+        shared: Whether all that a link of a layer leads to stays.
     """
 
     retention: Retention | None
@@ -58,6 +59,7 @@ class Rules:
     now: datetime
     lease: timedelta
     left_out: Callable[[RepositoryName, Candidate], bool] = lambda _name, _candidate: False
+    shared: bool = False
 
     @property
     def rules(self) -> Retention:
@@ -244,11 +246,14 @@ class _Repository:
             self.db.execute("INSERT OR IGNORE INTO leaving VALUES (?, ?, NULL, ?, ?)", values)
 
     def other_roots(self) -> None:
-        """Mark pinned and young manifests, and those that a tag had within the time of its history."""
+        """Mark pinned and young manifests, shared layers, and the lately tagged manifests."""
         for digest in self.rules.rules.pinned:
             self.root(digest, "it is pinned")
         lately = "SELECT digest, ? AS why FROM object WHERE repository = ? AND kind = ? AND modified >= ?"
         self.roots(lately, "it is young", self.name, Kind.REVISION, self.rules.young)
+        if self.rules.shared:
+            links = "SELECT digest, ? AS why FROM object WHERE repository = ? AND kind = ?"
+            self.roots(links, "another program may have linked it", self.name, Kind.LAYER)
         if self.rules.retention is None or not self.rules.retention.history:
             return
         # A tag that this run deletes has its revision until now, so the revision stays for the time of the history.

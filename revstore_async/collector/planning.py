@@ -84,23 +84,26 @@ class Plan:
     """The plan of a run. It holds the survey, in a temporary file; closing it removes that.
 
     Attributes:
-        numbers: How much would go.
+        survey: The survey.
+        offline: Whether the plan lets go what is young, since nothing else is at work on the store.
+        numbers: How much would go; after a run beside other programs, how much went.
         unreadable: The manifests that can't be read, by repository; all of such a repository stays.
     """
 
-    def __init__(self, survey: Survey) -> None:
-        self._survey = survey
+    def __init__(self, survey: Survey, *, offline: bool = False) -> None:
+        self.survey: Survey = survey
+        self.offline: bool = offline
         self.numbers: Numbers = self._numbers()
         self.unreadable: Mapping[RepositoryName, Digest] = self._unreadable()
 
     def _numbers(self) -> Numbers:
-        rows = self._survey.db.execute(
+        rows = self.survey.db.execute(
             "SELECT kind, count(*), sum(size) FROM object JOIN going ON object = object.rowid GROUP BY kind"
         )
         return Numbers.of({Kind(kind): (keys, size) for kind, keys, size in rows})
 
     def _unreadable(self) -> Mapping[RepositoryName, Digest]:
-        rows = self._survey.db.execute(
+        rows = self.survey.db.execute(
             "SELECT repository, min(digest) FROM object WHERE kind = ? AND digest IN (SELECT * FROM unreadable)"
             " GROUP BY repository ORDER BY repository",
             (Kind.REVISION,),
@@ -110,7 +113,7 @@ class Plan:
     def going(self, *kinds: Kind) -> Iterator[Going]:
         """Yield the keys that go, of some kinds or all. The kinds come in the order of deletion."""
         for kind in kinds or Kind:
-            rows = self._survey.db.execute(
+            rows = self.survey.db.execute(
                 "SELECT o.key, o.size, o.modified, o.repository, o.digest, o.tag, g.why FROM going g"
                 " JOIN object o ON o.rowid = g.object WHERE o.kind = ? ORDER BY o.key",
                 (kind,),
@@ -129,7 +132,7 @@ class Plan:
 
     def staying(self) -> Iterator[Staying]:
         """Yield the manifests that stay for a reason of their own, without those that they refer to."""
-        rows = self._survey.db.execute(
+        rows = self.survey.db.execute(
             "SELECT repository, digest, why FROM mark WHERE via IS NULL ORDER BY repository, why, digest"
         )
         for name, digest, why in rows:
@@ -148,9 +151,9 @@ class Plan:
 
     def _children(self, digest: Digest) -> Iterator[str]:
         query = "SELECT child FROM reference WHERE parent = ? AND child != parent"
-        for (child,) in self._survey.db.execute(query, (digest,)):
+        for (child,) in self.survey.db.execute(query, (digest,)):
             yield child
 
     def close(self) -> None:
         """Remove the temporary file."""
-        self._survey.db.close()
+        self.survey.db.close()

@@ -1,13 +1,14 @@
 """The collector of a registry."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import NoneType
-from typing import Final
 
 from ..arguments import check_moment, check_type
 from ..concurrency import in_thread
 from ..driver import Driver
+from ..errors import InvalidArgument
 from ..formats.names import RepositoryName
 from ..layout import Layout
 from ..policy import Policy
@@ -17,11 +18,9 @@ from .filling import Progress
 from .marking import Rules, mark
 from .planning import Plan
 from .retention import Retention
+from .running import Collected, OnlineRun
 from .surveying import Surveyor
 from .sweeping import sweep
-
-LEASE: Final = timedelta(days=1)
-"""Nothing younger is planned to go, unless nothing else is at work on the store."""
 
 
 class Collector(Surveyor):
@@ -149,6 +148,7 @@ class Collector(Surveyor):
         retention: Retention | None = None,
         *,
         offline: bool = False,
+        shared: bool = False,
         progress: Progress | None = None,
     ) -> Plan:
         """Make a plan of a run. The caller closes it.
@@ -159,6 +159,8 @@ class Collector(Surveyor):
         Args:
             retention: The retention rules; None lets nothing go but what no tag and no revision needs.
             offline: Whether nothing else is at work on the store, so that what is young may go.
+            shared: Whether Docker Distribution writes to the store while no run is open. Then all that a link of a
+                layer leads to stays.
             progress: A value to follow the run by.
 
         Raises:
@@ -168,12 +170,73 @@ class Collector(Surveyor):
         check_type("retention", retention, Retention, NoneType)
         survey, now = await self._survey(progress)
         try:
-            lease = timedelta(0) if offline else LEASE
-            await in_thread(mark, survey, Rules(retention, self._policy.immutable, now, lease))
-            return Plan(survey)
+            rules = Rules(retention, self._policy.immutable, now, timedelta(0), shared=shared)
+            if not offline:
+                rules = replace(rules, lease=(await self._control.states.read()).state.in_force(now).lease)
+            await in_thread(mark, survey, rules)
+            return Plan(survey, offline=offline)
         except BaseException:
             survey.db.close()
             raise
+
+    async def run(
+        self,
+        plan: Plan | Retention | None = None,
+        *,
+        shared: bool = False,
+        progress: Progress | None = None,
+    ) -> Collected:
+        """Delete garbage while other programs are at work on the store. Only one process runs at a time.
+
+        The run condemns the keys of the plan, waits until every writer knows, and lists the links again. It spares
+        the keys that are needed by then, with all of their references. Writers rescue keys that they need. Then the
+        run deletes the rest.
+        If there is nothing to delete, the state stays idle.
+
+        - 1 request for each 1,000 keys of links and records, 1 for each new manifest.
+        - 2 for each 100,000 condemned keys; some 20 for the state.
+        - 1 for each 1,000 deleted keys, where the store takes that; for each tag those of its deletion.
+        - The time of the waits: `Bounds.grace`, some seconds at the end, and `Bounds.hold` if a deletion got no
+          definite answer.
+
+        A cancelled or failed run leaves the store in order. Before the deletion it sets the state to idle. After
+        that any process may do so when the time of the run is over.
+
+        Args:
+            plan: A plan, which the caller closes; its numbers change to those of the run. Or the retention rules
+                for a new plan, with the costs and errors of `plan`.
+            shared: As in `plan`; for a new plan.
+            progress: A value to follow the run by.
+
+        Raises:
+            CollectorNotEnabled: Runs are not enabled, or may not begin yet.
+            CollectorStateUnreadable: The state can't be read.
+            CollectorStateOfNewerEngine: Only a newer engine may write by it.
+            ForeignKey: The store holds a key that no layout explains.
+            InvalidArgument: The plan was made for a store with nothing else at work.
+            RunLost: Another process ended the run, since its time was over, or by `cancel`.
+            RunUnderWay: Another run is open.
+            Unsupported: The driver lacks conditional writes.
+            WrongType: An argument is of another type.
+        """
+        check_type("plan", plan, Plan, Retention, NoneType)
+        check_type("progress", progress, Progress, NoneType)
+        if isinstance(plan, Plan):
+            if plan.offline:
+                raise InvalidArgument("plan", "offline", "it lets go what clients are about to use")
+            return await self._run(plan, progress or Progress())
+        made = await self.plan(plan, shared=shared, progress=progress)
+        try:
+            return await self._run(made, progress or Progress())
+        finally:
+            made.close()
+
+    async def _run(self, plan: Plan, progress: Progress) -> Collected:
+        run = OnlineRun(plan, self._driver, self._layout, self._tags_of, self._control, progress)
+        try:
+            return await run.carry_out()
+        finally:
+            self._forget()
 
     async def apply(self, plan: Plan, *, progress: Progress | None = None) -> None:
         """Delete the keys of a plan; only while no other program is at work on the store.

@@ -149,7 +149,7 @@ class Survey:
     """
 
     def __init__(self, layouts: Sequence[Layout]) -> None:
-        self._layouts = layouts
+        self.layouts = layouts
         # An empty name is a database of its own in a temporary file, which SQLite removes with the connection.
         self.db: sqlite3.Connection = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self.db.executescript(_SCHEMA)
@@ -163,7 +163,8 @@ class Survey:
         self.db.close()
 
     @contextmanager
-    def _together(self) -> Iterator[None]:
+    def together(self) -> Iterator[None]:
+        """A block that changes the database in one transaction."""
         self.db.execute("BEGIN")
         yield
         self.db.execute("COMMIT")
@@ -175,7 +176,7 @@ class Survey:
             ForeignKey: No layout explains a key.
         """
         rows = [row for info in page if (row := self._row(info)) is not None]
-        with self._together():
+        with self.together():
             self.db.executemany("INSERT INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _row(self, info: FileInfo) -> tuple[object, ...] | None:
@@ -188,7 +189,7 @@ class Survey:
         return (kind, info.key, info.size, time, info.etag, *[field and field(stored) for field in fields])
 
     def _parsed(self, key: str) -> StoredObject:
-        for layout in self._layouts:
+        for layout in self.layouts:
             if (found := layout.parse(key)) is not None:
                 return found
         raise ForeignKey(key)
@@ -206,7 +207,7 @@ class Survey:
     def find_digests_of_tags(self) -> None:
         """Find the revisions of tags in the listing, where the store's ETag is the MD5 of an object's content."""
         found = self.db.execute(_INDEXED, _KIND_NUMBERS)
-        with self._together():
+        with self.together():
             while rows := found.fetchmany(_ROWS):
                 known = [(digest, tag) for tag, etag, digest in rows if md5_of_link(digest) == etag]
                 self.db.executemany("UPDATE object SET digest = ? WHERE rowid = ?", known)
@@ -241,7 +242,7 @@ class Survey:
             (digest, Kind.INDEX if digest and is_delete_marker(digest) else Kind.TAG, tag.row)
             for tag, digest in found
         ]
-        with self._together():
+        with self.together():
             self.db.executemany("UPDATE object SET digest = ?, kind = ? WHERE rowid = ?", rows)
 
     def read_manifest(self, digest: Digest, references: References | None) -> None:
@@ -249,7 +250,7 @@ class Survey:
         if references is None:
             self.db.execute("INSERT OR IGNORE INTO unreadable VALUES (?)", (digest,))
             return
-        with self._together():
+        with self.together():
             self.db.execute("INSERT OR IGNORE INTO reference VALUES (?, ?, 0)", (digest, digest))
             self.db.executemany(
                 "INSERT OR IGNORE INTO reference VALUES (?, ?, ?)",

@@ -159,9 +159,14 @@ class Layout:
         """The folder of the collector's own objects."""
         return f"{self.root}/revstore/gc"
 
+    @property
+    def runs(self) -> str:
+        """The folder of all runs of the collector."""
+        return f"{self.collector}/runs"
+
     def run(self, run: str) -> str:
         """The folder of a run of the collector."""
-        return f"{self.collector}/runs/{run}"
+        return f"{self.runs}/{run}"
 
     def rescued(self, run: str) -> str:
         """The folder of the keys that writers rescued from a run."""
