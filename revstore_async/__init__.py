@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .manifests.service import ManifestService, StoredManifest
     from .policy import Policy, TagRule, tags_matching
     from .registry import Registry, Repository
+    from .repository_deletion import DeletionProgress
     from .revisions.referrers import Referrer, ReferrerPage, ReferrerStore
     from .revisions.revision import Revision, RevisionInfo, Signatures
     from .revisions.store import RevisionStore
@@ -86,6 +87,7 @@ __all__ = [
     "Chain",
     "Collector",
     "Content",
+    "DeletionProgress",
     "Descriptor",
     "Digest",
     "Driver",
@@ -162,6 +164,7 @@ _MODULES: Final = {
     "Chain": ".collector",
     "Collector": ".collector",
     "Content": ".blobs.content",
+    "DeletionProgress": ".repository_deletion",
     "Descriptor": ".formats.descriptors",
     "Digest": ".formats.digest",
     "Driver": ".driver",

@@ -17,12 +17,13 @@ from .blobs.store import BlobStore
 from .collector import Collector
 from .concurrency import gather, gather_map
 from .driver import Driver, open_driver
-from .errors import InvalidArgument
+from .errors import InvalidArgument, RepositoryUnknown
 from .formats.digest import Digest
 from .formats.names import RepositoryName
 from .layout import CURRENT, Layout
 from .manifests.service import ManifestService
 from .policy import Policy
+from .repository_deletion import DeletionProgress, RepositoryDeletion
 from .revisions.referrers import ReferrerStore
 from .revisions.store import RevisionStore
 from .shared_reads import SharedReadsDriver
@@ -59,8 +60,10 @@ class Repository:
         self.manifests: Final = ManifestService(
             name, self.revisions, self.tags, self.blobs, driver, policy, blobs.caches.tag_hints
         )
+        self._blobs = blobs
         self._driver = driver
         self._layout = layout
+        self._policy = policy
 
     def __repr__(self) -> str:
         return f"Repository({str(self.name)!r})"
@@ -76,6 +79,48 @@ class Repository:
             self._driver.list_all(f"{folder}/{self._layout.layers}", limit=1),
         )
         return any(page.entries for page in pages)
+
+    async def delete(self, *, progress: DeletionProgress | None = None) -> None:
+        """Delete the repository: tags, then manifests (an index before its children), then layers and uploads.
+
+        Content stays stored until a run of the collector, since other repositories may have it. The histories of
+        the tags stay, too. A repository below this one, with this name as the beginning of its own, stays. If the
+        call ends early, the repository that is left is whole but smaller, and another call deletes the rest. The
+        call begins again for tags and manifests that clients push meanwhile, five times at most.
+
+        Costs:
+
+        - 1 request for each 1,000 keys, three times;
+        - 6 requests for each tag, 7 for each manifest, 4 for each upload;
+        - 1 request for each 1,000 links to layers, where the store takes that.
+
+        Args:
+            progress: A value to follow the deletion by.
+
+        Raises:
+            RepositoryUnknown: No manifest and no layer is stored under the name.
+            TagImmutable: The policy forbids to delete one of its tags; nothing was deleted, unless the tag is new.
+            TagContended: Others changed a tag each of 100 times.
+            WrongType: `progress` is of another type.
+        """
+        check_type("progress", progress, DeletionProgress, NoneType)
+        if not await self.exists():
+            raise RepositoryUnknown(self.name)
+        deletion = RepositoryDeletion(
+            name=self.name,
+            tags=self.tags,
+            revisions=self.revisions,
+            manifests=self.manifests,
+            uploads=self.uploads,
+            driver=self._driver,
+            layout=self._layout,
+            policy=self._policy,
+            progress=progress or DeletionProgress(),
+        )
+        try:
+            await deletion.run()
+        finally:
+            self._blobs.caches.clear()
 
 
 class Registry:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ..collector import Numbers, Progress, Retention
+from ..collector import Numbers, Retention
 from ..concurrency import alongside
 
 TOLD_EVERY = 0.5
@@ -33,8 +33,8 @@ def read_retention(path: Path | None) -> Retention | None:
 
 
 @asynccontextmanager
-async def told(progress: Progress) -> AsyncIterator[None]:
-    """Show on a terminal how far the collector is."""
+async def told(progress: object) -> AsyncIterator[None]:
+    """Show on a terminal how far the work is: the text of `progress`, which changes."""
     if not sys.stderr.isatty():
         yield
         return

@@ -1,20 +1,23 @@
 """Commands about manifests and their signatures: put, get, verify, merge, sign, rm."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from .. import signatures as signing
-from ..errors import InvalidJSON, InvalidManifest, InvalidSignature, RevstoreError
+from ..errors import InvalidJSON, InvalidManifest, InvalidSignature, RepositoryUnknown, RevstoreError
 from ..formats.descriptors import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED
 from ..formats.digest import Digest
 from ..formats.manifests import read_manifest
 from ..formats.names import Reference, Tag
 from ..policy import Policy
-from ..registry import Registry
+from ..registry import Registry, Repository
+from ..repository_deletion import DeletionProgress
 from ..signatures import Signature
 from ..trust import TrustPolicy
+from .collecting import told
 from .inputs import ReferenceType, document_or_reference, read_document
 from .key_inputs import signing_key, trust_policy
 from .session import AnswerIsNo, Session, shared_options
@@ -141,17 +144,40 @@ def sign(session: Session, key_file: str, passphrase: str | None, source: str) -
 
 
 @click.command()
-@click.argument("reference", metavar="REF", type=ReferenceType())
+@click.argument("reference", metavar="REF", type=ReferenceType(demanded=False))
+@click.option("--recursive", "-r", is_flag=True, help="Delete a whole repository (REPO), after a question.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @shared_options
 @click.pass_obj
-def rm(session: Session, reference: Reference) -> None:
-    """Delete a tag (REPO:TAG), or a manifest with the tags that point at it (REPO@DIGEST)."""
+def rm(session: Session, reference: Reference, *, recursive: bool, yes: bool) -> None:
+    """Delete a tag (REPO:TAG), or a manifest with the tags that point at it (REPO@DIGEST).
+
+    With -r, delete a repository (REPO): its tags, manifests, layers and uploads. Repositories below it stay.
+    """
+    if recursive != (reference.target is None):
+        wanted = "-r takes a repository's name alone" if recursive else "name a tag or a digest, or give -r"
+        raise click.UsageError(f"{str(reference)!r}: {wanted}")
 
     async def work(registry: Registry) -> None:
-        await registry.repository(reference.repository).manifests.delete(str(reference.target))
+        repository = registry.repository(reference.repository)
+        if reference.target is None:
+            await _delete_repository(repository, yes=yes)
+        else:
+            await repository.manifests.delete(str(reference.target))
         session.say({"deleted": str(reference)}, "")
 
     session.within(work)
+
+
+async def _delete_repository(repository: Repository, *, yes: bool) -> None:
+    if not await repository.exists():
+        raise RepositoryUnknown(repository.name)
+    question = f"Delete all of {repository.name}?"
+    if not (yes or await asyncio.to_thread(click.confirm, question, err=True)):
+        raise click.Abort
+    progress = DeletionProgress()
+    async with told(progress):
+        await repository.delete(progress=progress)
 
 
 COMMANDS = (put, get, verify, merge, sign, rm)

@@ -228,7 +228,11 @@ class Layout:
 
     def upload(self, name: RepositoryName, upload: str) -> str:
         """The folder of one upload."""
-        return f"{self.uploads_under_way}/{name}/_uploads/{upload}"
+        return f"{self.uploads_of(name)}/{upload}"
+
+    def uploads_of(self, name: RepositoryName) -> str:
+        """The folder of this engine's uploads of a repository."""
+        return f"{self.uploads_under_way}/{name}/_uploads"
 
 
 def _form(template: str) -> _Form:

@@ -78,7 +78,7 @@ def test_each_synopsis_lists_the_options_of_its_command(block: Block):
     for line in block.text.splitlines():
         words = line.split()[1:]
         command = COMMANDS.get((words[0],)) or COMMANDS[tuple(words[:2])]
-        named = set(re.findall(r"--[a-z-]+", line))
+        named = set(re.findall(r"(?<![\w-])(?:--[a-z-]+|-[a-z]\b)", line))
         if "[OPTIONS]" in line:
             table = re.findall(r"^\| (`--.*?`) \|", (ROOT / block.document).read_text(), re.MULTILINE)
             named |= {option for row in table for option in re.findall(r"--[a-z-]+", row)}

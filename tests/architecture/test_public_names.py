@@ -29,6 +29,7 @@ PUBLIC = {
     "Chain",
     "Collector",
     "Content",
+    "DeletionProgress",
     "Descriptor",
     "Digest",
     "Driver",

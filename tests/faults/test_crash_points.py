@@ -211,6 +211,20 @@ WRITES = [
         lambda repository: repository.manifests.delete(Digest.of(PAYLOAD)),
     ),
     Write(
+        "deletion of a repository",
+        [
+            *(*BOTH, put(INDEX, "latest"), put(BY_3_AND_4), set_tag("other", PAYLOAD)),
+            *(put(REFERRER), begun, appended(UPLOADED[:5])),
+        ],
+        lambda repository: repository.delete(),
+    ),
+    Write(
+        "deletion of a repository, by delete markers",
+        [*BOTH, put(INDEX, "latest"), set_tag("stable", A)],
+        lambda repository: repository.delete(),
+        conditional_delete=False,
+    ),
+    Write(
         "tag after its deletion",
         [*BOTH, set_tag("latest", A), lambda repository: repository.tags.delete("latest")],
         set_tag("latest", B),
