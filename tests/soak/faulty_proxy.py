@@ -2,13 +2,15 @@
 
 The proxy stands between the replicas and the S3 server, and spoils a share of the requests. It writes its own port
 as a line of JSON. Each line of its input is the share of requests to spoil; the proxy answers each with the faults
-so far. It ends with its input.
+so far. It ends with its input. Its standard error gets a line for each fault.
 """
 
 import asyncio
 import json
 import random
+import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -19,6 +21,8 @@ from bench.loops import run
 
 HEADS = 1 << 16
 """The most bytes of a request's or an answer's head."""
+
+_DELETED_BY_CLIENTS = re.compile(r"/_tags/|/_manifests/tags/|/soak/volatile/_manifests/|/_uploads/")
 
 _GONE = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 
@@ -135,9 +139,11 @@ class Proxy:
         if self._random.random() >= self.share:
             return None
         fault: Fault = self._random.choice([*Fault])
-        if fault is Fault.LATE and request.method in {"GET", "HEAD"}:
+        if fault is Fault.LATE and not _may_be_late(request):
             fault = Fault.RESET  # it is the same to the client
         self.faults[fault.name.lower()] += 1
+        line = request.first_line.decode("latin-1").rpartition(" ")[0]
+        print(f"{time.monotonic():.3f} {fault.name.lower()} {line}", file=sys.stderr, flush=True)
         return fault
 
     async def _sent_late(self, request: Message) -> None:
@@ -148,6 +154,18 @@ class Proxy:
                 await _asked(request, server)
             finally:
                 server[1].transport.abort()
+
+
+def _may_be_late(request: Message) -> bool:
+    """Return whether a request may reach the server after it was sent anew.
+
+    A key that a client deletes comes back by a late write, and no condition of S3 prevents that. A late deletion
+    takes a key that came anew, unless the deletion has an end.
+    """
+    target = request.first_line.decode("latin-1")
+    if request.method == "DELETE" or (request.method == "POST" and "delete" in target):
+        return "X-Amz-Expires" in target
+    return request.method not in {"GET", "HEAD"} and not _DELETED_BY_CLIENTS.search(target)
 
 
 def _fields(head: bytes) -> dict[str, str]:

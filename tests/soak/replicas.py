@@ -164,14 +164,16 @@ class FaultyProxy:
 
 
 @asynccontextmanager
-async def faulty_proxy(upstream: int, seed: int) -> AsyncIterator[FaultyProxy]:
+async def faulty_proxy(upstream: int, seed: int, log: Path) -> AsyncIterator[FaultyProxy]:
     """Run a faulty proxy before a port of loopback for as long as the block lasts; it spoils nothing yet."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tests.soak.faulty_proxy", str(upstream), str(seed)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tests.soak.faulty_proxy", str(upstream), str(seed)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+        )
     try:
         yield FaultyProxy(process, await _line(process))
     finally:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.parts.minio import MinIO
 
 from .soak import Options, soaking
+from .verifying import garbage
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,13 @@ async def run_and_report(minio: MinIO, folder: Path, options: Options) -> Report
     async with soaking(minio, folder, options) as soak:
         await soak.prepare()
         await soak.work()
-        whole = await soak.end()
+        await soak.end()
         await soak.rest()
+        await soak.collect()
+        whole = await soak.end()
+        left = garbage(whole, soak.model, minio.names(soak.bucket))
+        if left:
+            soak.tally.fail(f"{len(left)} objects are garbage after the last run, such as {left[:3]}")
         tally = soak.tally
         lines = [
             f"{sum(tally.operations.values())} operations in {tally.seconds:.0f} s",

@@ -6,15 +6,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 import aiohttp
 
 from tests.parts.minio import MinIO
 
-from .clients import KEPT, NUMBERS, Client
+from .clients import EXPIRES_AFTER, KEPT, NUMBERS, Client
+from .collecting import Commands
 from .flatness import Flatness
 from .images import image
 from .model import Model
+from .pulling import HISTORY
 from .pushing import Pushing, Target
 from .replicas import FaultyProxy, Replica, faulty_proxy
 from .tally import Tally
@@ -54,27 +57,33 @@ class Soak:
 
     Attributes:
         options: The options.
-        store: The URL of the store, through the faulty proxy.
+        bucket: The bucket of the store.
         replicas: The replicas.
         proxy: The faulty proxy.
         model: What the clients know.
         tally: The counts.
+        session: The connections of the clients.
+        chance: The random numbers.
+        commands: The commands of the collector.
+        log: Gets a line for each request about a manifest.
         flatness: What the replicas hold.
     """
 
     options: Options
-    store: str
+    bucket: str
     replicas: list[Replica]
     proxy: FaultyProxy
     session: aiohttp.ClientSession
     chance: random.Random
+    commands: Commands
+    log: TextIO
     model: Model = field(default_factory=Model)
     tally: Tally = field(default_factory=Tally)
     flatness: Flatness = field(default_factory=Flatness)
 
     def wire(self) -> Wire:
         """Return the requests of one more client."""
-        return Wire(self.session, self.replicas, self.tally, random.Random(self.chance.random()))
+        return Wire(self.session, self.replicas, self.tally, random.Random(self.chance.random()), self.log)
 
     async def prepare(self) -> None:
         """Push the manifests that stay."""
@@ -144,6 +153,24 @@ class Soak:
                 self.tally.fail(f"{replica.name} logged {line}")
         return found
 
+    async def collect(self) -> None:
+        """Free all garbage; the tally has the failures.
+
+        The first run lets tags expire. Their histories keep the manifests until the second run.
+        """
+        for wait in (EXPIRES_AFTER, HISTORY):
+            await asyncio.sleep(wait + 2)
+            applied = ("gc", "apply", "--offline", "--yes", "--retention", str(self.commands.retention))
+            ran = await self.commands.run(*applied)
+            if ran.code:
+                self.tally.fail(f"the last run of the collector ended with {ran.code}: {ran.errors}")
+                return
+            self.tally.events["keys freed"] += ran.said["keys"]
+            self.tally.events["bytes freed"] += ran.said["bytes"]
+        ran = await self.commands.run("du")
+        if ran.code or ran.said["total"]["reclaimable"]:
+            self.tally.fail(f"after the last run, du tells {ran.said} {ran.errors}")
+
     async def rest(self) -> None:
         """Wait until the replicas are idle, and look at their figures."""
         await asyncio.sleep(6.0)
@@ -167,7 +194,7 @@ async def soaking(minio: MinIO, folder: Path, options: Options) -> AsyncIterator
     bucket = minio.new_bucket()
     chance = random.Random(options.seed)
     async with AsyncExitStack() as stack:
-        proxy = await stack.enter_async_context(faulty_proxy(minio.port, options.seed))
+        proxy = await stack.enter_async_context(faulty_proxy(minio.port, options.seed, folder / "faults.log"))
         store = f"s3://{bucket}/root?endpoint_url=http://127.0.0.1:{proxy.port}&region=us-east-1"
         replicas = [Replica(name, store, folder, minio.environment()) for name in ("first", "second")]
         for replica in replicas:
@@ -175,4 +202,6 @@ async def soaking(minio: MinIO, folder: Path, options: Options) -> AsyncIterator
             await replica.start()
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=5.0)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
-        yield Soak(options, store, replicas, proxy, session, chance)
+        commands = Commands(store, folder, minio.environment())
+        log = stack.enter_context((folder / "requests.log").open("w"))
+        yield Soak(options, bucket, replicas, proxy, session, chance, commands, log)

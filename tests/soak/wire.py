@@ -6,8 +6,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TextIO
 
 import aiohttp
+
+from revstore_async import Digest
 
 from .replicas import Replica
 from .tally import Tally
@@ -56,15 +59,22 @@ class Wire:
         replicas: The replicas; each request goes to any.
         tally: The counts.
         chance: The client's random numbers.
+        log: Gets a line for each request about a manifest.
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, replicas: list[Replica], tally: Tally, chance: random.Random
+        self,
+        session: aiohttp.ClientSession,
+        replicas: list[Replica],
+        tally: Tally,
+        chance: random.Random,
+        log: TextIO,
     ) -> None:
         self._session = session
         self._replicas = replicas
         self._tally = tally
         self._chance = chance
+        self._log = log
 
     async def ask(
         self,
@@ -111,17 +121,24 @@ class Wire:
     async def _once(
         self, replica: Replica, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> Answer:
-        lives = replica.lives
+        lives, start = replica.lives, time.monotonic()
         try:
             async with self._session.request(
                 method, replica.url + path, data=body, headers=headers, allow_redirects=False, timeout=TIMEOUT
             ) as answer:
                 content = await answer.read()
                 named = {name.lower(): value for name, value in answer.headers.items()}
+                self._note(start, replica, f"{method} {path}", str(answer.status), body or content)
                 return Answer(answer.status, named, content)
         except (aiohttp.ClientError, OSError) as error:
+            self._note(start, replica, f"{method} {path}", type(error).__name__, body or b"")
             if replica.was_up_since(lives):
                 self._tally.fail(f"{method} {path} on {replica.name}: {type(error).__name__}: {error}")
                 raise Failed from error
             self._tally.events["connections cut by kills"] += 1
             raise Cut from error
+
+    def _note(self, start: float, replica: Replica, asked: str, answered: str, manifest: bytes) -> None:
+        if "/manifests/" in asked:
+            times = f"{start:.3f} {time.monotonic():.3f} [{time.monotonic() - self._tally.start:.1f} s]"
+            self._log.write(f"{times} {replica.name} {asked} {answered} {Digest.of(manifest)}\n")
