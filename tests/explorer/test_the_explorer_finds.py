@@ -3,16 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 from math import factorial, prod
 from random import Random
 
 import pytest
 
 from revstore_async.driver import IfMatch
-from revstore_async.errors import ConditionFailed, KeyNotFound, Unavailable
+from revstore_async.errors import ConditionFailed, DeletionExpired, KeyNotFound, Unavailable
 
-from .explored_store import EPOCH, MEMORY, MEMORY_DEATH, MEMORY_LOST, MINIO, ExploredStore, Profile
-from .parking import ParkingDriver
+from .explored_store import EPOCH, MEMORY, MEMORY_DEATH, MEMORY_LOST, MINIO, PROFILES, ExploredStore, Profile
+from .parking import ParkingDriver, PlainDriver
 from .schedule import Actor, Run
 from .search import Case, Found, Judge, Search, replay
 from .seeds import Seed, read, written
@@ -28,6 +29,35 @@ def stored(objects: Mapping[str, bytes], profile: Profile = MEMORY) -> ExploredS
 def content(run: Run, key: str) -> bytes | None:
     file = run.store.objects.get(key)
     return file.content if file else None
+
+
+# ---- the clock of a store
+
+
+async def told(driver: PlainDriver, key: str) -> datetime:
+    """Return the store's time of an answer about a key."""
+    try:
+        date = (await driver.get(key)).date
+    except KeyNotFound as error:
+        date = error.date
+    assert date is not None
+    return date
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=str)
+async def test_an_answer_is_no_earlier_than_a_write_and_no_later_than_the_end_of_a_deletion(profile: Profile):
+    store, seconds = ExploredStore(profile), 100.0
+    store.now = lambda: seconds
+    async with PlainDriver(store) as driver:
+        keys = ["state", "a/_tags/one/b", "a/_tags/one/c"]
+        written = [await driver.put(key, b"") for key in keys]
+        dates = [await told(driver, key) for key in keys]
+        assert all(date >= info.modified for date, info in zip(dates, written, strict=True))
+        await driver.delete("state", until=max(dates))
+        seconds += 2
+        with pytest.raises(DeletionExpired):
+            await driver.delete(keys[1], until=max(dates))
+        assert [await told(driver, key) for key in keys] == [date + timedelta(seconds=2) for date in dates]
 
 
 # ---- how many schedules there are
