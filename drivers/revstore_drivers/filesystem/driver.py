@@ -7,7 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -311,15 +311,21 @@ class Deletion:
                     folders.add(self._left[0].rpartition("/")[0])
                 self._left.popleft()
         finally:
-            for folder in folders:
-                self._empty(folder)
+            # A folder that is removed takes its entries along, and the folder above it makes that durable.
+            self._sync({self._root.prune(folder) for folder in folders})
 
-    def _empty(self, folder: str) -> None:
-        with suppress(
-            FileNotFoundError
-        ):  # another call found the folder empty and removed it, which is as good
-            sync_folder(self._root.path_of(folder))
-        self._root.prune(folder)
+    def _sync(self, folders: set[str]) -> None:
+        synced: set[str] = set()
+        while folders:
+            folder = folders.pop()
+            if folder in synced:
+                continue
+            try:
+                sync_folder(self._root.path_of(folder))
+                synced.add(folder)
+            except (FileNotFoundError, NotADirectoryError):  # it was removed after that, with another in it
+                if folder:
+                    folders.add(folder.rpartition("/")[0])
 
 
 def _purge(root: Root, files: Iterator[tuple[str, str] | None], latest: int) -> int | None:

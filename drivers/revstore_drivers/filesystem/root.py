@@ -232,11 +232,11 @@ class Root:
             raise DeletionExpired(key, until)
         return False
 
-    def prune(self, folder: str) -> None:
+    def prune(self, folder: str) -> str:
         """Remove the folder of a prefix if it is empty, then each folder above that is empty, but never the root.
 
-        A writer may be about to use such a folder. The system removes no folder that holds a file, and the writer
-        creates a removed folder again.
+        Return the prefix of the first folder that stays; empty for the root. A writer may be about to use a folder
+        that is empty. The system removes no folder that holds a file, and the writer creates it again.
         """
         while folder:
             try:
@@ -244,8 +244,9 @@ class Root:
             except FileNotFoundError:
                 pass
             except OSError:
-                return
+                return folder
             folder = folder.rpartition("/")[0]
+        return folder
 
     def prune_below(self, folder: str) -> None:
         """Remove the empty folders at and below a prefix, the deepest first, then those above it."""

@@ -1,6 +1,7 @@
 """Properties of the file-system driver alone: the folder, durability, the purge, the event loop."""
 
 import asyncio
+import errno
 import fcntl
 import os
 import stat
@@ -216,6 +217,56 @@ async def test_the_steps_of_a_durable_write(driver, monkeypatch) -> None:
         await writer.write(b"content")
         await writer.commit()
     assert steps == ["pwrite", "fsync file", "utime", "rename", "fsync folder"]
+
+
+@pytest.fixture
+def synced(driver, monkeypatch):
+    """The folders below the root that were synced, in order; a sync makes their entries durable."""
+    found = []
+    real = os.fsync
+
+    def fsync(descriptor) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.is_relative_to(driver.root):
+            found.append(path.relative_to(driver.root).as_posix())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return found
+
+
+async def test_a_deletion_syncs_each_folder_that_stays_once(driver, synced) -> None:
+    """A folder that is removed takes its entries along: the folder above makes that durable for all of them."""
+    blobs = [f"blobs/sha256/{number % 3:02x}/{number:064x}/data" for number in range(8)]
+    links = [f"links/{number:064x}/link" for number in range(8)]
+    for key in [*blobs, *links, "blobs/sha256/00/stays"]:
+        await driver.put(key, b"content")
+    synced.clear()
+    await driver.delete_many([*blobs, *links])
+    assert sorted(synced) == [".", "blobs/sha256", "blobs/sha256/00"]
+    assert [info.key for info in (await driver.list_all()).entries] == ["blobs/sha256/00/stays"]
+
+
+async def test_a_deletion_is_durable_where_another_process_removes_the_folder_that_stayed(
+    driver, synced, monkeypatch
+) -> None:
+    for key in ("a/b/c/key", "a/b/other", "a/stays"):
+        await driver.put(key, b"content")
+    real = os.rmdir
+
+    def rmdir(path) -> None:
+        if path.endswith("/b"):
+            with pytest.raises(OSError, match="not empty"):
+                real(path)
+            (driver.root / "a/b/other").unlink()
+            real(path)
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
+        real(path)
+
+    synced.clear()
+    monkeypatch.setattr(os, "rmdir", rmdir)
+    await driver.delete("a/b/c/key")
+    assert synced == ["a"]
 
 
 # ---- writers
