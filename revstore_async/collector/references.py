@@ -10,6 +10,9 @@ from ..formats import strictjson
 from ..formats.digest import Digest
 from ..formats.lenient_manifests import read_stored
 
+READER: Final = 1
+"""The version of this reader. It grows when the reader finds other references in the same manifest."""
+
 # Each part has a bound, so that the search is linear in text that strangers send.
 _DIGEST: Final = re.compile(r"(?:tarsum(?:\.[a-z0-9]{1,64})?\+)?sha(?:256|384|512):[0-9a-f]{64,128}")
 
@@ -21,10 +24,12 @@ class References:
     Attributes:
         digests: Every digest that stands anywhere in it, whatever its place and type, its subject's too.
         subject: The manifest that it is about, if any.
+        size: The bytes of the manifest.
     """
 
     digests: frozenset[Digest]
     subject: Digest | None
+    size: int
 
 
 def read_references(content: bytes) -> References | None:
@@ -47,7 +52,7 @@ def read_references(content: bytes) -> References | None:
                 waiting += values
             case str() as text:
                 found.update(_digests(text))
-    return References(frozenset(found), read_stored(content).subject)
+    return References(frozenset(found), read_stored(content).subject, len(content))
 
 
 def _digests(text: str) -> set[Digest]:

@@ -11,6 +11,7 @@ from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
 from enum import IntEnum
 from operator import attrgetter
+from threading import Lock
 from types import TracebackType
 from typing import Final, Self
 
@@ -34,6 +35,7 @@ from ..layout import (
     TagReplaced,
 )
 from ..tags.current import is_delete_marker, md5_of_link
+from .pack_format import version_of_link
 from .references import References
 
 
@@ -63,6 +65,12 @@ CREATE TABLE reference (
     parent TEXT NOT NULL, child TEXT NOT NULL, is_subject INTEGER NOT NULL, PRIMARY KEY (parent, child)
 ) WITHOUT ROWID;
 CREATE TABLE unreadable (digest TEXT PRIMARY KEY) WITHOUT ROWID;
+-- Manifests that are still to be read. size: of the content, if it was listed.
+CREATE TABLE unread (digest TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID;
+-- Manifests and versions of links that were read. pack: the number of the pack that has it; target: of a link.
+CREATE TABLE fact (
+    pack INTEGER NOT NULL, name TEXT NOT NULL, size INTEGER, target TEXT, PRIMARY KEY (pack, name)
+) WITHOUT ROWID;
 """
 _INDEXES: Final = """
 CREATE INDEX of_repository ON object (repository, kind, digest);
@@ -109,19 +117,18 @@ _KINDS: Final[Mapping[type[StoredObject], tuple[int, Sequence[Callable[[StoredOb
 
 _KIND_NUMBERS: Final = {kind.name.lower(): kind.value for kind in Kind}
 _UNREAD: Final = """
-SELECT digest FROM (
-    SELECT digest FROM object WHERE kind = :revision
-    UNION
-    SELECT digest FROM object o WHERE kind = :record AND key LIKE '%/deleted'
-    AND EXISTS (SELECT 1 FROM object b WHERE b.kind = :blob AND b.digest = o.digest)
-)
-WHERE digest NOT IN (SELECT parent FROM reference) AND digest NOT IN (SELECT digest FROM unreadable)
+INSERT OR IGNORE INTO unread
+SELECT o.digest, b.size FROM object o LEFT JOIN object b ON b.kind = :blob AND b.digest = o.digest
+WHERE o.kind = :revision OR (o.kind = :record AND o.key LIKE '%/deleted' AND b.digest IS NOT NULL)
 """
 
 _INDEXED: Final = """
 SELECT t.rowid, t.etag, i.digest FROM object t JOIN object i ON i.repository = t.repository AND i.tag = t.tag
 WHERE t.kind = :tag AND t.digest IS NULL AND length(t.etag) = 32 AND i.kind = :index
 """
+NEW: Final = 0
+"""The number of no pack: facts that no pack has yet."""
+
 _ROWS: Final = 1000
 """Rows of the database that are in memory at once."""
 
@@ -133,7 +140,7 @@ class TagRow:
     Attributes:
         row: Its row in the database.
         key: The key of its current link.
-        etag: The version of the link.
+        etag: The version of the link; of a link that was read, the version that was read.
     """
 
     row: int
@@ -153,6 +160,7 @@ class Survey:
         # An empty name is a database of its own in a temporary file, which SQLite removes with the connection.
         self.db: sqlite3.Connection = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self.db.executescript(_SCHEMA)
+        self._lock = Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -164,10 +172,15 @@ class Survey:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """A block that changes the database in one transaction."""
-        self.db.execute("BEGIN")
-        yield
-        self.db.execute("COMMIT")
+        """Make a transaction of a block. The threads of a survey have one transaction at a time."""
+        with self._lock:
+            self.db.execute("BEGIN")
+            try:
+                yield
+            except BaseException:
+                self.db.execute("ROLLBACK")
+                raise
+            self.db.execute("COMMIT")
 
     def add(self, page: Iterable[FileInfo]) -> None:
         """Take in one page of a listing.
@@ -197,6 +210,8 @@ class Survey:
     def listed(self) -> None:
         """Note that all keys are there, so that the questions below are answered quickly."""
         self.db.executescript(_INDEXES)
+        with self.together():
+            self.db.execute(_UNREAD, _KIND_NUMBERS)
 
     def latest(self) -> datetime:
         """Return the latest time of any key: the store's clock is that far at least."""
@@ -223,16 +238,19 @@ class Survey:
             yield [TagRow(*row) for row in rows]
             after = rows[-1][0]
 
-    def unread_manifests(self) -> Iterator[Digest]:
-        """Yield the digests of manifests that are still to be read.
+    def unread_manifests(self) -> Iterator[Sequence[Digest]]:
+        """Yield the digests of manifests that are still to be read, some of them at once.
 
         Besides those that are linked, these are manifests of deleted tags: a killed run may have deleted the link
         of an index and not yet those of its children.
         """
-        for (digest,) in self.db.execute(_UNREAD, _KIND_NUMBERS).fetchall():
-            yield Digest(digest)
+        after = ""
+        query = "SELECT digest FROM unread WHERE digest > ? ORDER BY digest LIMIT ?"
+        while rows := self.db.execute(query, (after, _ROWS)).fetchall():
+            yield [Digest(digest) for (digest,) in rows]
+            after = rows[-1][0]
 
-    def read_tags(self, found: Iterable[tuple[TagRow, Digest | None]]) -> None:
+    def read_tags(self, found: Sequence[tuple[TagRow, Digest | None]]) -> None:
         """Note the digests in the links of tags. A digest is None if the link is damaged or gone.
 
         A delete marker is no tag. It counts as a link of the tag's index, of a revision that is nowhere, and goes
@@ -242,20 +260,42 @@ class Survey:
             (digest, Kind.INDEX if digest and is_delete_marker(digest) else Kind.TAG, tag.row)
             for tag, digest in found
         ]
+        facts = [
+            (NEW, version_of_link(tag.key, tag.etag), digest)
+            for tag, digest in found
+            if digest and not is_delete_marker(digest)
+        ]
         with self.together():
             self.db.executemany("UPDATE object SET digest = ?, kind = ? WHERE rowid = ?", rows)
+            self.db.executemany("INSERT OR IGNORE INTO fact VALUES (?, ?, NULL, ?)", facts)
 
     def read_manifest(self, digest: Digest, references: References | None) -> None:
         """Note the references of a manifest. They are None if it can't be read."""
-        if references is None:
-            self.db.execute("INSERT OR IGNORE INTO unreadable VALUES (?)", (digest,))
-            return
+        self.read_manifests([(digest, references)])
+
+    def read_manifests(self, found: Iterable[tuple[Digest, References | None]]) -> None:
+        """Note the references of manifests, as `read_manifest` does."""
         with self.together():
-            self.db.execute("INSERT OR IGNORE INTO reference VALUES (?, ?, 0)", (digest, digest))
-            self.db.executemany(
-                "INSERT OR IGNORE INTO reference VALUES (?, ?, ?)",
-                [(digest, child, child == references.subject) for child in references.digests],
-            )
+            for digest, references in found:
+                if references is None:
+                    self.db.execute("INSERT OR IGNORE INTO unreadable VALUES (?)", (digest,))
+                else:
+                    self.add_references(digest, references, pack=NEW)
+
+    def add_references(self, digest: Digest, references: References, *, pack: int) -> None:
+        """Add the references of a manifest, inside of a transaction.
+
+        Args:
+            digest: The manifest.
+            references: Its references.
+            pack: The number of the pack that has them.
+        """
+        rows = [(digest, digest, 0)]
+        rows += [(digest, child, child == references.subject) for child in references.digests]
+        self.db.executemany("INSERT OR IGNORE INTO reference VALUES (?, ?, ?)", rows)
+        if digest.tarsum is None:  # another content may have the same tarsum
+            values = (pack, digest, references.size)
+            self.db.execute("INSERT OR IGNORE INTO fact VALUES (?, ?, ?, NULL)", values)
 
 
 def microseconds(time: datetime) -> int:

@@ -120,6 +120,7 @@ FIELDS: Final = {
     "segment": _PLAIN,
     "run": _PLAIN,
     "list": _PLAIN,
+    "reader": Field(r"\d{1,9}", str, int),
     "hashed": Field(r"[0-9a-f]{64}", str, str),
     "algorithm": _PLAIN,
 }

@@ -27,6 +27,9 @@ which are this engine's:
         state                                                                       CollectorState +
         runs/<run>/lists/<list>                                                     RunObject +
         runs/<run>/rescued/<hash>                                                   Rescue +
+        clock                                                                       CollectorClock +
+        refs/<reader>/<alg>/<hex>                                                   ReferencePack +
+    <root>/revstore/probe                                                           ServerProbe +
 
 A legacy tarsum digest takes the folders `tarsum/<version>/<alg>` where another takes `<alg>`.
 """
@@ -44,13 +47,16 @@ from ..formats.names import RepositoryName, Tag
 from .fields import FIELDS, read_field, write_digest, write_sequence
 from .objects import (
     BlobData,
+    CollectorClock,
     CollectorState,
     LayerLink,
+    ReferencePack,
     ReferrerLink,
     Rescue,
     RevisionLink,
     RevisionMediaType,
     RunObject,
+    ServerProbe,
     SignatureLink,
     StoredObject,
     TagClaim,
@@ -150,6 +156,11 @@ class Layout:
         return f"{self.root}/v2"
 
     @property
+    def own(self) -> str:
+        """The folder of this engine's own objects; Docker Distribution does not know it."""
+        return f"{self.root}/revstore"
+
+    @property
     def histories(self) -> str:
         """The folder of the records of all tags' changes."""
         return f"{self.root}/revstore/history"
@@ -163,6 +174,11 @@ class Layout:
     def runs(self) -> str:
         """The folder of all runs of the collector."""
         return f"{self.collector}/runs"
+
+    @property
+    def packs(self) -> str:
+        """The folder of packs: of references that the collector read."""
+        return f"{self.collector}/refs"
 
     def run(self, run: str) -> str:
         """The folder of a run of the collector."""
@@ -281,6 +297,9 @@ def _templates(layout: Layout) -> dict[type[StoredObject], str]:
         CollectorState: f"{layout.collector}/state",
         RunObject: f"{layout.collector}/runs/{{run}}/lists/{{list}}",
         Rescue: f"{layout.collector}/runs/{{run}}/rescued/{{hashed}}",
+        CollectorClock: f"{layout.collector}/clock",
+        ReferencePack: f"{layout.packs}/{{reader}}/{{digest}}",
+        ServerProbe: f"{layout.own}/probe",
     }
 
 

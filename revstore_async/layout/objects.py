@@ -218,6 +218,29 @@ class Rescue:
     hashed: str
 
 
+@dataclass(frozen=True, slots=True)
+class CollectorClock:
+    """A small object of the collector: a write of it tells the store's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencePack:
+    """References of manifests that the collector read, so that it does not read them again.
+
+    Attributes:
+        reader: The version of the reader that found them.
+        digest: The digest of the object's content.
+    """
+
+    reader: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProbe:
+    """A small object that servers write and delete, to see whether the storage takes writes."""
+
+
 StoredObject = (
     BlobData
     | RevisionLink
@@ -239,5 +262,8 @@ StoredObject = (
     | CollectorState
     | RunObject
     | Rescue
+    | CollectorClock
+    | ReferencePack
+    | ServerProbe
 )
 """Each kind of object that has a key."""

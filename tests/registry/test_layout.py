@@ -12,10 +12,16 @@ from revstore_async.errors import InvalidKey
 from revstore_async.layout import (
     SEQUENCE_LIMIT,
     BlobData,
+    CollectorClock,
+    CollectorState,
     LayerLink,
+    ReferencePack,
     ReferrerLink,
+    Rescue,
     RevisionLink,
     RevisionMediaType,
+    RunObject,
+    ServerProbe,
     SignatureLink,
     StoredObject,
     TagClaim,
@@ -42,6 +48,7 @@ SINCE = datetime(2026, 11, 23, 1, 2, 3, 4, tzinfo=UTC)
 HERE = "docker/registry/v2/repositories/library/hello"
 UPLOADS = "docker/registry/revstore/uploads/library/hello/_uploads"
 HISTORY = "docker/registry/revstore/history/library/hello/_tags/v1.0"
+COLLECTOR = "docker/registry/revstore/gc"
 
 CURRENT_KEYS: list[tuple[StoredObject, str]] = [
     (BlobData(D), f"docker/registry/v2/blobs/sha256/01/{HEX}/data"),
@@ -74,6 +81,12 @@ CURRENT_KEYS: list[tuple[StoredObject, str]] = [
         TagDeleted(NAME, TAG, 12, SINCE, D),
         f"{HISTORY}/999999999/987/20261123T010203.000004Z/sha256/{HEX}/deleted",
     ),
+    (CollectorState(), f"{COLLECTOR}/state"),
+    (CollectorClock(), f"{COLLECTOR}/clock"),
+    (RunObject("a-run", "00.keys"), f"{COLLECTOR}/runs/a-run/lists/00.keys"),
+    (Rescue("a-run", HEX), f"{COLLECTOR}/runs/a-run/rescued/{HEX}"),
+    (ReferencePack(1, D), f"{COLLECTOR}/refs/1/sha256/{HEX}"),
+    (ServerProbe(), "docker/registry/revstore/probe"),
 ]
 SEED_KEYS: list[tuple[StoredObject, str]] = [
     (RevisionLink(NAME, D), f"{HERE}/manifests/revisions/sha256/{HEX}/link"),
