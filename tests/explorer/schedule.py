@@ -120,6 +120,7 @@ class Run:
     stopped: bool = False
     kept: dict[object, object] = field(default_factory=dict)
     _arrived: int = 0
+    _cancelled: bool = False
     _traces: dict[str, int] = field(default_factory=dict)
     _drawn: dict[str, int] = field(default_factory=dict)
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -273,7 +274,11 @@ class Run:
         return True
 
     def _ended(self) -> bool:
+        """Cancel the actors, and after that let time pass: an actor may clean up for seconds before it ends."""
         self.stopped = True
+        if self._cancelled and self.loop.next_timer() is not None:
+            return False
+        self._cancelled = True
         for task in self._tasks:
             task.cancel()
         return True

@@ -1,5 +1,6 @@
 """The explorer finds the faults of toys, and runs as many schedules as a formula says."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -9,6 +10,7 @@ from random import Random
 
 import pytest
 
+from revstore_async.concurrency import settled
 from revstore_async.driver import IfMatch
 from revstore_async.errors import ConditionFailed, DeletionExpired, KeyNotFound, Unavailable
 
@@ -136,6 +138,19 @@ def test_operations_that_meet_no_other_actors_are_not_put_in_all_orders() -> Non
     found = Search(Case("apart", stored({}), [act, act], judge)).run()
     assert ends == {b"0", b"1"}
     assert found.whole <= 4  # of 3,432
+
+
+def test_a_run_that_is_given_up_ends_though_its_actors_clean_up_for_seconds() -> None:
+    async def act(run: Run, number: int, driver: ParkingDriver) -> None:
+        async with driver:
+            try:
+                await driver.put("key", b"")
+            except Unavailable:
+                await settled(asyncio.sleep(1), grace=5)
+
+    run = Run(stored({}), [act], lambda run: None).perform()
+    assert run.stopped
+    assert run.loop.time() == 1
 
 
 # ---- what is left out changes nothing
