@@ -1,4 +1,4 @@
-"""The commands gc plan and gc apply: they free the space of garbage."""
+"""The commands gc: they free the space of garbage."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from ..collector import Plan, Progress, Retention
+from ..collector import Collected, Plan, Progress, Retention
 from ..registry import Registry
 from .collecting import amount, read_retention, retention_option, told
+from .gc_state import COMMANDS as STATE_COMMANDS
 from .session import Session, shared_options
 
 
@@ -23,22 +24,30 @@ def gc() -> None:
     """
 
 
+shared_option = click.option(
+    "--shared",
+    is_flag=True,
+    help="Docker Distribution writes to the store while no run is open: all that a link of a layer leads to stays.",
+)
+
+
 @gc.command()
 @retention_option
 @click.option(
     "--offline", is_flag=True, help="Nothing else is at work on the store: what is young may go, too."
 )
+@shared_option
 @click.option(
     "--verbose", is_flag=True, help="Name each key that goes, and each manifest that stays, with the reason."
 )
 @shared_options
 @click.pass_obj
-def plan(session: Session, path: Path | None, *, offline: bool, verbose: bool) -> None:
+def plan(session: Session, path: Path | None, *, offline: bool, shared: bool, verbose: bool) -> None:
     """Print the plan of a run, with reasons; delete nothing."""
     retention = read_retention(path)
 
     async def work(registry: Registry) -> None:
-        async with _planned(registry, retention, offline=offline) as (found, _):
+        async with _planned(registry, retention, offline=offline, shared=shared) as (found, _):
             _show(session, found, verbose=verbose)
 
     session.within(work)
@@ -47,49 +56,66 @@ def plan(session: Session, path: Path | None, *, offline: bool, verbose: bool) -
 @gc.command()
 @retention_option
 @click.option(
-    "--offline",
-    is_flag=True,
-    required=True,
-    help="Nothing else is at work on the store: no server, no other command. It is needed.",
+    "--offline", is_flag=True, help="Nothing else is at work on the store: no server, no other command."
 )
+@shared_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--verbose", is_flag=True, help="Name each key that goes, with the reason.")
 @shared_options
 @click.pass_obj
-def apply(session: Session, path: Path | None, *, offline: bool, yes: bool, verbose: bool) -> None:
-    """Print the plan of a run, ask, and carry it out.
+def apply(
+    session: Session, path: Path | None, *, offline: bool, shared: bool, yes: bool, verbose: bool
+) -> None:
+    """Print the plan of a run, ask, and carry it out while clients push.
 
-    Stop all servers of the store before, or run them with --read-only. A run that is killed leaves the store in
-    order; the next run deletes the rest.
+    Say 'revstore gc enable' once before. The run waits until every server knows of it, some eleven minutes. With
+    --offline it does not: then stop all servers of the store before, or run them with --read-only. A run that is
+    killed leaves the store in order; the next run deletes the rest.
     """
     retention = read_retention(path)
 
     async def work(registry: Registry) -> None:
-        async with _planned(registry, retention, offline=offline) as (found, progress):
+        if not offline:
+            await registry.collector.check_run()
+        async with _planned(registry, retention, offline=offline, shared=shared) as (found, progress):
             if not session.as_json or verbose:
                 _show(session, found, verbose=verbose)
             if found.numbers.keys and not (
                 yes or await asyncio.to_thread(click.confirm, "Delete it?", err=True)
             ):
                 raise click.Abort
+            if offline:
+                async with told(progress):
+                    await registry.collector.apply(found, progress=progress)
+                session.say(asdict(found.numbers), f"deleted: {amount(found.numbers)}")
+                return
             async with told(progress):
-                await registry.collector.apply(found, progress=progress)
-            session.say(asdict(found.numbers), f"deleted: {amount(found.numbers)}")
+                collected = await registry.collector.run(found, progress=progress)
+            _say_collected(session, collected)
 
     session.within(work)
 
 
 @asynccontextmanager
 async def _planned(
-    registry: Registry, retention: Retention | None, *, offline: bool
+    registry: Registry, retention: Retention | None, *, offline: bool, shared: bool
 ) -> AsyncIterator[tuple[Plan, Progress]]:
     progress = Progress()
     async with told(progress):
-        found = await registry.collector.plan(retention, offline=offline, progress=progress)
+        found = await registry.collector.plan(retention, offline=offline, shared=shared, progress=progress)
     try:
         yield found, progress
     finally:
         found.close()
+
+
+def _say_collected(session: Session, found: Collected) -> None:
+    value = {**asdict(found.numbers), "run": found.run, "spared": dict(found.spared), "left": found.left}
+    lines = [f"deleted: {amount(found.numbers)}"]
+    lines += [f"stays after all: {keys} keys: {why}" for why, keys in found.spared.items()]
+    if found.left:
+        lines.append(f"left to the next run: {found.left} keys")
+    session.say(value, "\n".join(lines))
 
 
 def _show(session: Session, found: Plan, *, verbose: bool) -> None:
@@ -111,5 +137,8 @@ def _show(session: Session, found: Plan, *, verbose: bool) -> None:
         lines += [f"stays: {each['repository']}@{each['digest']}: {each['why']}" for each in staying]
     session.say(value, "\n".join(lines))
 
+
+for each in STATE_COMMANDS:
+    gc.add_command(each)
 
 COMMANDS = (gc,)

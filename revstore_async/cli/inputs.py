@@ -102,14 +102,16 @@ class DurationType(click.ParamType[timedelta]):
         least: The shortest time, as written on the command line; a shorter one is a usage error.
         most: The longest time, as written on the command line; a longer one is a usage error.
         never: Whether it also takes `never` or 0: both are a time of 0.
+        seconds: Whether it also takes a number of seconds without a unit.
     """
 
     name = "duration"
 
-    def __init__(self, least: str, most: str, *, never: bool = False) -> None:
+    def __init__(self, least: str, most: str, *, never: bool = False, seconds: bool = False) -> None:
         self._least = least
         self._most = most
         self._never = never
+        self._seconds = seconds
 
     def convert(
         self, value: str | timedelta, parameter: click.Parameter | None, context: click.Context | None
@@ -120,7 +122,9 @@ class DurationType(click.ParamType[timedelta]):
         if self._never and value in {"never", "0"}:
             return timedelta(0)
         try:
-            duration = read_duration(value)
+            duration = read_duration(
+                f"{value}s" if self._seconds and value.isascii() and value.isdigit() else value
+            )
         except ValueError:
             other = ", or never" if self._never else ""
             self.fail(

@@ -10,7 +10,7 @@ from types import NoneType
 from ..arguments import check_type
 from ..concurrency import pauses
 from ..driver import Driver
-from ..errors import InvalidArgument, RunUnderWay, Unavailable
+from ..errors import CollectorNotEnabled, InvalidArgument, RunUnderWay, Unavailable, Unsupported
 from ..layout import CollectorState, Layout
 from ..runs.state import Bounds, FormerBounds, Phase, State
 from ..runs.store import SeenState, StateStore
@@ -131,6 +131,32 @@ class Control:
         seen = await self.states.read()
         if seen.state.phase is not Phase.IDLE:
             await self._driver.put(self._key, seen.state.idle().encode())
+
+    async def check_run(self) -> SeenState:
+        """Return the idle state; a run that its owner left is ended.
+
+        Raises:
+            CollectorNotEnabled: Runs may not begin yet.
+            RunUnderWay: Another run is open.
+            Unsupported: The driver lacks conditional writes.
+        """
+        if not self._driver.capabilities.conditional_put:
+            raise Unsupported(
+                self._driver.name,
+                "runs of the collector beside other programs, as it lacks conditional writes: stop these programs,"
+                " and give --offline",
+            )
+        seen = await self.states.read()
+        now = await self.date(seen)
+        status = self.shown(seen.state, now)
+        if status.begins is None or now < status.begins:
+            raise CollectorNotEnabled(status.enabled, status.begins)
+        if seen.state.phase is Phase.IDLE:
+            return seen
+        idle = await self.states.swap(seen, seen.state.idle()) if seen.state.is_over(now) else None
+        if idle is None:
+            raise under_way(seen.state)
+        return idle
 
     async def _change(self, changed: Callable[[State, datetime], State]) -> Status:
         for pause in islice(pauses(), TRIES):

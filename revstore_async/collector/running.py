@@ -14,7 +14,7 @@ from typing import Final
 
 from ..concurrency import gather, in_thread, settled
 from ..driver import Driver, IfAbsent, entries
-from ..errors import CollectorNotEnabled, RunLost, RunUnderWay, StorageFailure, Unsupported
+from ..errors import RunLost, RunUnderWay, StorageFailure
 from ..formats.digest import Digest
 from ..inventory import pages
 from ..layout import Layout, Rescue, RunObject
@@ -97,7 +97,7 @@ class OnlineRun:
 
     async def carry_out(self) -> Collected:
         """Carry out the plan; see `Collector.run`."""
-        await self._check()
+        await self._control.check_run()
         count = await in_thread(self._condemning.condemn)
         planned = self._plan.numbers.keys
         if not count:
@@ -148,32 +148,6 @@ class OnlineRun:
 
     # ---- the begin
 
-    async def _check(self) -> SeenState:
-        """Return the idle state; a run that its owner left is ended.
-
-        Raises:
-            CollectorNotEnabled: Runs may not begin yet.
-            RunUnderWay: Another run is open.
-            Unsupported: The driver lacks conditional writes.
-        """
-        if not self._driver.capabilities.conditional_put:
-            raise Unsupported(
-                self._driver.name,
-                "runs of the collector beside other programs, as it lacks conditional writes: stop these programs,"
-                " and give --offline",
-            )
-        seen = await self._control.states.read()
-        now = await self._control.date(seen)
-        status = self._control.shown(seen.state, now)
-        if status.begins is None or now < status.begins:
-            raise CollectorNotEnabled(status.enabled, status.begins)
-        if seen.state.phase is Phase.IDLE:
-            return seen
-        idle = await self._control.states.swap(seen, seen.state.idle()) if seen.state.is_over(now) else None
-        if idle is None:
-            raise under_way(seen.state)
-        return idle
-
     async def _write_shard(self, run: str, number: int) -> Shard:
         lists = await in_thread(shard_lists, self._survey, self._layout.root, number)
         shard, _ = await gather(
@@ -188,7 +162,7 @@ class OnlineRun:
         return Shard(name, len(content) // HASH_SIZE, await in_thread(Digest.of, content))
 
     async def _condemning_run(self, name: str, shards: Sequence[Shard]) -> OwnedRun:
-        seen = await self._check()
+        seen = await self._control.check_run()
         now = await self._control.clock.estimate()
         bounds = seen.state.in_force(now)
         state = replace(

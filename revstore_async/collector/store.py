@@ -179,6 +179,18 @@ class Collector(Surveyor):
             survey.db.close()
             raise
 
+    async def check_run(self) -> None:
+        """Check whether a run beside other programs may begin now. 1 request; 2 to end a run that its owner left.
+
+        Raises:
+            CollectorNotEnabled: Runs are not enabled, or may not begin yet.
+            CollectorStateUnreadable: The state can't be read.
+            CollectorStateOfNewerEngine: Only a newer engine may write by it.
+            RunUnderWay: Another run is open.
+            Unsupported: The driver lacks conditional writes.
+        """
+        await self._control.check_run()
+
     async def run(
         self,
         plan: Plan | Retention | None = None,

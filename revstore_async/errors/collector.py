@@ -120,6 +120,6 @@ class CollectorNotEnabled(Conflict):
         if self.since is None:
             return (
                 "runs beside other programs are not enabled; 'revstore gc enable' says that each program that"
-                " writes to this store knows of the collector"
+                " writes to this store knows of the collector; with --offline nothing else may be at work"
             )
         return f"runs beside other programs may begin at {self.begins}, one lease after 'revstore gc enable'"
