@@ -1,4 +1,4 @@
-"""The commands gc status, cancel, enable and bounds: what all processes on a store agree on about the collector."""
+"""The commands gc status, cancel, enable and bounds: they show and change the state of the collector."""
 
 from dataclasses import fields
 from datetime import datetime, timedelta

@@ -69,6 +69,8 @@ TABLE: dict[str, list[tuple[Kind, str]]] = {
         (Kind.TRANSCRIPT, "$ revstore purge"),
         (Kind.SYNOPSIS, "revstore gc plan"),
         (Kind.TRANSCRIPT, "$ revstore gc plan"),
+        (Kind.SYNOPSIS, "revstore gc status"),
+        (Kind.TRANSCRIPT, "$ revstore gc bounds"),
         (Kind.SYNOPSIS, "revstore du"),
         (Kind.TRANSCRIPT, "$ revstore du"),
         (Kind.SYNOPSIS, "revstore why"),
@@ -83,6 +85,8 @@ TABLE: dict[str, list[tuple[Kind, str]]] = {
     ],
     "docs/collector.md": [
         (Kind.COMMANDS, "revstore gc plan"),
+        (Kind.COMMANDS, "revstore gc enable"),
+        (Kind.COMMANDS, "revstore gc bounds"),
         (Kind.SHAPE, 'history = "7d"'),
         (Kind.PROGRAM, "import asyncio"),
     ],

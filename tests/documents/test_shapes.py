@@ -19,10 +19,13 @@ from revstore_async.collector import Retention
 from revstore_async.layout import (
     CURRENT,
     BlobData,
+    CollectorState,
     LayerLink,
     ReferrerLink,
+    Rescue,
     RevisionLink,
     RevisionMediaType,
+    RunObject,
     SignatureLink,
     StoredObject,
     TagClaim,
@@ -65,6 +68,9 @@ OURS: list[StoredObject] = [
     TagCreated(NAME, TAG, 0, ONE),
     TagReplaced(NAME, TAG, 0, SINCE, ONE, TWO),
     TagDeleted(NAME, TAG, 0, SINCE, ONE),
+    CollectorState(),
+    RunObject("run", "000.hashes"),
+    Rescue("run", "0" * 64),
 ]
 
 
