@@ -155,8 +155,24 @@ def _collected_ahead(results: Results, store: str) -> Found:
 
 
 def _collectors_memory(results: Results) -> Found:
-    peaks = [max(each.samples) for each in results.find("gc", "process memory", "ours")]
+    peaks = [
+        max(each.samples)
+        for scenario in ("gc", "gc-online")
+        for each in results.find(scenario, "process memory", "ours")
+    ]
     return max(peaks, default=None)
+
+
+def _collectors_requests(results: Results) -> Found:
+    """Return the requests of a collection beside pushes, against those that it may take; the worst."""
+    found = results.find("gc-online", "all requests", "ours")
+    return max((max(each.samples) / float(each.facts["allowed"]) for each in found), default=None)
+
+
+def _failed_pushes(results: Results) -> Found:
+    return max(
+        (max(each.samples) for each in results.find("gc-online", "failed pushes", "ours")), default=None
+    )
 
 
 BARS: Sequence[Bar] = (
@@ -229,6 +245,13 @@ BARS: Sequence[Bar] = (
     Bar("garbage collection on MinIO: times faster", 5, True, partial(_collected_ahead, store="minio")),
     Bar("garbage collection on files: times faster", 5, True, partial(_collected_ahead, store="file")),
     Bar("garbage collection, peak memory: MiB", 256, False, _collectors_memory),
+    Bar(
+        "garbage collection beside pushes: requests, of listings + new manifests + deleted keys / 1,000 + 200",
+        1,
+        False,
+        _collectors_requests,
+    ),
+    Bar("garbage collection beside pushes: failed pushes", 0, False, _failed_pushes),
 )
 
 

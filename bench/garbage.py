@@ -1,7 +1,7 @@
 """A store of which half of the blobs are garbage, in the layout of Docker Distribution, by its keys."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from revstore_async import CURRENT, Digest
@@ -97,6 +97,13 @@ class HalfGarbage:
         for stored in self.objects():
             yield stored.key, stored.content
 
+    def unneeded_layers(self) -> Iterator[tuple[RepositoryName, bytes]]:
+        """Yield layers of deleted manifests, each with its repository, where its link still is."""
+        for repository in self._repositories():
+            for _, *layers in repository.gone():
+                for layer in layers:
+                    yield repository.name, layer
+
     def _repositories(self) -> "Iterator[_Repository]":
         for number, first in enumerate(range(0, self.manifests, IN_A_REPOSITORY)):
             name = RepositoryName(f"bench/gc-{number:04}")
@@ -109,9 +116,10 @@ class _Repository:
     def __init__(self, name: RepositoryName, manifests: int, seed: str) -> None:
         self.name = name
         self.manifests = manifests
-        self.chance = random.Random(seed)
-        self.layers = [self.chance.randbytes(200) for _ in range(manifests // 2)]
-        self.configs = [self.chance.randbytes(200) for _ in range(manifests)]
+        self.seed = seed
+        chance = random.Random(seed)
+        self.layers = [chance.randbytes(200) for _ in range(manifests // 2)]
+        self.configs = [chance.randbytes(200) for _ in range(manifests)]
 
     def revisions(self) -> Iterator[Revision]:
         parts = [(Digest.of(layer), len(layer)) for layer in self.layers]
@@ -136,14 +144,19 @@ class _Repository:
 
     def unneeded(self) -> Iterator[Stored]:
         """Yield the garbage: that of deleted manifests, and content that was never linked."""
-        for number in range(self.manifests // 2):
-            config, *layers = (self.chance.randbytes(200) for _ in range(3))
+        for number, (config, *layers) in enumerate(self.gone()):
             for content in (config, *layers):
                 yield from self.linked(content, stays=False)
             parts = [(Digest.of(content), len(content)) for content in (config, *layers)]
             gone = manifest(parts, f"{self.name}-gone-{number}")
-            for content in (gone, self.chance.randbytes(200)):
+            for content in (gone, bytes(reversed(config))):
                 yield Stored(CURRENT.key(BlobData(Digest.of(content))), content, stays=False)
+
+    def gone(self) -> Iterator[Sequence[bytes]]:
+        """Yield the config and the layers of each deleted manifest."""
+        chance = random.Random(f"{self.seed} gone")
+        for _ in range(self.manifests // 2):
+            yield [chance.randbytes(200) for _ in range(3)]
 
     def linked(self, content: bytes, *, stays: bool) -> Iterator[Stored]:
         digest = Digest.of(content)

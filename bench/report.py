@@ -19,6 +19,7 @@ _TITLES = {
     "layers": "Large layers",
     "mixed": "Mixed load, 95 pulls and 5 pushes of a hundred, open loop",
     "gc": "Garbage collection of a store of which half the blobs are garbage, nothing else at work",
+    "gc-online": "The same garbage collection, while four clients push",
 }
 _MEASURES = {
     "time": "Time",
@@ -29,6 +30,11 @@ _MEASURES = {
     "process memory": "Peak memory of the process",
     "process cpu": "CPU of the process",
     "requests": "Requests to the store",
+    "all requests": "Requests to the store, of the collection",
+    "work": "Time of the work, without waits",
+    "waits": "Time of the waits that the bounds of the store ask for",
+    "pushes": "Pushes meanwhile",
+    "failed pushes": "Pushes that failed",
     "p99": "99th percentile of latency",
     "p50": "Median latency",
 }

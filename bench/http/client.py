@@ -10,9 +10,14 @@ from .parsing import Answer
 
 
 class Refused(AssertionError):
-    """The server answered with an unexpected status."""
+    """The server answered with an unexpected status.
+
+    Attributes:
+        answer: The answer.
+    """
 
     def __init__(self, method: str, target: str, answer: Answer) -> None:
+        self.answer = answer
         text = bytes(answer.content[:200]).decode("utf-8", "replace")
         super().__init__(f"{method} {target[:120]}: {answer.status} {text}".strip())
 

@@ -6,6 +6,7 @@ from ..context import Bench
 from .ceiling import run as run_ceiling
 from .clients import run as run_clients
 from .gc import run as run_gc
+from .gc_online import run as run_gc_online
 from .layers import run as run_layers
 from .mixed import run as run_mixed
 from .operations import run as run_operations
@@ -25,5 +26,6 @@ SCENARIOS: Mapping[str, Scenario] = {
     "layers": run_layers,
     "mixed": run_mixed,
     "gc": run_gc,
+    "gc-online": run_gc_online,
 }
 """In the order in which they run."""

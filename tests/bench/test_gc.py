@@ -1,8 +1,10 @@
 """The benchmark of garbage collection: its store, the figures of a process, and its checks."""
 
+import asyncio
 import os
 import sys
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 
@@ -11,24 +13,27 @@ from bench.__main__ import measure
 from bench.bars import table as bars_table
 from bench.content import write
 from bench.garbage import HalfGarbage
+from bench.http import Answer, Refused
 from bench.launched import Taken, launch
 from bench.options import parse
 from bench.progress import Progress
+from bench.pushing import Pushes
 from bench.results import Measurement, Results
-from bench.scenarios import SCENARIOS
+from bench.scenarios import SCENARIOS, gc_online
 from bench.scenarios import gc as gc_scenario
 from bench.servers.registries import OURS
 from bench.stores import registry_of
 from revstore_async import CURRENT
+from revstore_async.formats.names import RepositoryName
 from revstore_async.layout import BlobData, LayerLink, RevisionLink
 from tests.parts.programs import built as program_of_tests
 
 FAST = Taken(1.0, 1.0, 1.0, "")
 
 
-async def results_of(*arguments):
+async def results_of(*arguments, scenario="gc"):
     results = Results({})
-    await measure(parse(["gc", *arguments], list(SCENARIOS)), results, Progress())
+    await measure(parse([scenario, *arguments], list(SCENARIOS)), results, Progress())
     return results
 
 
@@ -142,6 +147,75 @@ async def test_a_collection_that_leaves_another_store_than_it_must_counts_as_fai
     assert why in failed
 
 
+async def test_a_collection_beside_pushes_is_measured(minio, monkeypatch):
+    bounds = {"keep": 0.5, "link_within": 3, "metadata": 2, "lease": 1, "hold": 1}
+    monkeypatch.setattr(
+        gc_online, "BOUNDS", {name: timedelta(seconds=seconds) for name, seconds in bounds.items()}
+    )
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", minio.user)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", minio.password)
+    bucket = minio.new_bucket()
+    store = f"s3://{bucket}/a?endpoint_url={minio.url}"
+    results = await results_of("--store", store, "--blobs", "50", scenario="gc-online")
+    assert not [each.failed for each in results.measurements if each.failed]
+    found = {each.measure: each for each in results.measurements}
+    assert found["waits"].samples[0] >= 3
+    assert found["work"].facts["keys"] > 0
+    assert found["pushes"].samples[0] > 0
+    assert found["all requests"].samples[0] <= found["all requests"].facts["allowed"]
+    assert found["failed pushes"].samples == (0,)
+
+
+@pytest.mark.parametrize(
+    ("stays", "why"), [(True, "1 keys are lost, 0 are left"), (False, "0 keys are lost, 1 are left")]
+)
+async def test_a_collection_beside_pushes_that_leaves_another_store_counts_as_failed(stays, why, tmp_path):
+    async with stores.opened(tmp_path.as_uri(), tmp_path) as store:
+        content = HalfGarbage(20, 1)
+        left = [stored for stored in content.objects() if stored.stays]
+        if stays:
+            left.pop(0)
+        else:
+            left.append(next(stored for stored in content.objects() if not stored.stays))
+        await write(store, ((stored.key, stored.content) for stored in left))
+        with pytest.raises(AssertionError, match=why):
+            await gc_online.check(store, content, Pushes(iter(()), 1))
+
+
+class Busy:
+    """A client of a server that tells it to come again some times."""
+
+    def __init__(self, times, status=503, after="0"):
+        self.left = times
+        self.status = status
+        self.after = after
+        self.put = []
+
+    async def ask(self, method, target, **_told):
+        if method == "PUT" and "/manifests/" in target and self.left:
+            self.left -= 1
+            raise Refused(method, target, Answer(self.status, headers={"retry-after": self.after}))
+        self.put += [target] if method == "PUT" else []
+        return Answer(200)
+
+
+@pytest.mark.parametrize(
+    ("client", "pushed", "again"),
+    [
+        (Busy(3), 1, 3),
+        (Busy(99), 0, 9),
+        (Busy(1, status=400), 0, 0),
+        (Busy(1, after=""), 0, 0),
+    ],
+    ids=["comes again", "gives up", "is refused", "is not told when"],
+)
+async def test_a_push_goes_on_only_when_the_server_tells_the_client_to_come_again(client, pushed, again):
+    pushes = Pushes(iter([(RepositoryName("bench/a"), b"layer")]), 1, pause=0)
+    await pushes.go_on(client, "0", asyncio.Event())
+    assert (len(pushes.pushed), len(pushes.failures), pushes.again) == (pushed, 1 - pushed, again)
+    assert client.put == ["/v2/bench/a/manifests/pushed-0-0"] * pushed
+
+
 def gc_measurement(way, measure, value, **case):
     return Measurement("gc", {"store": "minio", **case}, way, measure, "", (value,))
 
@@ -166,3 +240,21 @@ def test_the_bars_judge_the_slowest_store_and_the_highest_memory():
     assert "| 4.9 | **not met** |" in judged(found, "collection on MinIO")
     assert "not measured" in judged(found, "collection on files")
     assert "| 257 | **not met** |" in judged(found, "collection, peak memory")
+
+
+def test_the_bars_judge_a_collection_beside_pushes():
+    def beside(measure, value, **facts):
+        return Measurement("gc-online", {"store": "minio"}, "ours", measure, "", (value,), facts)
+
+    found = Results(
+        {},
+        [
+            beside("all requests", 99.0, allowed=100.0),
+            beside("all requests", 110.0, allowed=100.0),
+            beside("failed pushes", 0.0),
+            beside("process memory", 300.0),
+        ],
+    )
+    assert "| 1.1 | **not met** |" in judged(found, "beside pushes: requests")
+    assert "| 0 | met |" in judged(found, "beside pushes: failed pushes")
+    assert "| 300 | **not met** |" in judged(found, "collection, peak memory")
