@@ -189,7 +189,9 @@ class Sparing:
         self._run([_KEPT])
         for row, _ in rows:
             self._db.execute(
-                "UPDATE object SET digest = NULL WHERE rowid = ? AND kind = ?", (row, Kind.TAG.value)
+                # without its ETag: the listing would tell the revision of before
+                "UPDATE object SET digest = NULL, etag = '' WHERE rowid = ? AND kind = ?",
+                (row, Kind.TAG.value),
             )
 
     def rescue(self, hashes: Iterable[bytes]) -> int:

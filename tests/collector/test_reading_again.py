@@ -2,22 +2,28 @@
 
 import zlib
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from revstore_async import CURRENT, Digest, Driver, Registry, Repository
 from revstore_async.collector import filling, packs, survey
+from revstore_async.collector.sparing import Sparing
+from revstore_async.collector.survey import Survey
 from revstore_async.concurrency import gather
 from revstore_async.driver import Condition, FileInfo
 from revstore_async.driver.wrapper import DriverWrapper
 from revstore_async.errors import AccessDenied, ForeignKey, Unavailable
-from revstore_async.layout import BlobData, ReferencePack
+from revstore_async.formats.names import RepositoryName, Tag
+from revstore_async.layout import BlobData, ReferencePack, TagCurrent, TagIndex
+from revstore_async.tags.current import md5_of_link
 from revstore_drivers.memory import MemoryDriver, MemoryStore
 from revstore_drivers.wrappers import FaultsDriver, TracingDriver
 from tests.parts.documents import image
 
 Reads = dict[str, int]
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -216,3 +222,19 @@ async def test_all_keys_of_the_engine_are_explained(
     await driver.put(f"{CURRENT.own}/notes", b"")
     with pytest.raises(ForeignKey, match="revstore/notes"):
         await registry.collector.plan(offline=True)
+
+
+def test_a_tag_that_a_writer_rescued_is_read_although_the_listing_told_its_revision() -> None:
+    """The listing may be older than the rescue."""
+    name, tag, digest = RepositoryName("library/hello"), Tag("v1"), Digest.of(b"a manifest")
+    current = FileInfo(CURRENT.key(TagCurrent(name, tag)), len(digest), EPOCH, md5_of_link(digest))
+    index = FileInfo(CURRENT.key(TagIndex(name, tag, digest)), len(digest), EPOCH, md5_of_link(digest))
+    with Survey([CURRENT]) as listed:
+        listed.add([current, index])
+        listed.listed()
+        listed.find_digests_of_tags()
+        assert list(listed.unread_tags()) == []
+        (row,) = listed.db.execute("SELECT rowid FROM object WHERE key = ?", (current.key,)).fetchone()
+        Sparing(listed).keep([row], "a writer rescued it")
+        listed.find_digests_of_tags()
+        assert [each.key for page in listed.unread_tags() for each in page] == [current.key]
