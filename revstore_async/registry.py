@@ -180,7 +180,11 @@ class Registry:
         self._repository: Final = repository
         # It holds no registry, which holds it: a cycle would stay until the garbage collector runs.
         self.collector: Final = Collector(
-            driver, layout, self._policy, lambda name: repository(name).tags, self._caches.clear
+            driver,
+            layout,
+            self._policy,
+            lambda name, by: (repository(name) if by is driver else made(name, driver=by)).tags,
+            self._caches.clear,
         )
 
     @classmethod

@@ -31,23 +31,35 @@ shared_option = click.option(
 )
 
 
+rate_option = click.option(
+    "--requests-per-second",
+    "rate",
+    type=click.FloatRange(min=1),
+    metavar="N",
+    help="Send at most so many requests a second to the storage, so that clients do not feel the run.",
+)
+
+
 @gc.command()
 @retention_option
 @click.option(
     "--offline", is_flag=True, help="Nothing else is at work on the store: what is young may go, too."
 )
 @shared_option
+@rate_option
 @click.option(
     "--verbose", is_flag=True, help="Name each key that goes, and each manifest that stays, with the reason."
 )
 @shared_options
 @click.pass_obj
-def plan(session: Session, path: Path | None, *, offline: bool, shared: bool, verbose: bool) -> None:
+def plan(
+    session: Session, path: Path | None, *, offline: bool, shared: bool, rate: float | None, verbose: bool
+) -> None:
     """Print the plan of a run, with reasons; delete nothing."""
     retention = read_retention(path)
 
     async def work(registry: Registry) -> None:
-        async with _planned(registry, retention, offline=offline, shared=shared) as (found, _):
+        async with _planned(registry, retention, offline=offline, shared=shared, rate=rate) as (found, _):
             _show(session, found, verbose=verbose)
 
     session.within(work)
@@ -59,12 +71,20 @@ def plan(session: Session, path: Path | None, *, offline: bool, shared: bool, ve
     "--offline", is_flag=True, help="Nothing else is at work on the store: no server, no other command."
 )
 @shared_option
+@rate_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--verbose", is_flag=True, help="Name each key that goes, with the reason.")
 @shared_options
 @click.pass_obj
 def apply(
-    session: Session, path: Path | None, *, offline: bool, shared: bool, yes: bool, verbose: bool
+    session: Session,
+    path: Path | None,
+    *,
+    offline: bool,
+    shared: bool,
+    rate: float | None,
+    yes: bool,
+    verbose: bool,
 ) -> None:
     """Print the plan of a run, ask, and carry it out while clients push.
 
@@ -77,7 +97,10 @@ def apply(
     async def work(registry: Registry) -> None:
         if not offline:
             await registry.collector.check_run()
-        async with _planned(registry, retention, offline=offline, shared=shared) as (found, progress):
+        async with _planned(registry, retention, offline=offline, shared=shared, rate=rate) as (
+            found,
+            progress,
+        ):
             if not session.as_json or verbose:
                 _show(session, found, verbose=verbose)
             if found.numbers.keys and not (
@@ -86,11 +109,11 @@ def apply(
                 raise click.Abort
             if offline:
                 async with told(progress):
-                    await registry.collector.apply(found, progress=progress)
+                    await registry.collector.apply(found, requests_per_second=rate, progress=progress)
                 session.say(asdict(found.numbers), f"deleted: {amount(found.numbers)}")
                 return
             async with told(progress):
-                collected = await registry.collector.run(found, progress=progress)
+                collected = await registry.collector.run(found, requests_per_second=rate, progress=progress)
             _say_collected(session, collected)
 
     session.within(work)
@@ -98,11 +121,13 @@ def apply(
 
 @asynccontextmanager
 async def _planned(
-    registry: Registry, retention: Retention | None, *, offline: bool, shared: bool
+    registry: Registry, retention: Retention | None, *, offline: bool, shared: bool, rate: float | None
 ) -> AsyncIterator[tuple[Plan, Progress]]:
     progress = Progress()
     async with told(progress):
-        found = await registry.collector.plan(retention, offline=offline, shared=shared, progress=progress)
+        found = await registry.collector.plan(
+            retention, offline=offline, shared=shared, requests_per_second=rate, progress=progress
+        )
     try:
         yield found, progress
     finally:

@@ -4,8 +4,8 @@ from ..runs.state import Bounds
 from .chains import Chain, Reasons
 from .control import Status
 from .explaining import Explanation
-from .filling import Progress
 from .planning import Going, Numbers, Plan, Staying
+from .progress import Progress
 from .retention import Conditions, Retention, Rule
 from .running import Collected
 from .store import Collector

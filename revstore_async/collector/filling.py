@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from ..blobs.links import LINK_LIMIT, read_link
@@ -15,6 +15,7 @@ from ..inventory import pages
 from ..layout import BlobData, Layout
 from ..threads import in_thread_if_large
 from .packs import Packs
+from .progress import Progress
 from .references import References, read_references
 from .survey import Survey, TagRow
 
@@ -26,42 +27,6 @@ REFERENCES_TOGETHER: Final = 10_000
 
 PACKED_EVERY: Final = 60.0
 """Seconds after which the store keeps the references that were read: a killed run reads the latest ones again."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a run is; it changes while the run goes on.
-
-    Attributes:
-        phase: What the run does: `list`, `read`, `mark`, `wait`, `list again`, `delete`.
-        keys: The keys that were listed.
-        manifests: The manifests that were read.
-        deleted: The keys that were deleted.
-        bytes: The bytes of content that were deleted.
-        left: Seconds that are left of a wait.
-    """
-
-    phase: str = "list"
-    keys: int = 0
-    manifests: int = 0
-    deleted: int = 0
-    bytes: int = 0
-    left: float = 0.0
-
-    def __str__(self) -> str:
-        match self.phase:
-            case "list":
-                return f"listing: {self.keys} keys"
-            case "read":
-                return f"reading: {self.manifests} manifests, of {self.keys} keys"
-            case "mark":
-                return f"finding out what is needed, of {self.keys} keys"
-            case "wait":
-                return f"waiting for clients and servers: {self.left:.0f} s left"
-            case "list again":
-                return "listing what was written since"
-            case _:
-                return f"deleting: {self.deleted} keys, {self.bytes} bytes"
 
 
 async def fill(survey: Survey, driver: Driver, layout: Layout, progress: Progress) -> None:
@@ -85,11 +50,12 @@ async def fill(survey: Survey, driver: Driver, layout: Layout, progress: Progres
             await in_thread(survey.add, page)
             progress.keys += len(page)
     await in_thread(survey.listed)
-    progress.phase = "read"
+    progress.begin("read")
     await in_thread(survey.find_digests_of_tags)
     packs = Packs(survey, driver, layout)
     await packs.use()
     await read_tags(survey, driver)
+    progress.begin("read", todo=await in_thread(survey.count_unread))
     clock = asyncio.get_running_loop().time
     begin = clock()
     for digests in survey.unread_manifests():

@@ -22,10 +22,11 @@ from ..runs.lists import HASH_SIZE, RUN_KEYS, SHARD_KEYS
 from ..runs.state import Phase, Shard
 from ..runs.store import SeenState
 from .control import Control, under_way
-from .filling import Progress, read_manifests, read_tags
+from .filling import read_manifests, read_tags
 from .lists import Condemning, shard_lists
 from .owned import OwnedRun
 from .planning import Numbers, Plan
+from .progress import Progress
 from .sparing import Sparing
 from .sweeping import OnlineSweep, TagsOf
 
@@ -180,7 +181,7 @@ class OnlineRun:
     # ---- the second listing, and the rescues
 
     async def _list_again(self, owned: OwnedRun, sparing: Sparing) -> None:
-        self._progress.phase = "list again"
+        self._progress.begin("list again")
         for folder in (self._layout.repositories, self._layout.histories):
             async for page in pages(self._driver, folder):
                 await in_thread(sparing.add, page)
@@ -225,7 +226,7 @@ class OnlineRun:
                 await self._driver.delete_prefix(self._layout.run(name))
 
     async def _wait(self, owned: OwnedRun, length: timedelta) -> None:
-        self._progress.phase = "wait"
+        self._progress.begin("wait")
 
         async def step(left: float) -> None:
             self._progress.left = left

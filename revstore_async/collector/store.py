@@ -8,19 +8,20 @@ from types import NoneType
 from ..arguments import check_moment, check_type
 from ..concurrency import in_thread
 from ..driver import Driver
+from ..driver.rates import RateLimitDriver
 from ..errors import InvalidArgument
 from ..formats.names import RepositoryName
 from ..layout import Layout
 from ..policy import Policy
 from ..tags.store import TagStore
 from .control import Control, Status, checked
-from .filling import Progress
 from .marking import Rules, mark
 from .planning import Plan
+from .progress import Progress
 from .retention import Retention
 from .running import Collected, OnlineRun
 from .surveying import Surveyor
-from .sweeping import sweep
+from .sweeping import TagsOf, sweep
 
 
 class Collector(Surveyor):
@@ -30,7 +31,7 @@ class Collector(Surveyor):
         driver: The storage.
         layout: The layout of the registry.
         policy: The policy; its immutable tags stay.
-        tags_of: Returns the tags of a repository.
+        tags_of: Returns the tags of a repository, on the storage or a driver around it.
         forget: Drops what the registry remembers of the store.
     """
 
@@ -39,7 +40,7 @@ class Collector(Surveyor):
         driver: Driver,
         layout: Layout,
         policy: Policy,
-        tags_of: Callable[[RepositoryName], TagStore],
+        tags_of: Callable[[RepositoryName, Driver], TagStore],
         forget: Callable[[], None],
     ) -> None:
         super().__init__(driver, layout, policy)
@@ -149,6 +150,7 @@ class Collector(Surveyor):
         *,
         offline: bool = False,
         shared: bool = False,
+        requests_per_second: float | None = None,
         progress: Progress | None = None,
     ) -> Plan:
         """Make a plan of a run. The caller closes it.
@@ -161,14 +163,17 @@ class Collector(Surveyor):
             offline: Whether nothing else is at work on the store, so that what is young may go.
             shared: Whether Docker Distribution writes to the store while no run is open. Then all that a link of a
                 layer leads to stays.
+            requests_per_second: The most requests that begin in a second, 1 at least; None for as many as the store
+                answers.
             progress: A value to follow the run by.
 
         Raises:
             ForeignKey: The store holds a key that no layout explains.
+            InvalidArgument: The bound of requests is below 1.
             WrongType: An argument is of another type.
         """
         check_type("retention", retention, Retention, NoneType)
-        survey, now = await self._survey(progress)
+        survey, now = await self._survey(progress, self._bounded(requests_per_second))
         try:
             rules = Rules(retention, self._policy.immutable, now, timedelta(0), shared=shared)
             if not offline:
@@ -196,6 +201,7 @@ class Collector(Surveyor):
         plan: Plan | Retention | None = None,
         *,
         shared: bool = False,
+        requests_per_second: float | None = None,
         progress: Progress | None = None,
     ) -> Collected:
         """Delete garbage while other programs are at work on the store. Only one process runs at a time.
@@ -218,6 +224,8 @@ class Collector(Surveyor):
             plan: A plan, which the caller closes; its numbers change to those of the run. Or the retention rules
                 for a new plan, with the costs and errors of `plan`.
             shared: As in `plan`; for a new plan.
+            requests_per_second: The most requests that begin in a second, 1 at least; None for as many as the store
+                answers.
             progress: A value to follow the run by.
 
         Raises:
@@ -225,7 +233,8 @@ class Collector(Surveyor):
             CollectorStateUnreadable: The state can't be read.
             CollectorStateOfNewerEngine: Only a newer engine may write by it.
             ForeignKey: The store holds a key that no layout explains.
-            InvalidArgument: The plan was made for a store with nothing else at work.
+            InvalidArgument: The plan was made for a store with nothing else at work, or the bound of requests is
+                below 1.
             RunLost: Another process ended the run, since its time was over, or by `cancel`.
             RunUnderWay: Another run is open.
             Unsupported: The driver lacks conditional writes.
@@ -236,36 +245,60 @@ class Collector(Surveyor):
         if isinstance(plan, Plan):
             if plan.offline:
                 raise InvalidArgument("plan", "offline", "it lets go what clients are about to use")
-            return await self._run(plan, progress or Progress())
-        made = await self.plan(plan, shared=shared, progress=progress)
+            return await self._run(plan, self._bounded(requests_per_second), progress or Progress())
+        made = await self.plan(
+            plan, shared=shared, requests_per_second=requests_per_second, progress=progress
+        )
         try:
-            return await self._run(made, progress or Progress())
+            return await self._run(made, self._bounded(requests_per_second), progress or Progress())
         finally:
             made.close()
 
-    async def _run(self, plan: Plan, progress: Progress) -> Collected:
-        run = OnlineRun(plan, self._driver, self._layout, self._tags_of, self._control, progress)
+    async def _run(self, plan: Plan, driver: Driver, progress: Progress) -> Collected:
+        run = OnlineRun(plan, driver, self._layout, self._tags_on(driver), self._control, progress)
         try:
             return await run.carry_out()
         finally:
             self._forget()
 
-    async def apply(self, plan: Plan, *, progress: Progress | None = None) -> None:
+    async def apply(
+        self, plan: Plan, *, requests_per_second: float | None = None, progress: Progress | None = None
+    ) -> None:
         """Delete the keys of a plan; only while no other program is at work on the store.
 
         - 1 request for the collector's state; 2 if a run is open, which ends with it.
         - 1 for each 1,000 keys, where the store takes that.
         - For each tag those of its deletion.
 
+        Args:
+            plan: The plan, which the caller closes.
+            requests_per_second: The most requests that begin in a second, 1 at least; None for as many as the store
+                answers.
+            progress: A value to follow the run by.
+
         Raises:
             CollectorStateUnreadable: The state can't be read.
             CollectorStateOfNewerEngine: Only a newer engine may write by it.
+            InvalidArgument: The bound of requests is below 1.
             WrongType: An argument is of another type.
         """
         check_type("plan", plan, Plan)
         check_type("progress", progress, Progress, NoneType)
+        driver = self._bounded(requests_per_second)
         await self._control.end_run()
         try:
-            await sweep(plan, self._driver, self._tags_of, progress or Progress())
+            await sweep(plan, driver, self._tags_on(driver), progress or Progress())
         finally:
             self._forget()
+
+    def _bounded(self, requests_per_second: float | None) -> Driver:
+        """Return the storage, with its requests bounded. Those for the collector's state are made on `_driver`."""
+        check_type("requests_per_second", requests_per_second, int, float, NoneType)
+        return (
+            self._driver
+            if requests_per_second is None
+            else RateLimitDriver(self._driver, requests_per_second)
+        )
+
+    def _tags_on(self, driver: Driver) -> TagsOf:
+        return lambda name: self._tags_of(name, driver)

@@ -238,6 +238,11 @@ class Survey:
             yield [TagRow(*row) for row in rows]
             after = rows[-1][0]
 
+    def count_unread(self) -> int:
+        """Return the number of manifests that are still to be read."""
+        found: int = self.db.execute("SELECT count(*) FROM unread").fetchone()[0]
+        return found
+
     def unread_manifests(self) -> Iterator[Sequence[Digest]]:
         """Yield the digests of manifests that are still to be read, some of them at once.
 

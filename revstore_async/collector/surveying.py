@@ -25,8 +25,9 @@ from ..policy import Policy
 from ..runs.store import StateStore
 from .chains import Reasons, find_reasons
 from .explaining import Explanation, explain
-from .filling import Progress, fill
+from .filling import fill
 from .marking import Rules
+from .progress import Progress
 from .retention import Retention
 from .survey import Survey
 from .usage import Usage, measure
@@ -156,14 +157,21 @@ class Surveyor:
 
     # ---- inside
 
-    async def _survey(self, progress: Progress | None) -> tuple[Survey, datetime]:
-        """Return a survey, which the caller closes, and the time by the store's clock."""
+    async def _survey(
+        self, progress: Progress | None, driver: Driver | None = None
+    ) -> tuple[Survey, datetime]:
+        """Return a survey, which the caller closes, and the time by the store's clock.
+
+        Args:
+            progress: A value to follow the survey by.
+            driver: The storage, if its requests are bounded.
+        """
         check_type("progress", progress, Progress, NoneType)
         survey = Survey([Layout(self._layout.root, *folders) for folders in _FOLDERS])
         progress = progress or Progress()
         try:
-            await fill(survey, self._driver, self._layout, progress)
-            progress.phase = "mark"
+            await fill(survey, driver or self._driver, self._layout, progress)
+            progress.begin("mark")
             now = await self._store_time()
             return survey, await in_thread(survey.latest) if now is None else now
         except BaseException:

@@ -24,13 +24,13 @@ from ..errors import (
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
 from ..tags.store import TagStore
-from .filling import Progress
 from .owned import OwnedRun
 from .planning import Going, Numbers, Plan
+from .progress import Progress
 from .survey import Kind, Survey
 
 BATCH: Final = 1000
-"""Keys of one request."""
+"""Keys of one request. Fewer go at once where the store takes one key at a time, since each deletion has an end."""
 
 TagsOf = Callable[[RepositoryName], TagStore]
 
@@ -41,7 +41,7 @@ async def sweep(plan: Plan, driver: Driver, tags_of: TagsOf, progress: Progress)
     1 request for each 1,000 keys, where the store takes that; for each tag those of its deletion. A rank begins
     when the rank before it is deleted, so that a run that is killed leaves no link to content that is gone.
     """
-    progress.phase = "delete"
+    progress.begin("delete", todo=plan.numbers.keys)
 
     async def untag(going: Going) -> None:
         assert going.repository is not None  # noqa: S101 (a tag has one)
@@ -149,7 +149,7 @@ class OnlineSweep:
             RunLost: Another process ended the run.
             Unavailable: The storage did not answer.
         """
-        self._progress.phase = "delete"
+        self._progress.begin("delete", todo=sum(shard.keys for shard in self._owned.state.shards))
         for shard in range(count):
             place = 0
             while batch := await in_thread(self._read, shard, place):
@@ -160,7 +160,9 @@ class OnlineSweep:
 
     def _read(self, shard: int, place: int) -> Sequence[_Condemned]:
         """Return the next keys to delete, all of one step: an index is not deleted together with its children."""
-        rows = [_Condemned(*row) for row in self._db.execute(_CONDEMNED, (shard, place, BATCH))]
+        able = self._driver.capabilities
+        count = BATCH if able.bulk_delete else min(BATCH, able.connections)
+        rows = [_Condemned(*row) for row in self._db.execute(_CONDEMNED, (shard, place, count))]
         return list(takewhile(lambda each: each.step == rows[0].step, rows))
 
     async def _delete(self, batch: Sequence[_Condemned]) -> None:

@@ -19,3 +19,11 @@ class WithoutConditionalPut(DriverWrapper):
     @property
     def capabilities(self) -> Capabilities:
         return replace(self.inner.capabilities, conditional_put=False)
+
+
+class WithoutBulkDelete(DriverWrapper):
+    """A store that takes one request for each deleted object."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(self.inner.capabilities, bulk_delete=False)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from revstore_async.driver import Driver, DriverWrapper
+from revstore_async.driver.rates import RateLimitDriver
 from revstore_async.testing import DriverConformance
 from revstore_drivers.memory import MemoryDriver, MemoryStore
 from revstore_drivers.wrappers import FaultsDriver, LatencyDriver, LimitsDriver, TracingDriver
@@ -41,6 +42,11 @@ class WrapperConformance(DriverConformance):
 class TestLimits(WrapperConformance):
     def wrap(self, driver):
         return LimitsDriver(driver, 3)
+
+
+class TestRateLimit(WrapperConformance):
+    def wrap(self, driver):
+        return RateLimitDriver(driver, 1e6)
 
 
 class TestTracing(WrapperConformance):
