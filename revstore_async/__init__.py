@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .manifests.served import Manifest
     from .manifests.service import ManifestService, StoredManifest
     from .policy import Policy, TagRule, tags_matching
+    from .pulls.pull_times import PullTimes
     from .registry import Registry, Repository
     from .repository_deletion import DeletionProgress
     from .revisions.referrers import Referrer, ReferrerPage, ReferrerStore
@@ -104,6 +105,7 @@ __all__ = [
     "Policy",
     "Progress",
     "PublicKey",
+    "PullTimes",
     "Reasons",
     "Reference",
     "Referrer",
@@ -181,6 +183,7 @@ _MODULES: Final = {
     "Policy": ".policy",
     "Progress": ".collector",
     "PublicKey": ".signatures",
+    "PullTimes": ".pulls.pull_times",
     "Reasons": ".collector",
     "Reference": ".formats.names",
     "Referrer": ".revisions.referrers",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from os import PathLike
 from types import NoneType, TracebackType
-from typing import Final, Self
+from typing import Final, NoReturn, Self
 
 from . import inventory
 from .arguments import check_type
@@ -15,7 +15,7 @@ from .blobs.layers import LayerStore
 from .blobs.memory_budget import MEMORY, WAIT, MemoryBudget
 from .blobs.store import BlobStore
 from .collector import Collector
-from .concurrency import gather, gather_map
+from .concurrency import alongside, gather, gather_map
 from .driver import Driver, open_driver
 from .errors import InvalidArgument, RepositoryUnknown
 from .formats.digest import Digest
@@ -23,6 +23,7 @@ from .formats.names import RepositoryName
 from .layout import CURRENT, Layout
 from .manifests.service import ManifestService
 from .policy import Policy
+from .pulls.pull_times import PullTimes
 from .repository_deletion import DeletionProgress, RepositoryDeletion
 from .revisions.referrers import ReferrerStore
 from .revisions.store import RevisionStore
@@ -139,6 +140,9 @@ class Registry:
         memory: Bytes of incoming layers that all calls together may hold in memory. A call holds the bytes that
             have arrived, up to one part (`Capabilities.part_size`).
         memory_wait: How long a call waits for such memory before it raises `UploadMemoryFull`.
+        pull_times: Whether the registry keeps coarse pull times, for retention rules with `pulled`. The server
+            notes pulls; a program without the server notes them itself, by `registry.pull_times.note`. Every ten
+            minutes it costs 1 request for each repository with new pulls.
 
     Raises:
         InvalidArgument: `cache_size` or `memory_wait` is negative, or `memory` is below 1.
@@ -149,6 +153,7 @@ class Registry:
         layout: The keys of the store.
         blobs: The content of all repositories, by digest.
         collector: Finds and deletes what no root needs.
+        pull_times: The pull times that this registry keeps; None if it keeps no pull times.
     """
 
     def __init__(
@@ -160,6 +165,7 @@ class Registry:
         cache_size: int = CACHE_SIZE,
         memory: int = MEMORY,
         memory_wait: timedelta = WAIT,
+        pull_times: bool = False,
     ) -> None:
         check_type("driver", driver, Driver)
         check_type("layout", layout, Layout)
@@ -167,6 +173,7 @@ class Registry:
         check_type("cache_size", cache_size, int)
         check_type("memory", memory, int)
         check_type("memory_wait", memory_wait, timedelta)
+        check_type("pull_times", pull_times, bool)
         self.driver: Final = driver
         self.layout: Final = layout
         self._reads: Final = SharedReadsDriver(driver)  # for the stores; it opens and closes with `driver`
@@ -178,6 +185,8 @@ class Registry:
         made = partial(Repository, blobs=self.blobs, driver=self._reads, layout=layout, policy=self._policy)
         repository = lru_cache(_REPOSITORIES_KEPT)(lambda name: made(RepositoryName(name)))
         self._repository: Final = repository
+        self.pull_times: Final = PullTimes(driver, layout) if pull_times else None
+        self._keeping: alongside[NoReturn] | None = None
         # It holds no registry, which holds it: a cycle would stay until the garbage collector runs.
         self.collector: Final = Collector(
             driver,
@@ -197,6 +206,7 @@ class Registry:
         cache_size: int = CACHE_SIZE,
         memory: int = MEMORY,
         memory_wait: timedelta = WAIT,
+        pull_times: bool = False,
         **options: object,
     ) -> "Registry":
         """Return the registry at a store URL; it opens on entering its `async with` block.
@@ -209,6 +219,7 @@ class Registry:
             cache_size: Bytes of small content to keep in memory, such as manifests; 0 keeps nothing.
             memory: Bytes of incoming layers that all calls together may hold in memory.
             memory_wait: How long a call waits for such memory.
+            pull_times: Whether the registry keeps coarse pull times.
             **options: The driver's options that the URL does not give.
 
         Raises:
@@ -225,6 +236,7 @@ class Registry:
             cache_size=cache_size,
             memory=memory,
             memory_wait=memory_wait,
+            pull_times=pull_times,
         )
 
     def __repr__(self) -> str:
@@ -232,13 +244,22 @@ class Registry:
 
     async def __aenter__(self) -> Self:
         await self.driver.__aenter__()
+        if self.pull_times is not None:
+            self._keeping = alongside(self.pull_times.keep())
+            await self._keeping.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._caches.clear()
-        await self.driver.__aexit__(kind, error, trace)
+        try:
+            if self._keeping is not None and self.pull_times is not None:
+                await self._keeping.__aexit__(kind, error, trace)
+                await self.pull_times.end()
+        finally:
+            self._keeping = None
+            await self.driver.__aexit__(kind, error, trace)
 
     def repository(self, name: str) -> Repository:
         """Return a repository, whether or not anything is stored in it. No request.

@@ -145,12 +145,13 @@ def _say_collected(session: Session, found: Collected) -> None:
 
 def _show(session: Session, found: Plan, *, verbose: bool) -> None:
     value: dict[str, object] = asdict(found.numbers)
-    value["unreadable"] = found.unreadable
+    value |= {"unreadable": found.unreadable, "notes": found.notes}
     lines = [f"would go: {amount(found.numbers)}"]
     lines += [
         f"all of {name} stays: its manifest {digest} can't be read"
         for name, digest in found.unreadable.items()
     ]
+    lines += found.notes
     if verbose:
         going = [{"key": each.key, "bytes": each.size, "why": each.why} for each in found.going()]
         staying = [

@@ -120,6 +120,7 @@ def default_store() -> str:
     type=DurationType(LEAST_REST, MOST_REST, never=True),
     help="Forget uploads that rested for so long; or never. Default: 7d, never with --read-only.",
 )
+@click.option("--pull-times", is_flag=True, help="Keep coarse pull times, for retention rules with `pulled`.")
 @click.option(
     "--wait-for-store",
     metavar="DURATION",

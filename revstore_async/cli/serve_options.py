@@ -46,6 +46,7 @@ class Serving:
     idle_timeout: int
     connections: int | None
     purge_after: timedelta | None
+    pull_times: bool
     wait_for_store: timedelta | None
     limit: int
     grace: float

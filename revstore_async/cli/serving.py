@@ -75,6 +75,7 @@ def _serve_until_told(serving: Serving, session: Session) -> None:
         driver,
         policy=Policy(check_layers=serving.check_layers),
         memory_wait=timedelta(seconds=serving.body_timeout),
+        pull_times=serving.pull_times,
     )
     options = _options(serving)
     server = RegistryApp(registry, access=access, options=options)

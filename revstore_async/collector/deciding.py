@@ -2,13 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from semver import Version
 
 from ..formats.digest import Digest
 from ..formats.names import Tag
+from .pull_days import unkept_day
 from .retention import Conditions, Retention, Rule
 
 
@@ -20,11 +22,13 @@ class Candidate:
         tag: The tag; None for a revision without tags.
         digest: The revision; None for a tag whose link can't be read.
         modified: When it was set: of a tag, the younger of its link and its revision's link counts.
+        pulled: When it was pulled last, by its name or digest; None if that is not known.
     """
 
     tag: Tag | None
     digest: Digest | None
     modified: datetime
+    pulled: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ def decide(
     now: datetime,
     *,
     immutable: Callable[[Tag], bool],
+    pull_days: AbstractSet[date] = frozenset(),
 ) -> Sequence[Verdict]:
     """Decide about the tags and untagged revisions of a repository.
 
@@ -60,6 +65,8 @@ def decide(
         retention: The rules.
         now: The time, by the store's clock.
         immutable: Tells whether the policy forbids to delete a tag.
+        pull_days: The days on which pull times were kept. If one is missing within the time of a rule with
+            `pulled`, all that the rule names stays.
     """
     verdicts: list[Verdict] = []
     by_rule: dict[int, list[Candidate]] = defaultdict(list)
@@ -76,12 +83,23 @@ def decide(
             by_rule[rule.number].append(each)
     for number, named in by_rule.items():
         rule = rules[number]
+        if (unknown := pulls_unknown(rule, pull_days, now)) is not None:
+            verdicts += [Verdict(each, stays=True, why=f"{rule} ({unknown})", rule=rule) for each in named]
+            continue
         fulfilling = _fulfilling(named, rule.conditions, now)
         for each in named:
             met = fulfilling.get(each)
             stays = (met is not None) == rule.keeps
             verdicts.append(Verdict(each, stays, f"{rule}{f' ({met})' if met else ''}", rule))
     return verdicts
+
+
+def pulls_unknown(rule: Rule, pull_days: AbstractSet[date], now: datetime) -> str | None:
+    """Return the reason for which pulls are not known to a rule; None if they are, or if it does not ask."""
+    if rule.conditions.pulled is None:
+        return None
+    day = unkept_day(pull_days, now, rule.conditions.pulled)
+    return None if day is None else f"no server kept pull times on {day}"
 
 
 def _fulfilling(
@@ -96,6 +114,8 @@ def _fulfilling(
         parts[conditions.part(each.tag or "")].append(each)
         if conditions.younger is not None and each.modified > now - conditions.younger:
             found[each] = "younger"
+        if conditions.pulled is not None and each.pulled and each.pulled > now - conditions.pulled:
+            found[each] = "pulled"
     for part in parts.values():
         found.update(dict.fromkeys(by_age(part)[: conditions.newest], "newest"))
         found.update(dict.fromkeys(by_version(part)[: conditions.semver], "semver"))

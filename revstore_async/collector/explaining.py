@@ -1,15 +1,17 @@
 """The decision of the retention rules about one tag or revision, with the reasons, by a survey. No requests."""
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
-from .deciding import Candidate, Verdict, by_age, by_version, version_of
+from .deciding import Candidate, Verdict, by_age, by_version, pulls_unknown, version_of
 from .marking import Rules, mark
 from .planning import Numbers
+from .retention import Rule
 from .survey import Kind, Survey
 
 
@@ -67,7 +69,7 @@ def explain(survey: Survey, rules: Rules, name: RepositoryName, target: Tag | Di
         stays=stays,
         why=why if rules.retention is not None or verdict is None or rule else "there are no rules",
         rule=rule.number if rule else None,
-        conditions=[] if verdict is None else list(_conditions(verdict, verdicts, rules)),
+        conditions=[] if verdict is None else list(_conditions(verdict, verdicts, rules, survey.pull_days)),
         takes=asked.takes(digest),
         young=modified >= rules.young and bool(rules.lease),
     )
@@ -128,14 +130,17 @@ class _Asked:
             return name == self.name and (of_revision or self.is_about(candidate))
 
         retention = self.rules.retention and replace(self.rules.retention, history=timedelta(0))
-        mark(self.survey, Rules(retention, self.rules.immutable, self.rules.now, timedelta(0), left_out))
+        lease = timedelta(0)
+        mark(self.survey, replace(self.rules, retention=retention, lease=lease, left_out=left_out))
         values: dict[str, object] = {kind.name.lower(): kind for kind in Kind}
         values |= {"name": self.name, "digest": digest, "target_tag": self.tag}
         rows = self.survey.db.execute(_TAKES, values).fetchall()
         return Numbers.of({Kind(kind): (keys, size) for kind, keys, size in rows})
 
 
-def _conditions(verdict: Verdict, verdicts: Sequence[Verdict], rules: Rules) -> Iterator[str]:
+def _conditions(
+    verdict: Verdict, verdicts: Sequence[Verdict], rules: Rules, pull_days: AbstractSet[date]
+) -> Iterator[str]:
     """Yield the conditions of the rule that decided, each with the rank or the age that it compares."""
     if verdict.rule is None:
         return
@@ -160,6 +165,16 @@ def _conditions(verdict: Verdict, verdicts: Sequence[Verdict], rules: Rules) -> 
             yield f"semver = {conditions.semver}: it is no semantic version"
     if conditions.younger is not None:
         yield f"younger = {_length(conditions.younger)}: it is {_length(rules.now - candidate.modified)} old"
+    if conditions.pulled is not None:
+        yield f"pulled = {_length(conditions.pulled)}: {_pulled(candidate, verdict.rule, pull_days, rules.now)}"
+
+
+def _pulled(candidate: Candidate, rule: Rule, pull_days: AbstractSet[date], now: datetime) -> str:
+    if (unknown := pulls_unknown(rule, pull_days, now)) is not None:
+        return unknown
+    if candidate.pulled is None:
+        return "it was not pulled within that time"
+    return f"it was pulled {_length(now - candidate.pulled)} ago"
 
 
 def _length(time: timedelta) -> str:

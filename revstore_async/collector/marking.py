@@ -3,22 +3,27 @@
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
 from ..policy import TagRule
-from .deciding import Candidate, Verdict, decide
+from .deciding import Candidate, Verdict, decide, pulls_unknown
+from .going import find_going
 from .retention import Retention
 from .survey import Kind, Survey, microseconds, moment
 
 _SCHEMA: Final = """
+DROP TABLE IF EXISTS note;
 DROP TABLE IF EXISTS root;
 DROP TABLE IF EXISTS mark;
 DROP TABLE IF EXISTS leaving;
 DROP TABLE IF EXISTS going;
+-- Remarks on the whole run.
+CREATE TABLE note (text TEXT NOT NULL);
 -- Each reason to keep a digest that is no reference of another.
 CREATE TABLE root (
     repository TEXT NOT NULL, digest TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (repository, digest, why)
@@ -92,12 +97,20 @@ def mark(survey: Survey, rules: Rules, *, of: RepositoryName | None = None) -> S
     verdicts: Sequence[Verdict] = ()
     survey.db.execute("BEGIN")
     for (name,) in names:
-        judged = _Repository(survey.db, RepositoryName(name), rules).judge()
+        judged = _Repository(survey.db, RepositoryName(name), rules, survey.pull_days).judge()
         if name == of:
             verdicts = judged
-    find_going(survey.db, rules)
+    trims = rules.retention is not None
+    find_going(survey.db, young=rules.young, remembered=rules.remembered, trims=trims)
+    _note_unknown_pulls(survey, rules)
     survey.db.execute("COMMIT")
     return verdicts
+
+
+def _note_unknown_pulls(survey: Survey, rules: Rules) -> None:
+    for rule in rules.rules.rules:
+        if (unknown := pulls_unknown(rule, survey.pull_days, rules.now)) is not None:
+            survey.db.execute("INSERT INTO note VALUES (?)", (f"all that {rule} names stays: {unknown}",))
 
 
 @dataclass(slots=True)
@@ -107,6 +120,7 @@ class _Repository:
     db: sqlite3.Connection
     name: RepositoryName
     rules: Rules
+    pull_days: AbstractSet[date]
     # For each table: grows with each generation of its rows, so that each row is followed once.
     steps: dict[str, int] = field(default_factory=lambda: {"mark": 0, "leaving": 0})
 
@@ -144,14 +158,21 @@ class _Repository:
     def tags(self) -> Sequence[Candidate]:
         """Return the tags; a tag is as young as the younger of its link and its revision's link."""
         rows = self.db.execute(
-            "SELECT tag.tag, tag.digest, max(tag.modified, coalesce(revision.modified, 0)) FROM object tag"
+            "SELECT tag.tag, tag.digest, max(tag.modified, coalesce(revision.modified, 0)),"
+            " (SELECT max(modified) FROM pull WHERE repository = tag.repository"
+            " AND reference IN (tag.tag, tag.digest, '*')) FROM object tag"
             " LEFT JOIN object revision ON revision.repository = tag.repository AND revision.kind = ?"
             " AND revision.digest = tag.digest WHERE tag.repository = ? AND tag.kind = ?",
             (Kind.REVISION, self.name, Kind.TAG),
         )
         return [
-            Candidate(Tag(tag), None if digest is None else Digest(digest), moment(modified))
-            for tag, digest, modified in rows
+            Candidate(
+                Tag(tag),
+                digest and Digest(digest),
+                moment(modified),
+                None if pulled is None else moment(pulled),
+            )
+            for tag, digest, modified, pulled in rows
         ]
 
     def untagged(self) -> Sequence[Candidate]:
@@ -168,13 +189,17 @@ class _Repository:
                 "any": self.rules.rules.rule_of(self.name, None) is not None,
             },
         )
-        return [Candidate(None, Digest(digest), moment(modified)) for digest, modified in rows]
+        return [
+            Candidate(None, Digest(digest), moment(modified), None if pulled is None else moment(pulled))
+            for digest, modified, pulled in rows
+        ]
 
     def decide(self, candidates: Sequence[Candidate]) -> Sequence[Verdict]:
         def immutable(tag: Tag) -> bool:
             return self.rules.immutable(self.name, tag)
 
-        verdicts = decide(self.name, candidates, self.rules.rules, self.rules.now, immutable=immutable)
+        rules, now, days = self.rules.rules, self.rules.now, self.pull_days
+        verdicts = decide(self.name, candidates, rules, now, immutable=immutable, pull_days=days)
         left_out = self.rules.left_out
         return [
             replace(each, stays=each.stays and not left_out(self.name, each.candidate)) for each in verdicts
@@ -320,71 +345,11 @@ SELECT tag, digest FROM object o WHERE repository = :name AND kind = :record AND
 AND NOT EXISTS (SELECT 1 FROM object t WHERE t.repository = :name AND t.kind = :tag AND t.tag = o.tag)
 """
 _UNTAGGED: Final = """
-SELECT digest, modified FROM object WHERE repository = :name AND kind = :kind
+SELECT digest, modified, (
+    SELECT max(modified) FROM pull WHERE repository = :name AND reference IN (object.digest, '*')
+)
+FROM object WHERE repository = :name AND kind = :kind
 AND digest NOT IN (SELECT digest FROM mark WHERE repository = :name)
 AND digest NOT IN (SELECT digest FROM object WHERE repository = :name AND kind = :tag AND digest IS NOT NULL)
 AND (:any OR digest NOT IN (SELECT digest FROM leaving WHERE repository = :name))
 """
-
-
-def find_going(db: sqlite3.Connection, rules: Rules) -> None:
-    """Find the keys that go, below the tags that go already."""
-    values = {
-        "young": rules.young,
-        "remembered": rules.remembered,
-        **{kind.name.lower(): kind for kind in Kind},
-    }
-    for query in _GOING[rules.retention is None :]:
-        db.execute(query, values)
-
-
-_UNMARKED: Final = (
-    "NOT EXISTS (SELECT 1 FROM mark m WHERE m.repository = o.repository AND m.digest = {digest})"
-)
-_UNLINKED: Final = (
-    "NOT EXISTS (SELECT 1 FROM object r WHERE r.repository = o.repository AND r.kind = :revision"
-    " AND r.digest = {digest})"
-)
-
-_OWNER: Final = "coalesce(o.owner, o.digest)"
-"""The revision that a key lies beside: a kept media type names no other digest."""
-
-
-def _going(kind: str, why: str, *conditions: str, young: str = "young") -> str:
-    return (
-        f"INSERT OR IGNORE INTO going SELECT o.rowid, '{why}' FROM object o"  # noqa: S608
-        f" WHERE o.kind = :{kind} AND o.modified < :{young} AND {' AND '.join(conditions)}"
-    )
-
-
-_GOING: Final = (
-    # a tag's history before the time that counts, but for the latest change of then
-    _going(
-        "record",
-        "the history of the tag is trimmed",
-        "o.number < (SELECT max(n.number) FROM object n WHERE n.repository = o.repository AND n.kind = :record"
-        " AND n.tag = o.tag AND n.modified < :remembered)",
-        young="remembered",
-    ),
-    _going("index", "its revision goes", _UNMARKED.format(digest="o.digest"), young="remembered"),
-    _going("revision", "no tag, pin or rule keeps it", _UNMARKED.format(digest="o.digest")),
-    _going(
-        "beside",
-        "its revision goes",
-        f"({_UNMARKED.format(digest=_OWNER)} OR {_UNLINKED.format(digest=_OWNER)})",
-    ),
-    _going(
-        "referrer",
-        "the referrer goes",
-        f"({_UNMARKED.format(digest='o.digest')} OR {_UNLINKED.format(digest='o.digest')})",
-    ),
-    _going("layer", "no manifest of the repository refers to it", _UNMARKED.format(digest="o.digest")),
-    _going(
-        "blob",
-        "no link leads to it",
-        "o.digest NOT IN (SELECT digest FROM mark)",
-        "o.digest NOT IN (SELECT l.digest FROM object l WHERE l.digest IS NOT NULL"
-        " AND l.kind IN (:tag, :revision, :beside, :referrer, :layer)"
-        " AND l.rowid NOT IN (SELECT object FROM going))",
-    ),
-)

@@ -88,6 +88,7 @@ class Plan:
         offline: Whether the plan lets go what is young, since nothing else is at work on the store.
         numbers: How much would go; after a run beside other programs, how much went.
         unreadable: The manifests that can't be read, by repository; all of such a repository stays.
+        notes: Remarks on the whole plan, such as a rule that can't tell what was pulled.
     """
 
     def __init__(self, survey: Survey, *, offline: bool = False) -> None:
@@ -95,6 +96,7 @@ class Plan:
         self.offline: bool = offline
         self.numbers: Numbers = self._numbers()
         self.unreadable: Mapping[RepositoryName, Digest] = self._unreadable()
+        self.notes: Sequence[str] = [text for (text,) in survey.db.execute("SELECT text FROM note")]
 
     def _numbers(self) -> Numbers:
         rows = self.survey.db.execute(

@@ -34,6 +34,7 @@ from ..arguments import check_type
 from ..errors import InvalidDigest, InvalidRetention
 from ..formats.digest import Digest
 from ..formats.durations import read_duration
+from ..pulls.pull_times import KEPT_FOR
 from .patterns import Pattern, is_any
 
 HISTORY: Final = timedelta(days=7)
@@ -56,6 +57,7 @@ class Conditions:
         per: The groups of this expression part the tags, and `newest` and `semver` count in each part. Tags that it
             does not match are one part more.
         younger: Tags that are younger fulfil them.
+        pulled: Tags that were pulled within this time fulfil them, by their name or by their digest.
     """
 
     always: bool = False
@@ -63,6 +65,7 @@ class Conditions:
     semver: int = 0
     per: re.Pattern[str] | None = None
     younger: timedelta | None = None
+    pulled: timedelta | None = None
 
     def part(self, tag: str) -> tuple[str | None, ...] | None:
         """Return the part that a tag counts in. All tags that `per` does not match count in the part None."""
@@ -209,15 +212,19 @@ def _conditions(table: "_Table", name: str, *, untagged: bool) -> Conditions:
     if not isinstance(value, dict) or not value:
         table.refuse(name, "it is `true`, or a table such as `{ newest = 5 }`")
     inner = _Table(value, table.source, f"{table.where}{name}.")
-    names = ("newest", "younger") if untagged else ("newest", "per", "semver", "younger")
+    names = ("newest", "pulled", "younger") if untagged else ("newest", "per", "pulled", "semver", "younger")
     inner.only(*names)
     if "per" in value and not {"newest", "semver"} & value.keys():
         inner.refuse("per", "it parts what `newest` or `semver` count, and neither is there")
+    pulled = inner.duration("pulled")
+    if pulled is not None and pulled > KEPT_FOR:
+        inner.refuse("pulled", f"pull times are kept for {KEPT_FOR.days} days")
     return Conditions(
         newest=inner.count("newest"),
         semver=inner.count("semver"),
         per=inner.expression("per"),
         younger=inner.duration("younger"),
+        pulled=pulled,
     )
 
 

@@ -173,7 +173,7 @@ class Collector(Surveyor):
             WrongType: An argument is of another type.
         """
         check_type("retention", retention, Retention, NoneType)
-        survey, now = await self._survey(progress, self._bounded(requests_per_second))
+        survey, now = await self._survey(progress, retention, self._bounded(requests_per_second))
         try:
             rules = Rules(retention, self._policy.immutable, now, timedelta(0), shared=shared)
             if not offline:

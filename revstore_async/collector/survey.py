@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import IntEnum
 from operator import attrgetter
 from threading import Lock
@@ -18,6 +18,7 @@ from typing import Final, Self
 from ..driver import FileInfo
 from ..errors import ForeignKey
 from ..formats.digest import Digest
+from ..formats.names import RepositoryName
 from ..layout import (
     BlobData,
     LayerLink,
@@ -70,6 +71,11 @@ CREATE TABLE unread (digest TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID;
 -- Manifests and versions of links that were read. pack: the number of the pack that has it; target: of a link.
 CREATE TABLE fact (
     pack INTEGER NOT NULL, name TEXT NOT NULL, size INTEGER, target TEXT, PRIMARY KEY (pack, name)
+) WITHOUT ROWID;
+-- reference: a tag or digest that was pulled; * for all of the repository.
+CREATE TABLE pull (
+    repository TEXT NOT NULL, reference TEXT NOT NULL, modified INTEGER NOT NULL,
+    PRIMARY KEY (repository, reference)
 ) WITHOUT ROWID;
 """
 _INDEXES: Final = """
@@ -153,10 +159,14 @@ class Survey:
 
     Args:
         layouts: The layouts whose keys the store may hold; all have one root.
+
+    Attributes:
+        pull_days: The days on which a process kept pull times, of those that were looked at.
     """
 
     def __init__(self, layouts: Sequence[Layout]) -> None:
         self.layouts = layouts
+        self.pull_days: set[date] = set()
         # An empty name is a database of its own in a temporary file, which SQLite removes with the connection.
         self.db: sqlite3.Connection = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self.db.executescript(_SCHEMA)
@@ -301,6 +311,17 @@ class Survey:
         if digest.tarsum is None:  # another content may have the same tarsum
             values = (pack, digest, references.size)
             self.db.execute("INSERT OR IGNORE INTO fact VALUES (?, ?, ?, NULL)", values)
+
+    def add_pulls(self, pulls: Iterable[tuple[RepositoryName, str, datetime]]) -> None:
+        """Note the tags and digests of repositories that were pulled, each with the time; `*` is all of one."""
+        with self.together():
+            self.db.executemany(_ADD_PULL, [(name, each, microseconds(time)) for name, each, time in pulls])
+
+
+_ADD_PULL: Final = """
+INSERT INTO pull VALUES (?, ?, ?)
+ON CONFLICT (repository, reference) DO UPDATE SET modified = max(modified, excluded.modified)
+"""
 
 
 def microseconds(time: datetime) -> int:

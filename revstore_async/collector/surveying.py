@@ -28,6 +28,7 @@ from .explaining import Explanation, explain
 from .filling import fill
 from .marking import Rules
 from .progress import Progress
+from .pulled import read_pulls
 from .retention import Retention
 from .survey import Survey
 from .usage import Usage, measure
@@ -111,7 +112,7 @@ class Surveyor:
         check_type("limit", limit, int)
         if limit < 1:
             raise InvalidArgument("limit", limit, "it is below 1")
-        async with self._surveyed(progress) as (survey, now):
+        async with self._surveyed(progress, retention) as (survey, now):
             rules = await self._rules(retention, now)
             found = await in_thread(find_reasons, survey, rules, digest, limit)
         if found is None:
@@ -147,7 +148,7 @@ class Surveyor:
         """
         name, target = RepositoryName(repository), tag_or_digest(reference)
         check_type("retention", retention, Retention, NoneType)
-        async with self._surveyed(progress) as (survey, now):
+        async with self._surveyed(progress, retention) as (survey, now):
             found = await in_thread(explain, survey, await self._rules(retention, now), name, target)
         if found is None and isinstance(target, Tag):
             raise TagUnknown(name, target)
@@ -158,12 +159,13 @@ class Surveyor:
     # ---- inside
 
     async def _survey(
-        self, progress: Progress | None, driver: Driver | None = None
+        self, progress: Progress | None, retention: Retention | None = None, driver: Driver | None = None
     ) -> tuple[Survey, datetime]:
         """Return a survey, which the caller closes, and the time by the store's clock.
 
         Args:
             progress: A value to follow the survey by.
+            retention: The rules; the survey has the pull times that they ask for.
             driver: The storage, if its requests are bounded.
         """
         check_type("progress", progress, Progress, NoneType)
@@ -171,16 +173,20 @@ class Surveyor:
         progress = progress or Progress()
         try:
             await fill(survey, driver or self._driver, self._layout, progress)
+            told = await self._store_time()
+            now = await in_thread(survey.latest) if told is None else told
+            await read_pulls(survey, driver or self._driver, self._layout, retention, now)
             progress.begin("mark")
-            now = await self._store_time()
-            return survey, await in_thread(survey.latest) if now is None else now
         except BaseException:
             survey.db.close()
             raise
+        return survey, now
 
     @asynccontextmanager
-    async def _surveyed(self, progress: Progress | None) -> AsyncGenerator[tuple[Survey, datetime], None]:
-        survey, now = await self._survey(progress)
+    async def _surveyed(
+        self, progress: Progress | None, retention: Retention | None = None
+    ) -> AsyncGenerator[tuple[Survey, datetime], None]:
+        survey, now = await self._survey(progress, retention)
         with survey:
             yield survey, now
 

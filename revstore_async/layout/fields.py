@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
@@ -101,6 +101,14 @@ def _read_time(text: str) -> datetime:
     return datetime.strptime(text, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
 
 
+def _write_day(day: date) -> str:
+    return day.strftime("%Y%m%d")
+
+
+def _read_day(text: str) -> date:
+    return datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).date()
+
+
 _PLAIN: Final = Field(r"[^/]+", str, str)
 _DIGEST: Final = Field(r"(?:tarsum/[a-z0-9]+/)?[a-z0-9]+/[0-9a-f]+", write_digest, _read_digest)
 FIELDS: Final = {
@@ -115,6 +123,8 @@ FIELDS: Final = {
     "sequence": Field(r"\d{9}/\d{3}", write_sequence, _read_sequence),
     "number": Field(r"\d{12}|\d{9}/\d{3}", _write_number, _read_number, attrgetter("sequence", "flat")),
     "since": Field(r"\d{8}T\d{6}\.\d{6}Z", _write_time, _read_time),
+    "day": Field(r"\d{8}", _write_day, _read_day),
+    "writer": _PLAIN,
     "offset": Field(r"\d+", str, int),
     "upload": _PLAIN,
     "segment": _PLAIN,

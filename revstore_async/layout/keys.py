@@ -20,6 +20,9 @@ which are this engine's:
         <since>/<alg>/<hex>/replaced-by/<alg>/<hex>                                 TagReplaced +
         <since>/<alg>/<hex>/deleted                                                 TagDeleted +
         0-claim                                                                     TagClaim +
+    <root>/revstore/pulls/<yyyymmdd>/
+        _kept                                                                       PullsKept +
+        <name>/_by/<writer>                                                         Pulls +
     <root>/revstore/uploads/<name>/_uploads/<id>/
         state                                                                       UploadState +
         segments/<segment>                                                          UploadSegment +
@@ -50,6 +53,8 @@ from .objects import (
     CollectorClock,
     CollectorState,
     LayerLink,
+    Pulls,
+    PullsKept,
     ReferencePack,
     ReferrerLink,
     Rescue,
@@ -164,6 +169,11 @@ class Layout:
     def histories(self) -> str:
         """The folder of the records of all tags' changes."""
         return f"{self.root}/revstore/history"
+
+    @property
+    def pulls(self) -> str:
+        """The folder of the pull times, with a folder for each day."""
+        return f"{self.root}/revstore/pulls"
 
     @property
     def collector(self) -> str:
@@ -294,6 +304,8 @@ def _templates(layout: Layout) -> dict[type[StoredObject], str]:
         UploadData: f"{upload}/data",
         UploadStartedAt: f"{upload}/startedat",
         UploadHashState: f"{upload}/hashstates/{{algorithm}}/{{offset}}",
+        PullsKept: f"{layout.pulls}/{{day}}/_kept",
+        Pulls: f"{layout.pulls}/{{day}}/{{name}}/_by/{{writer}}",
         CollectorState: f"{layout.collector}/state",
         RunObject: f"{layout.collector}/runs/{{run}}/lists/{{list}}",
         Rescue: f"{layout.collector}/runs/{{run}}/rescued/{{hashed}}",

@@ -4,7 +4,7 @@
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from ..formats.digest import Digest
@@ -241,6 +241,22 @@ class ServerProbe:
     """A small object that servers write and delete, to see whether the storage takes writes."""
 
 
+@dataclass(frozen=True, slots=True)
+class PullsKept:
+    """The mark that a process kept pull times on a day."""
+
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Pulls:
+    """The tags and manifests of a repository that clients pulled on a day, as one process saw them."""
+
+    day: date
+    name: RepositoryName
+    writer: str
+
+
 StoredObject = (
     BlobData
     | RevisionLink
@@ -259,6 +275,8 @@ StoredObject = (
     | UploadData
     | UploadStartedAt
     | UploadHashState
+    | PullsKept
+    | Pulls
     | CollectorState
     | RunObject
     | Rescue

@@ -46,6 +46,7 @@ PUBLIC = {
     "Policy",
     "Progress",
     "PublicKey",
+    "PullTimes",
     "Reasons",
     "Reference",
     "Referrer",

@@ -19,13 +19,18 @@ from revstore_async.collector import Retention
 from revstore_async.layout import (
     CURRENT,
     BlobData,
+    CollectorClock,
     CollectorState,
     LayerLink,
+    Pulls,
+    PullsKept,
+    ReferencePack,
     ReferrerLink,
     Rescue,
     RevisionLink,
     RevisionMediaType,
     RunObject,
+    ServerProbe,
     SignatureLink,
     StoredObject,
     TagClaim,
@@ -71,6 +76,11 @@ OURS: list[StoredObject] = [
     CollectorState(),
     RunObject("run", "000.hashes"),
     Rescue("run", "0" * 64),
+    CollectorClock(),
+    ReferencePack(1, ONE),
+    ServerProbe(),
+    PullsKept(SINCE.date()),
+    Pulls(SINCE.date(), NAME, "writer"),
 ]
 
 
@@ -94,7 +104,7 @@ def keys_of_a_store(text: str) -> None:
         folders[(len(line) - len(line.lstrip())) // 2 :] = [part]
         if not part.endswith("/"):
             shapes.append(pattern_of("".join(folders)))
-    keys = [*map(CURRENT.key, OURS), f"{CURRENT.collector}/clock"]
+    keys = [*map(CURRENT.key, OURS)]
     for each in keys:
         assert any(shape.fullmatch(each) for shape in shapes), each
     for shape in shapes:

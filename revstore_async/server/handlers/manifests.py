@@ -57,6 +57,8 @@ async def get(context: RequestContext) -> Response:
     reference = context.arguments["reference"]
     found, etag, content = await _find(context, reference)
     headers = {"Docker-Content-Digest": found.digest, "ETag": f'"{etag}"'}
+    if (pulls := context.registry.pull_times) is not None:
+        pulls.note(context.repository.name, reference, found.digest)
     if conditions is not NONE:
         conditions.check_match(etag)
         if conditions.unchanged(etag):

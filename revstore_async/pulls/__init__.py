@@ -1,0 +1,1 @@
+"""Pull times: the tags and manifests that clients pulled, by day."""
