@@ -1,7 +1,7 @@
 """The values on the command line: files, references, times, sizes, networks."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ MOST_REST: Final = "3650d"
 
 # The digits are few enough that Python reads them at once.
 _SIZE: Final = re.compile(r"([0-9]{1,15})(|KiB|MiB|GiB|TiB)")
+_DAILY: Final = re.compile(r"daily ([01][0-9]|2[0-3]):([0-5][0-9])")
 _BYTES: Final = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
@@ -89,10 +90,10 @@ class TimeType(click.ParamType[datetime]):
         if isinstance(value, datetime):
             return value
         try:
-            time = datetime.fromisoformat(value)
+            moment = datetime.fromisoformat(value)
         except ValueError as error:
             self.fail(f"{error}; write it like 2026-11-23T12:00:00Z", parameter, context)
-        return time if time.tzinfo else time.replace(tzinfo=UTC)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class DurationType(click.ParamType[timedelta]):
@@ -135,6 +136,23 @@ class DurationType(click.ParamType[timedelta]):
         if duration > read_duration(self._most):
             self.fail(f"{value!r} is too long: {self._most} at most", parameter, context)
         return duration
+
+
+class DailyType(click.ParamType[time]):
+    """A time of each day, such as `daily 03:00`."""
+
+    name = "daily"
+
+    def convert(
+        self, value: str | time, parameter: click.Parameter | None, context: click.Context | None
+    ) -> time:
+        """Read the time, or fail as a usage error."""
+        if isinstance(value, time):
+            return value
+        found = _DAILY.fullmatch(value)
+        if found is None:
+            self.fail(f"{value!r} is no time of each day; write it like 'daily 03:00'", parameter, context)
+        return time(int(found[1]), int(found[2]))
 
 
 class SizeType(click.ParamType[int]):

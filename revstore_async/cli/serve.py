@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .inputs import LEAST_REST, MOST_REST, DurationType, NetworkType, SizeType
+from .inputs import LEAST_REST, MOST_REST, DailyType, DurationType, NetworkType, SizeType
 from .serve_options import Serving
 from .session import Session, shared_options
 
@@ -121,6 +121,24 @@ def default_store() -> str:
     help="Forget uploads that rested for so long; or never. Default: 7d, never with --read-only.",
 )
 @click.option("--pull-times", is_flag=True, help="Keep coarse pull times, for retention rules with `pulled`.")
+@click.option(
+    "--gc",
+    metavar="'daily HH:MM'",
+    type=DailyType(),
+    help="Free the space of garbage each day at this time of the machine; one of the servers on a store does it.",
+)
+@click.option(
+    "--gc-every",
+    metavar="DURATION",
+    type=DurationType("1s", "365d", seconds=True),
+    help="Free the space of garbage so long after the last time; a number alone is seconds.",
+)
+@click.option(
+    "--gc-retention",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Rules that say which tags and untagged manifests expire; see docs/collector.md.",
+)
 @click.option(
     "--wait-for-store",
     metavar="DURATION",

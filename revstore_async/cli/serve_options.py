@@ -2,7 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Final
@@ -47,6 +47,9 @@ class Serving:
     connections: int | None
     purge_after: timedelta | None
     pull_times: bool
+    gc: time | None
+    gc_every: timedelta | None
+    gc_retention: Path | None
     wait_for_store: timedelta | None
     limit: int
     grace: float
@@ -91,10 +94,21 @@ class Serving:
             raise click.UsageError("--tls-key needs --tls-cert")
         if self.delegate is None and (self.delegate_network or self.delegate_expires):
             raise click.UsageError("--delegate-network and --delegate-expires need --delegate")
+        self._check_collector()
         if self.open_to_writes and not self.allow_anonymous_writes and not is_loopback(self.host):
             raise click.UsageError(
                 f"{self.host!r} is not a loopback address, and everybody who reaches it could write: "
                 "give --htpasswd FILE, --token-... or --read-only, or say --allow-anonymous-writes"
+            )
+
+    def _check_collector(self) -> None:
+        if self.gc and self.gc_every:
+            raise click.UsageError("of --gc and --gc-every only one is taken")
+        if self.gc_retention and not (self.gc or self.gc_every):
+            raise click.UsageError("--gc-retention needs --gc or --gc-every")
+        if self.read_only and (self.gc or self.gc_every):
+            raise click.UsageError(
+                "the collector deletes: --gc and --gc-every are not taken with --read-only"
             )
 
 

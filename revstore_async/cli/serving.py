@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from ..collector import Retention
 from ..driver import open_driver, without_secrets
 from ..policy import Policy
 from ..registry import Registry
@@ -25,6 +26,7 @@ from ..server import (
 )
 from ..server.observing.access_log import LOGGER
 from ..server.observing.log_stream import output_that_never_waits
+from ..server.running.collecting import collecting
 from ..server.running.purging import purging
 from ..server.running.uvicorn_server import ListenOptions, run
 from .serve_options import Serving, is_loopback
@@ -59,6 +61,8 @@ def _serve_until_told(serving: Serving, session: Session) -> None:
     asyncio.run(
         check_store(serving.store, writes=not serving.read_only, wait=serving.wait_for_store or timedelta(0))
     )
+    if serving.gc_retention:
+        Retention.read(serving.gc_retention)
     driver = open_driver(serving.store)
     metrics = tracing = None
     if serving.metrics:
@@ -80,7 +84,12 @@ def _serve_until_told(serving: Serving, session: Session) -> None:
     options = _options(serving)
     server = RegistryApp(registry, access=access, options=options)
     app = served(server, limit=serving.limit, writes=not serving.read_only, metrics=metrics, tracing=tracing)
-    opened = purging(registry, serving.purges_after)
+    opened = collecting(
+        purging(registry, serving.purges_after),
+        registry,
+        serving.gc or serving.gc_every,
+        serving.gc_retention,
+    )
     listen = _listen_options(serving, options)
     run(app, opened, listen, lambda url: _welcome(session, serving, url), access.reload)
 

@@ -110,15 +110,18 @@ class Control:
 
         return await self._change(bounded)
 
-    async def take_turn(self, since: datetime) -> bool:
-        """Note that a run of a schedule begins, if none ended or began since. 2 requests."""
-        seen = await self.states.read()
-        now, state = await self.date(seen), seen.state
-        if state.phase is not Phase.IDLE and not state.is_over(now):
-            return False
-        if state.last is not None and state.last >= since:
-            return False
-        return await self.states.swap(seen, replace(state.idle(), last=now)) is not None
+    async def take_turn(self, every: timedelta) -> timedelta | None:
+        """Note that a run of a schedule begins, if none ended or began within that time. 2 requests.
+
+        The result is None then, otherwise the time that is left until one may begin.
+        """
+        seen = await self.check_run()
+        now = await self.date(seen)
+        left = timedelta(0) if seen.state.last is None else seen.state.last + every - now
+        if left > timedelta(0):
+            return min(left, every)
+        swapped = await self.states.swap(seen, replace(seen.state, last=now))
+        return None if swapped is not None else every
 
     async def end_run(self) -> None:
         """Set an open run to idle, since nothing else is at work on the store. 1 request; 2 with an open run.

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import NoneType
 
-from ..arguments import check_moment, check_type
+from ..arguments import check_type
 from ..concurrency import in_thread
 from ..driver import Driver
 from ..driver.rates import RateLimitDriver
@@ -126,21 +126,30 @@ class Collector(Surveyor):
             return await self._control.status()
         return await self._control.bound(given, offline=offline)
 
-    async def take_turn(self, since: datetime) -> bool:
-        """Return whether this process is to begin a run of a schedule, and note that it is. 2 requests.
+    async def take_turn(self, every: timedelta) -> timedelta | None:
+        """Return None if this process is to begin a run of a schedule now, and note that it does. 2 requests.
+
+        Of many processes at once, one gets the turn.
 
         Args:
-            since: If a run ended or began by a schedule since then, by the store's clock, the result is False; also
-                while a run is open. Of many processes at once, one gets True.
+            every: The time from the end of a run to the next one.
+
+        Returns:
+            None, or the time after which to ask again: a run ended, or a schedule began one, a shorter time ago.
 
         Raises:
+            CollectorNotEnabled: Runs are not enabled, or may not begin yet.
             CollectorStateUnreadable: The state can't be read.
             CollectorStateOfNewerEngine: Only a newer engine may write by it.
-            InvalidArgument: The time has no zone.
+            InvalidArgument: The time is not positive.
+            RunUnderWay: A run is open.
             Unsupported: The driver lacks conditional writes.
+            WrongType: The time is of another type.
         """
-        check_moment("since", since)
-        return await self._control.take_turn(since)
+        check_type("every", every, timedelta)
+        if every <= timedelta(0):
+            raise InvalidArgument("every", every, "it is no length of time")
+        return await self._control.take_turn(every)
 
     # ---- runs
 

@@ -10,7 +10,7 @@ import pytest
 from revstore_async import Digest, Driver, Registry
 from revstore_async.collector import Bounds, Retention
 from revstore_async.driver import Capabilities
-from revstore_async.errors import InvalidArgument, RunUnderWay, Unsupported, WrongType
+from revstore_async.errors import CollectorNotEnabled, InvalidArgument, RunUnderWay, Unsupported, WrongType
 from revstore_async.layout import CURRENT
 from revstore_async.runs.state import Phase, Shard, State
 from revstore_async.runs.store import StateStore
@@ -131,10 +131,23 @@ async def test_a_store_without_conditional_writes_has_no_state_to_change() -> No
 
 
 async def test_of_many_processes_one_takes_the_turn_of_a_schedule(registry: Registry, driver: Driver) -> None:
+    with pytest.raises(CollectorNotEnabled):
+        await registry.collector.take_turn(HOUR)
+    await registry.collector.bounds(lease=timedelta(0), offline=True)
+    await registry.collector.enable()
     others = [Registry(driver).collector for _ in range(5)]
-    since = datetime.now(UTC) - HOUR
-    turns = await asyncio.gather(*[each.take_turn(since) for each in others])
-    assert sum(turns) == 1
-    assert not await registry.collector.take_turn(since)
-    await put_run(driver, Phase.CONDEMNED, HOUR)
-    assert not await registry.collector.take_turn(datetime.now(UTC) + HOUR)
+    turns = await asyncio.gather(*[each.take_turn(HOUR) for each in others])
+    assert turns.count(None) == 1
+    left = await registry.collector.take_turn(HOUR)
+    assert left is not None
+    assert HOUR / 2 < left <= HOUR
+    enabled = (await registry.collector.status()).enabled
+    await put_run(driver, Phase.CONDEMNED, HOUR, enabled=enabled, bounds=Bounds(lease=timedelta(0)))
+    with pytest.raises(RunUnderWay):
+        await registry.collector.take_turn(HOUR)
+
+
+@pytest.mark.parametrize("every", [timedelta(0), -HOUR])
+async def test_a_schedule_has_a_time_between_runs(registry: Registry, every: timedelta) -> None:
+    with pytest.raises(InvalidArgument):
+        await registry.collector.take_turn(every)

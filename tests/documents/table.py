@@ -86,6 +86,7 @@ TABLE: dict[str, list[tuple[Kind, str]]] = {
     "docs/collector.md": [
         (Kind.COMMANDS, "revstore gc plan"),
         (Kind.COMMANDS, "revstore gc enable"),
+        (Kind.COMMANDS, "revstore serve --gc"),
         (Kind.COMMANDS, "revstore gc bounds"),
         (Kind.SHAPE, 'history = "7d"'),
         (Kind.PROGRAM, "import asyncio"),

@@ -243,7 +243,10 @@ def test_the_commands_of_the_collectors_document_run(tmp_path: Path):
     (tmp_path / "index.json").write_text('{"mediaType": "application/vnd.example+json"}')
     with shell_session(tmp_path, {"REVSTORE_STORE": "file:./images"}) as shell:
         assert shell.run("revstore put preview/app:1 index.json")[1] == 0
-        words = {PORT: PORT, "gc apply": "gc apply --yes"}  # a reader answers the question on a terminal
+        words = {
+            PORT: f"127.0.0.1:{free_port()}",
+            "gc apply": "gc apply --yes",
+        }  # a reader answers the question on a terminal
         planned, applied, enabled, *_ = run_document("docs/collector.md", shell, words)
         assert planned.startswith("would go: ")
         assert "1 tags" in applied

@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
+
+from anyio import to_thread
 
 from revstore_async import Digest, Registry, Repository
 from revstore_async.collector import Collected, Retention
@@ -12,6 +15,7 @@ from revstore_async.layout import CURRENT, CollectorState, Rescue, StoredObject
 from revstore_async.runs.lists import key_hash
 from revstore_async.runs.state import Phase, State
 from revstore_async.testing import run_on_virtual_clock
+from revstore_async.testing.virtual_clock import VirtualClockLoop
 from revstore_drivers.memory import MemoryDriver, MemoryStore
 from tests.parts.documents import image
 
@@ -88,6 +92,17 @@ async def collected(registry: Registry, retention: Retention | None = EXPIRING) 
     return await registry.collector.run(retention)
 
 
+_run_sync = to_thread.run_sync
+
+
+async def _held(*args: Any, **more: Any) -> Any:
+    """Run a function in a thread while the virtual clock stands still."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualClockLoop)
+    with loop.hold():
+        return await _run_sync(*args, **more)
+
+
 def on_virtual_clock(
     program: Callable[[StagedDriver, Registry], Coroutine[Any, Any, None]],
 ) -> Callable[[], None]:
@@ -98,7 +113,8 @@ def on_virtual_clock(
             await program(driver, Registry(driver))
 
     def test() -> None:
-        run_on_virtual_clock(opened())
+        with patch.object(to_thread, "run_sync", _held):
+            run_on_virtual_clock(opened())
 
     test.__name__ = program.__name__
     test.__doc__ = program.__doc__

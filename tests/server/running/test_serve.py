@@ -157,6 +157,12 @@ def test_tokens_are_demanded_where_an_issuer_is_named(tmp_path: Path):
         (["--body-timeout", "0"], "0 is not in the range"),
         (["--cors-origin", "*", "--htpasswd", __file__], "name the origins"),
         (["--purge-after", "10m"], "'10m' is too short: 1h at least"),
+        (["--gc", "03:00"], "'03:00' is no time of each day; write it like 'daily 03:00'"),
+        (["--gc", "daily 24:00"], "is no time of each day"),
+        (["--gc-every", "0"], "'0' is too short: 1s at least"),
+        (["--gc", "daily 03:00", "--gc-every", "1d"], "only one is taken"),
+        (["--gc-retention", "keep.toml"], "--gc-retention needs --gc or --gc-every"),
+        (["--gc-every", "1d", "--read-only"], "not taken with --read-only"),
         (["--purge-after", "soon"], "write it like 90m, 12h or 2d, or never"),
     ],
 )
@@ -170,6 +176,7 @@ def test_options_that_do_not_fit_together_are_told(
     ("options", "said"),
     [
         (["--htpasswd", "damaged"], "damaged, line 2"),
+        (["--gc-every", "1d", "--gc-retention", "nowhere.toml"], "nowhere.toml"),
         (["--tls-cert", "users"], "certificate = 'users'"),
         (["--store", "nowhere:"], "no installed driver"),
         (["--cors-origin", "ui.example"], "write it like https://ui.example"),
