@@ -3,7 +3,10 @@
 import asyncio
 import json
 import os
+import random
+import signal
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +14,8 @@ from typing import Any
 
 from .clients import EXPIRES_AFTER
 from .pulling import HISTORY
+from .pushing import LEASE
+from .tally import Tally
 
 RETENTION = f"""
 history = "{HISTORY:.0f}s"
@@ -25,6 +30,16 @@ untagged = true
 keep = {{ younger = "15s" }}
 """
 """The retention rules of the soak."""
+
+
+KILLED = 0.4
+"""The share of runs of the collector that may be killed."""
+
+UNDER_WAY = " is open ("
+"""A part of the message that another run is open."""
+
+_ENDS_WITHIN = 300.0
+"""Seconds for the last runs, once all is quiet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +86,74 @@ async def ended(process: asyncio.subprocess.Process) -> Ran:
     output, errors = await process.communicate()
     lines = output.decode().splitlines()
     return Ran(process.returncode or 0, json.loads(lines[-1]) if lines else None, errors.decode())
+
+
+class Collecting:
+    """The collector at work without pause: one run after another, some of them killed.
+
+    Args:
+        commands: The commands.
+        tally: The counts.
+        chance: The random numbers.
+    """
+
+    def __init__(self, commands: Commands, tally: Tally, chance: random.Random) -> None:
+        self._commands = commands
+        self._tally = tally
+        self._chance = chance
+
+    async def prepare(self) -> None:
+        """Set bounds of seconds, and allow runs."""
+        bounds = ("--keep", "1s", "--link-within", "5s", "--lease", f"{LEASE:.0f}s", "--hold", "5s")
+        await self._done("gc", "bounds", "--offline", *bounds)
+        await self._done("gc", "enable")
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Run the collector again and again until told to stop; kill it now and then."""
+        await asyncio.sleep(LEASE + 2)  # runs are allowed one lease after the command
+        while not stop.is_set():
+            process = await self._commands.begin(*self._apply)
+            killer = asyncio.create_task(self._kill(process)) if self._chance.random() < KILLED else None
+            ran = await ended(process)
+            if killer is not None:
+                killer.cancel()
+            self._note(ran)
+            await asyncio.sleep(self._chance.uniform(0, 2))
+
+    async def run(self) -> bool:
+        """Run the collector until a run frees nothing; return whether none failed."""
+        end = time.monotonic() + _ENDS_WITHIN
+        while time.monotonic() < end:
+            ran = await self._commands.run(*self._apply)
+            self._note(ran)
+            if ran.code == 0 and ran.said["keys"] == 0:
+                return True
+            await asyncio.sleep(2)
+        self._tally.fail(f"the collector frees keys for {_ENDS_WITHIN:.0f} s after all clients ended")
+        return False
+
+    @property
+    def _apply(self) -> tuple[str, ...]:
+        return ("gc", "apply", "--yes", "--retention", str(self._commands.retention))
+
+    async def _kill(self, process: asyncio.subprocess.Process) -> None:
+        await asyncio.sleep(self._chance.uniform(2, 45))
+        process.kill()
+
+    def _note(self, ran: Ran) -> None:
+        events = self._tally.events
+        if ran.code == -signal.SIGKILL:
+            events["kills of the collector"] += 1
+        elif ran.code == 0:
+            events["runs"] += 1
+            events["keys freed"] += ran.said["keys"]
+            events["bytes freed"] += ran.said["bytes"]
+        elif UNDER_WAY in ran.errors:
+            events["runs refused, since one was open"] += 1
+        else:
+            self._tally.fail(f"a run of the collector ended with {ran.code}: {ran.errors[-500:]}")
+
+    async def _done(self, *arguments: str) -> None:
+        ran = await self._commands.run(*arguments)
+        if ran.code:
+            raise ChildProcessError(f"{' '.join(arguments)} ended with {ran.code}: {ran.errors}")

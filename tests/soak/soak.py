@@ -13,7 +13,7 @@ import aiohttp
 from tests.parts.minio import MinIO
 
 from .clients import EXPIRES_AFTER, KEPT, NUMBERS, Client
-from .collecting import Commands
+from .collecting import Collecting, Commands
 from .flatness import Flatness
 from .images import image
 from .model import Model
@@ -32,6 +32,9 @@ WITH_KILLS = 0.6
 
 KILLED_EVERY = 12.0
 """Mean seconds between two kills of replicas."""
+
+COLLECTORS = 2
+"""Processes that run the collector again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ class Soak:
         return Wire(self.session, self.replicas, self.tally, random.Random(self.chance.random()), self.log)
 
     async def prepare(self) -> None:
-        """Push the manifests that stay."""
+        """Set the collector's bounds, and push the manifests that stay."""
+        await Collecting(self.commands, self.tally, self.chance).prepare()
         pushing = Pushing(self.wire(), self.model, self.tally, self.chance)
         for number in range(3):
             await pushing.push(image(number), Target(KEPT, f"k{number}"))
@@ -107,6 +111,8 @@ class Soak:
                 group.create_task(client.work(stop))
             group.create_task(self._kill(stop))
             group.create_task(self._watch(stop))
+            for _ in range(COLLECTORS):
+                group.create_task(Collecting(self.commands, self.tally, self.chance).work(stop))
             await asyncio.sleep(self.options.seconds)
             stop.set()
         await self.proxy.spoil(0.0)
@@ -156,17 +162,13 @@ class Soak:
     async def collect(self) -> None:
         """Free all garbage; the tally has the failures.
 
-        The first run lets tags expire. Their histories keep the manifests until the second run.
+        The first runs let tags expire. Their histories keep the manifests until the last runs.
         """
+        collecting = Collecting(self.commands, self.tally, self.chance)
         for wait in (EXPIRES_AFTER, HISTORY):
             await asyncio.sleep(wait + 2)
-            applied = ("gc", "apply", "--offline", "--yes", "--retention", str(self.commands.retention))
-            ran = await self.commands.run(*applied)
-            if ran.code:
-                self.tally.fail(f"the last run of the collector ended with {ran.code}: {ran.errors}")
+            if not await collecting.run():
                 return
-            self.tally.events["keys freed"] += ran.said["keys"]
-            self.tally.events["bytes freed"] += ran.said["bytes"]
         ran = await self.commands.run("du")
         if ran.code or ran.said["total"]["reclaimable"]:
             self.tally.fail(f"after the last run, du tells {ran.said} {ran.errors}")

@@ -15,7 +15,7 @@ from revstore_async import Digest
 from .replicas import Replica
 from .tally import Tally
 
-PATIENCE = 45.0
+PATIENCE = 120.0
 """Seconds for which a client comes again."""
 
 TIMEOUT = aiohttp.ClientTimeout(total=60.0)
