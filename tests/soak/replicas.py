@@ -112,7 +112,7 @@ class Replica:
         """Return the last lines of the tracebacks in its log."""
         lines = self.log().splitlines()
         begins = [number for number, line in enumerate(lines) if line.startswith("Traceback")]
-        return [_end_of_traceback(lines[begin + 1 :]) for begin in begins]
+        return [end for begin in begins if (end := _end_of_traceback(lines[begin + 1 :]))]
 
     async def held_if_up(self, lives: int) -> Held | None:
         """Return the figures of the process; None if it is in another life by then."""
@@ -139,7 +139,13 @@ class Replica:
 
 
 def _end_of_traceback(lines: list[str]) -> str:
-    return next((line for line in lines if not line.startswith(" ")), "")
+    """Return the last error of a chain, which begins with the first lines."""
+    ends = (number for number, line in enumerate(lines) if line and not line.startswith(" "))
+    end = next(ends, 0)
+    chained = lines[end + 1 : end + 5]
+    if any(line.startswith(("The above exception", "During handling")) for line in chained):
+        return ""
+    return lines[end] if lines else ""
 
 
 class FaultyProxy:

@@ -153,11 +153,7 @@ class Soak:
 
     async def end(self) -> Whole:
         """Look at everything after the work; the tally has the failures."""
-        found = await everything_is_whole(self.wire(), self.model, self.tally)
-        for replica in self.replicas:
-            for line in replica.tracebacks():
-                self.tally.fail(f"{replica.name} logged {line}")
-        return found
+        return await everything_is_whole(self.wire(), self.model, self.tally)
 
     async def collect(self) -> None:
         """Free all garbage; the tally has the failures.
@@ -174,9 +170,11 @@ class Soak:
             self.tally.fail(f"after the last run, du tells {ran.said} {ran.errors}")
 
     async def rest(self) -> None:
-        """Wait until the replicas are idle, and look at their figures."""
+        """Wait until the replicas are idle, and look at their figures and logs."""
         await asyncio.sleep(6.0)
         for replica in self.replicas:
+            for line in replica.tracebacks():
+                self.tally.fail(f"{replica.name} logged {line}")
             for sentence in self.flatness.wrong(replica.name, replica.lives, await replica.held()):
                 self.tally.fail(sentence)
 
