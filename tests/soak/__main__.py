@@ -21,12 +21,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=2.0, help="how long the clients work")
     parser.add_argument("--hours", type=float, help="the same in hours")
     parser.add_argument("--faults", type=float, default=0.05, help="the share of storage requests to spoil")
+    parser.add_argument("--collectors", type=int, default=2, help="processes that run the collector")
     parser.add_argument("--seed", type=int, default=1, help="the seed of the random numbers")
     parser.add_argument("--keep", type=Path, help="a new folder for the logs and the store")
     asked = parser.parse_args(arguments)
     seconds = asked.minutes * 60 if asked.hours is None else asked.hours * 3600
     options = Options(
-        seconds, asked.faults, asked.seed, lambda line: print(line, file=sys.stderr, flush=True)
+        seconds,
+        faults=asked.faults,
+        collectors=asked.collectors,
+        seed=asked.seed,
+        tell=lambda line: print(line, file=sys.stderr, flush=True),
     )
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.keep or Path(temporary)

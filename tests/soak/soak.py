@@ -33,9 +33,6 @@ WITH_KILLS = 0.6
 KILLED_EVERY = 12.0
 """Mean seconds between two kills of replicas."""
 
-COLLECTORS = 2
-"""Processes that run the collector again and again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -44,12 +41,14 @@ class Options:
     Attributes:
         seconds: How long the clients work.
         faults: The share of storage requests that are spoilt.
+        collectors: The number of processes that run the collector again and again.
         seed: The seed of all random numbers. The order of events differs from run to run all the same.
         tell: Takes lines of progress.
     """
 
     seconds: float = 120.0
     faults: float = 0.05
+    collectors: int = 2
     seed: int = 1
     tell: Callable[[str], None] = lambda _line: None
 
@@ -111,7 +110,7 @@ class Soak:
                 group.create_task(client.work(stop))
             group.create_task(self._kill(stop))
             group.create_task(self._watch(stop))
-            for _ in range(COLLECTORS):
+            for _ in range(self.options.collectors):
                 group.create_task(Collecting(self.commands, self.tally, self.chance).work(stop))
             await asyncio.sleep(self.options.seconds)
             stop.set()

@@ -32,12 +32,13 @@ def test_content_and_links_of_a_tag_are_no_garbage() -> None:
 @pytest.mark.parametrize("kind", ["blob", "layer", "layer of another repository", "revision"])
 def test_anything_else_is_garbage(kind: str) -> None:
     other, layer = Digest.of(b"other"), Digest.of(KEPT.blobs[1])
-    left = {
+    kinds: dict[str, StoredObject] = {
         "blob": BlobData(other),
         "layer": LayerLink(ONE, other),
         "layer of another repository": LayerLink(RepositoryName("soak/two"), layer),
         "revision": RevisionLink(ONE, other),
-    }[kind]
+    }
+    left = kinds[kind]
     assert garbage(WHOLE, Model(), names(left)) == names(left)
 
 

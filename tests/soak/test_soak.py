@@ -13,6 +13,6 @@ from .soak import Options
 @pytest.mark.timeout(600)
 async def test_clients_lose_nothing_by_faults_of_the_storage_and_kills_of_replicas(tmp_path: Path) -> None:
     with running(tmp_path) as minio:
-        report = await run_and_report(minio, tmp_path, Options(seconds=20.0))
+        report = await run_and_report(minio, tmp_path, Options(seconds=20.0, collectors=0))
     assert report.failures == [], "\n".join(report.lines)
     print("\n".join(report.lines))
