@@ -102,6 +102,7 @@ class Document:
         digest: The digest of the revision.
         signatures: The digests of its signatures.
         layers: The digests of its config and layers.
+        children: The digests of the manifests of an index.
         subject: The digest of the manifest that it refers to, if any.
         media_type: The type that it comes with; None where the document tells it.
     """
@@ -110,6 +111,7 @@ class Document:
     digest: Digest
     signatures: frozenset[str]
     layers: frozenset[str]
+    children: frozenset[str]
     subject: str | None
     media_type: str | None
 
@@ -120,9 +122,11 @@ class Document:
             parsed = verify_document(content)
             payload, signatures = parsed.payload, frozenset(Digest.of(s.blob) for s in parsed.signatures)
         read = read_manifest(payload, media_type)
-        layers = frozenset(each.digest for each in read.blobs)
+        layers, children = (
+            frozenset(each.digest for each in group) for group in (read.blobs, read.manifests)
+        )
         subject = read.subject.digest if read.subject else None
-        return cls(content, Digest.of(payload), signatures, layers, subject, media_type)
+        return cls(content, Digest.of(payload), signatures, layers, children, subject, media_type)
 
 
 def refused(contents: Contents, tag: str | None, expected: Expected, digest: str, *, immutable: bool) -> str:

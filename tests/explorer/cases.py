@@ -8,6 +8,7 @@ from revstore_async import Digest, Registry
 from revstore_async.policy import Policy
 
 from .acts import NAME, OK, SOURCE, Contents
+from .collecting import LONG, OLD, enable, wrong_beside_runs
 from .event_loop import run
 from .explored_store import ExploredStore, Profile
 from .invariants import Known, agrees, left_over, look, wrong_answers, wrong_history, wrong_referrers
@@ -31,6 +32,8 @@ def case(scenario: Scenario, profile: Profile) -> Case:
 
     def judge(done: Run) -> Sequence[str]:
         sight = look(done.store, known, scenario.policy)
+        if scenario.runs:
+            return wrong_beside_runs(done, by_name, start, sight, known)
         wrong = [*sight.wrong, *wrong_history(done, before, sight)]
         if done.store.profile.deaths:  # a client repeats the call of an actor that died, and mends the rest
             return wrong
@@ -62,7 +65,7 @@ def _known(scenario: Scenario) -> Known:
         {document.digest: document for document in ALL_DOCUMENTS},
         {Digest.of(content): content for content in (CONFIG, LAYER, SENT, SENT + MORE)},
         scenario.uploads,
-        (TAG, "other"),
+        (TAG, OLD if scenario.runs else "other"),
         layers_may_go=any(act.name.startswith("delete layer") for act in acts),
     )
 
@@ -77,6 +80,14 @@ def _start(scenario: Scenario) -> Contents:
 
 
 def _actor(scenario: Scenario, number: int) -> Actor:
+    async def call(run: Run, number: int, registry: Registry) -> None:
+        for place, act in enumerate(scenario.actors[number]):
+            await run.call(number, f"{number}.{place} {act.name}", partial(act.do, registry))
+
+    async def acting_alone(run: Run, number: int, driver: ParkingDriver) -> None:
+        async with Registry(driver, policy=scenario.policy) as registry:
+            await call(run, number, registry)
+
     async def acting(run: Run, number: int, driver: ParkingDriver) -> None:
         registry = run.kept.get("shared" if scenario.one_process else number)
         if not isinstance(registry, Registry):
@@ -84,10 +95,9 @@ def _actor(scenario: Scenario, number: int) -> Actor:
                 driver, policy=scenario.policy
             )
             await registry.__aenter__()  # it is never left: the last of several actors would have to do that
-        for place, act in enumerate(scenario.actors[number]):
-            await run.call(number, f"{number}.{place} {act.name}", partial(act.do, registry))
+        await call(run, number, registry)
 
-    return acting
+    return acting_alone if scenario.runs else acting
 
 
 async def _prepared(scenario: Scenario, profile: Profile) -> ExploredStore:
@@ -105,4 +115,7 @@ async def _prepared(scenario: Scenario, profile: Profile) -> ExploredStore:
             store.began += 10
             await act.do(registry)
         store.began += 10
+        if scenario.runs:
+            await enable(registry)
+            store.began += LONG
     return store

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from .cases import case
 from .explored_store import PROFILES
-from .scenarios import SCENARIOS
+from .run_scenarios import EVERY
 from .search import Failure, Found, Search, replay
 from .seeds import Seed
 
@@ -114,7 +114,7 @@ def explored(
     """
     if clock() > end:
         return None
-    made = case(SCENARIOS[scenario], PROFILES[profile])
+    made = case(EVERY[scenario], PROFILES[profile])
     return Search(made, bound=bound, limit=limit, enough=3, over=lambda: clock() > end).run()
 
 
@@ -123,7 +123,7 @@ def all_of(only: str, limit: int, jobs: int, minutes: float) -> Iterator[Line]:
     end = time.time() + minutes * 60
     lines = [
         Line(name, profile.name)
-        for name, scenario in SCENARIOS.items()
+        for name, scenario in EVERY.items()
         for profile in scenario.profiles
         if f"{name}@{profile.name}".startswith(only)
     ]
@@ -161,7 +161,7 @@ def summary(lines: Sequence[Line]) -> Sequence[str]:
 def replayed(text: str) -> int:
     """Run one seed and print all that happens; return the exit code."""
     seed = Seed.read(text)
-    wrong, log = replay(case(SCENARIOS[seed.case], PROFILES[seed.profile]), seed.choices)
+    wrong, log = replay(case(EVERY[seed.case], PROFILES[seed.profile]), seed.choices)
     print(*log, sep="\n")
     print(*(wrong or ["nothing is wrong"]), sep="\n")
     return 1 if wrong else 0

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
+from math import inf
 
 from revstore_async.driver import Condition, File, FileInfo, IfMatch
 from revstore_drivers.memory import MemoryStore
@@ -32,6 +33,9 @@ class Profile:
         lost_answers: How many writes of a run have their effect and are answered by an error.
         deaths: Whether an actor dies whose answer is lost: none of its operations has an effect after that.
         patience: Virtual seconds that may pass while operations wait; else time stands still as long as any waits.
+        sleepers: Whether an actor that waits for a time goes on by that in the usual order, while the operations of
+            others wait: they sleep. The first actor of a schedule is any.
+        late: Seconds for which a deletion whose answer is lost may still be carried out, at any time.
     """
 
     name: str
@@ -44,6 +48,8 @@ class Profile:
     lost_answers: int = 0
     deaths: bool = False
     patience: float = 0.0
+    sleepers: bool = False
+    late: float = 0.0
 
 
 MEMORY = Profile("memory")
@@ -63,7 +69,12 @@ MEMORY_DEATH = replace(MEMORY_LOST, name="memory-death", deaths=True)
 MINIO_DEATH = replace(MINIO_LOST, name="minio-death", deaths=True)
 LIVES = (MEMORY, MINIO, SECONDS, MEMORY_LOST, MINIO_LOST)
 DEATHS = (MEMORY_DEATH, MINIO_DEATH)
-PROFILES = {profile.name: profile for profile in (*LIVES, *DEATHS)}
+MEMORY_RUNS = replace(MEMORY, name="memory-runs", patience=inf, sleepers=True)
+MINIO_RUNS = replace(MINIO, name="minio-runs", patience=inf, sleepers=True)
+LOST_RUNS = replace(MEMORY_RUNS, name="lost-runs", lost_answers=1, late=5.0)
+DEATH_RUNS = replace(MINIO_RUNS, name="death-runs", lost_answers=1, deaths=True, late=5.0)
+RUNS = (MEMORY_RUNS, MINIO_RUNS, LOST_RUNS, DEATH_RUNS)
+PROFILES = {profile.name: profile for profile in (*LIVES, *DEATHS, *RUNS)}
 
 
 class ExploredStore(MemoryStore):
@@ -97,6 +108,8 @@ class ExploredStore(MemoryStore):
 
     def stores_the_same(self, key: str, content: bytes) -> bool:
         """Say whether this is content that lies under its digest: writing it again changes nothing."""
+        if self.profile.sleepers:  # there, content that is written again is young
+            return False
         return "/blobs/" in key and key in self.objects and self.objects[key].content == content
 
     def set(self, key: str, content: bytes, condition: Condition | None, now: datetime) -> FileInfo:

@@ -105,8 +105,11 @@ async def _revision(
     if document.media_type not in {None, manifest.media_type}:
         sight.wrong.append("a revision without its media type")
     for blob in read_manifest(document.content, document.media_type).blobs:
-        if not known.layers_may_go and await repository.blobs.confirm(blob.digest) is None:
+        if not known.layers_may_go and not await _is_there(repository, blob.digest):
             sight.wrong.append("a revision whose layer is gone")
+    for child in document.children:
+        if not await repository.revisions.exists(Digest(child)):
+            sight.wrong.append("an index whose child is gone")
     return frozenset(str(Digest.of(signature.blob)) for signature in manifest.signatures)
 
 
@@ -141,6 +144,14 @@ async def _layer(repository: Repository, digest: Digest, content: bytes, sight: 
         sight.wrong.append(f"a layer by half: {type(error).__name__}")
         return False
     except NotFound:
+        return False
+    return True
+
+
+async def _is_there(repository: Repository, digest: Digest) -> bool:
+    try:
+        await repository.blobs.get(digest)
+    except (NotFound, Damaged):
         return False
     return True
 
@@ -188,7 +199,7 @@ def wrong_history(done: Run, before: Sight, sight: Sight) -> list[str]:
 
 def wrong_answers(done: Run, acts: dict[str, Act], before: Contents, sight: Sight) -> list[str]:
     """Look for an order of the calls that explains all answers and the contents of the registry."""
-    explained = [now for now in _ends(done.calls, acts, frozenset(), before) if agrees(now, sight)]
+    explained = [now for now in ends(done.calls, acts, frozenset(), before) if agrees(now, sight)]
     if not explained:
         return ["no order of the calls explains their answers and what is there"]
     if not any(all(_ends_in(done.store, *upload) for upload in now.uploads.items()) for now in explained):
@@ -196,7 +207,7 @@ def wrong_answers(done: Run, acts: dict[str, Act], before: Contents, sight: Sigh
     return []
 
 
-def _ends(
+def ends(
     calls: Sequence[Call], acts: dict[str, Act], over: frozenset[int], now: Contents
 ) -> Iterator[Contents]:
     """Yield the contents at the end of each order of the calls that explains their answers."""
@@ -212,7 +223,7 @@ def _ends(
         else:
             possible = [after for word, after in act.means(now) if word == answer(call.answer)]
         for after in possible:
-            yield from _ends(calls, acts, over | {number}, after)
+            yield from ends(calls, acts, over | {number}, after)
 
 
 def agrees(expected: Contents, sight: Sight) -> bool:

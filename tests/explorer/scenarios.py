@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from revstore_async import ABSENT, Digest, Registry
 from revstore_async.policy import NO_TAGS, Policy, TagRule, tags_matching
-from tests.parts.documents import DOCKER_SCHEMA2, image, schema1, signed
+from tests.parts.documents import DOCKER_SCHEMA2, image, index, schema1, signed
 from tests.parts.referring import about
 
 from .acts import (
@@ -49,7 +49,8 @@ WITH_LAYER = _document(image(CONFIG, LAYER))
 BY_1, BY_2, BY_3 = map(_signed, (1, 2, 3))
 REFERRER, OTHER_REFERRER = (_document(about(A.digest, number=number)) for number in "01")
 SILENT = Document.of(image(CONFIG, media_type=None), DOCKER_SCHEMA2)
-ALL_DOCUMENTS = (A, B, C, WITH_LAYER, SILENT, BY_1, BY_2, BY_3, REFERRER, OTHER_REFERRER)
+INDEX = _document(index(A.content, WITH_LAYER.content))
+ALL_DOCUMENTS = (A, B, C, WITH_LAYER, INDEX, SILENT, BY_1, BY_2, BY_3, REFERRER, OTHER_REFERRER)
 UPLOAD = "00000000-0000-4000-8000-000000000000"
 SENT, MORE = b"the first bytes", b", and more"
 
@@ -69,6 +70,7 @@ class Scenario:
         immutable: The tags that are never moved.
         one_process: Whether the actors share one registry, with what that keeps in memory.
         uploads: The uploads that are begun.
+        runs: The stores on which it is searched, with runs of the collector; empty where there are no runs.
     """
 
     name: str
@@ -79,11 +81,12 @@ class Scenario:
     immutable: TagRule = NO_TAGS
     one_process: bool = False
     uploads: tuple[str, ...] = ()
+    runs: Sequence[Profile] = ()
 
     @property
     def profiles(self) -> Sequence[Profile]:
         """The stores on which it is searched."""
-        return (*LIVES, *DEATHS) if self.deaths else LIVES
+        return self.runs or ((*LIVES, *DEATHS) if self.deaths else LIVES)
 
     @property
     def policy(self) -> Policy:

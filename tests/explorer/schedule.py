@@ -33,13 +33,23 @@ class GivenUp(Unavailable):
 
 @dataclass(eq=False, slots=True)
 class Parked:
-    """An operation that waits for its turn."""
+    """An operation that waits for its turn.
+
+    Attributes:
+        actor: The number of its actor; a number beyond the actors for the store itself.
+        task: The name of its task.
+        number: How many operations came before.
+        operation: The operation.
+        turn: Whether its answer is lost, once its turn has come.
+        end: The time after which the store drops it; None for an operation of an actor.
+    """
 
     actor: int
     task: str
     number: int
     operation: Operation
     turn: "asyncio.Future[bool]"
+    end: float | None = None
 
 
 @dataclass(slots=True)
@@ -142,7 +152,7 @@ class Run:
         for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
             if isinstance(ended, BaseException) and not self.stopped:
                 self.failures.append(f"an actor ended with {ended!r}")
-        if self.parked and not self.stopped:
+        if any(parked.end is None for parked in self.parked) and not self.stopped:
             self.failures.append("an operation goes on after its actor is done")
 
     async def _acting(self, number: int, actor: Actor) -> None:
@@ -172,10 +182,11 @@ class Run:
         """Perform an operation when its turn has come."""
         if self.stopped:
             raise GivenUp("", "the run is over")
-        if _ACTOR.get() in self.dead:
+        actor = _actor()
+        if actor in self.dead:
             raise GivenUp("", "the actor has died")
-        task = f"{_ACTOR.get()}{asyncio.current_task().get_name()}"
-        parked = Parked(_ACTOR.get(), task, self._arrived, operation, self.loop.create_future())
+        task = f"{actor}{asyncio.current_task().get_name()}"
+        parked = Parked(actor, task, self._arrived, operation, self.loop.create_future())
         self._arrived += 1
         self.parked.append(parked)
         try:
@@ -188,6 +199,9 @@ class Run:
         number = _CALL.get()
         if number is not None and self.calls[number].after is None:
             self.calls[number].after = self._answered(but=number)
+        if lost and operation.method.startswith("delete") and self.store.profile.late:
+            self._accept(parked)
+            raise Unavailable(operation.text, "the answer was lost")
         before = self.store.mark
         try:
             answer = await perform()
@@ -202,6 +216,30 @@ class Run:
                 self._die(parked.actor)
             raise Unavailable(operation.text, "the answer was lost")
         return answer
+
+    def _accept(self, deletion: Parked) -> None:
+        """Have the store carry out a deletion at any later step, though its answer is lost."""
+        turn = self.loop.create_future()
+        end = self.loop.time() + self.store.profile.late
+        late = Parked(len(self.actors), deletion.task, self._arrived, deletion.operation, turn, end)
+        self._arrived += 1
+        self._trace(deletion.task, deletion.operation, "late")
+        self.log.append(
+            f"{len(self.choices) - 1:>4} {deletion.actor}: {_short(str(deletion.operation))}: later"
+        )
+
+        def carry_out(turn: "asyncio.Future[bool]") -> None:
+            if turn.cancelled() or turn.exception():
+                return
+            before = self.store.mark
+            for access in late.operation.accesses:
+                self.store.remove(access.key)
+            self._happened(late, "it is carried out late", before)
+
+        turn.add_done_callback(carry_out)
+        self.parked.append(late)
+        if self.store.profile.deaths:
+            self._die(deletion.actor)
 
     def _die(self, actor: int) -> None:
         self.dead.add(actor)
@@ -222,7 +260,18 @@ class Run:
 
     def may_lose(self, parked: Parked) -> bool:
         """Say whether the answer of an operation may be lost."""
-        return parked.operation.writes and self.lost < self.store.profile.lost_answers
+        return parked.operation.writes and parked.end is None and self.lost < self.store.profile.lost_answers
+
+    def sleeps(self, actor: int) -> bool:
+        """Say whether an actor waits for a time, for which the operations of others may sleep."""
+        return (
+            self.store.profile.sleepers
+            and 0 <= actor < len(self._tasks)
+            and actor not in self.dead
+            and not self._tasks[actor].done()
+            and not any(parked.actor == actor for parked in self.parked)
+            and self.may_wait()
+        )
 
     def may_wait(self) -> bool:
         """Say whether time may pass though operations wait."""
@@ -248,6 +297,7 @@ class Run:
     def _idle(self) -> bool:
         if self.stopped:
             return self._ended()
+        self._drop_late()
         if not self.parked:
             if self.loop.next_timer() is not None:
                 return False
@@ -272,6 +322,11 @@ class Run:
         self.parked.remove(parked)
         parked.turn.set_result(lost)
         return True
+
+    def _drop_late(self) -> None:
+        for parked in [each for each in self.parked if each.end is not None and each.end < self.loop.time()]:
+            self.parked.remove(parked)
+            parked.turn.cancel()
 
     def _ended(self) -> bool:
         """Cancel the actors, and after that let time pass: an actor may clean up for seconds before it ends."""
@@ -316,9 +371,19 @@ class Run:
     def random(self, size: int) -> bytes:
         """Return bytes that are the same in each run, and no other task's."""
         task = asyncio.current_task()
-        place = f"{_ACTOR.get()}{task.get_name() if task else ''}"
+        place = f"{_actor()}{task.get_name() if task else ''}"
         self._drawn[place] = self._drawn.get(place, 0) + 1
         return hashlib.shake_128(f"{place}/{self._drawn[place]}".encode()).digest(size)
+
+
+def _actor() -> int:
+    """Return the number of the actor that a task works for."""
+    try:
+        return _ACTOR.get()
+    except LookupError:  # a task with a context of its own: its name begins with that of the actor's task
+        task = asyncio.current_task()
+        assert task is not None
+        return int(task.get_name().split(".")[2])
 
 
 def is_watched(key: str) -> bool:

@@ -9,7 +9,8 @@ Two things are left out, because they lead to nothing new:
   of one actor that run at once are taken to use different keys.
 
 A bound leaves out more: schedules that depart more often from the usual one. In the usual one each actor goes on
-until it is done, and its operations go in the order in which they came.
+until it is done, and its operations go in the order in which they came. On a profile with
+sleepers, an actor that waits for a time goes on by that, while others sleep before their operations.
 """
 
 from collections.abc import Callable, Sequence
@@ -102,8 +103,9 @@ class Search:
         self._limit = limit
         self._enough = enough
         self._over = over
-        self._footprints: list[set[Access]] = [set() for _ in case.actors]
-        self._relied: list[set[Access]] = [set() for _ in case.actors]
+        # one more for the store, which carries out deletions late
+        self._footprints: list[set[Access]] = [set() for _ in (*case.actors, None)]
+        self._relied: list[set[Access]] = [set() for _ in (*case.actors, None)]
         self._alone: dict[tuple[int, tuple[Access, ...]], bool] = {}
         self._seen: dict[int, int] = {}
         self._looked: set[int] = {case.store.mark}
@@ -220,7 +222,7 @@ class _Steering:
         self._search = search
         self._told = told
         self._waiting = waiting
-        self._active = 0
+        self._active = -1 if search.case.store.profile.sleepers else 0
         self._departed = 0
 
     def choose(self, run: Run) -> int | None:
@@ -252,16 +254,19 @@ class _Steering:
         options = [n for n in candidates if free or self._cost(run, n) <= self._left()]
         count = len(run.parked)
         options += [count + n for n in options if run.may_lose(run.parked[n])]
-        if not free and run.may_wait() and (self._search.bound is None or self._left() > 0):
-            options.append(2 * count)
+        if not free and run.may_wait() and self._cost_of_time(run) <= self._left():
+            options.insert(0 if run.sleeps(self._active) else len(options), 2 * count)
         return options
+
+    def _cost_of_time(self, run: Run) -> int:
+        return 0 if self._search.bound is None or run.sleeps(self._active) else 1
 
     def _cost(self, run: Run, number: int) -> int:
         """Return 1 where an option departs from the usual: the actor at work goes on, its first operation first."""
         if self._search.bound is None:
             return 0
         chosen, earlier = run.parked[number], run.parked[:number]
-        goes_on = any(parked.actor == self._active for parked in run.parked)
+        goes_on = run.sleeps(self._active) or any(parked.actor == self._active for parked in run.parked)
         if goes_on and chosen.actor != self._active:
             return 1
         return int(any(parked.actor == chosen.actor for parked in earlier))
@@ -270,7 +275,7 @@ class _Steering:
         if free:
             return
         if chosen == 2 * len(run.parked):
-            self._departed += 1
+            self._departed += self._cost_of_time(run)
             return
         number = chosen % len(run.parked)
         self._departed += self._cost(run, number)
