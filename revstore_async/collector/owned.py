@@ -17,6 +17,7 @@ from .clock import StoreClock
 LONGEST_LEASE: Final = timedelta(minutes=5)
 """The longest time for which a run carries on without a swap; after it any process may end the run."""
 
+_SHORTEST_LEASE: Final = timedelta(seconds=30)
 _MARGIN: Final = timedelta(seconds=5)
 """Time of a deletion beside the longest one of an operation on metadata."""
 _TRIES: Final = 20
@@ -34,6 +35,7 @@ class OwnedRun:
 
     Attributes:
         name: The name of the run.
+        lease: The time for which it carries on without a swap.
         bounds: The bounds of the run.
     """
 
@@ -44,7 +46,7 @@ class OwnedRun:
         self._clock = clock
         self._seen = seen
         self._is_dated = driver.capabilities.dated_deletion
-        self._lease = run_lease(bounds)
+        self.lease: timedelta = run_lease(bounds)
         self.bounds: Bounds = bounds
         self._deletion = bounds.metadata + _MARGIN
         self.name: str = seen.state.run or ""
@@ -61,7 +63,7 @@ class OwnedRun:
             RunLost: Another process changed the state.
             Unavailable: The storage did not answer.
         """
-        until = await self._clock.estimate() + self._lease
+        until = await self._clock.estimate() + self.lease
         await self._swap(replace(self.state, until=until, **members))
 
     async def carry_on(self) -> None:
@@ -72,7 +74,7 @@ class OwnedRun:
             Unavailable: The storage did not answer.
         """
         left = self._until - await self._clock.estimate()
-        if left < self._lease / 2:
+        if left < self.lease / 2:
             await self.change()
 
     async def deletion_end(self) -> datetime | None:
@@ -123,6 +125,8 @@ class OwnedRun:
                 if seen is None:  # or a try whose answer was lost was carried out
                     seen = await self._found(state)
             except Unavailable as error:
+                if not error.retryable:
+                    raise
                 failed = error
             else:
                 self._clock.note(seen.date, asked)
@@ -141,4 +145,4 @@ class OwnedRun:
 
 def run_lease(bounds: Bounds) -> timedelta:
     """Return the time for which a run carries on without a swap: short where all bounds are."""
-    return min(LONGEST_LEASE, max(2 * bounds.metadata, bounds.grace))
+    return min(LONGEST_LEASE, max(_SHORTEST_LEASE, bounds.grace))

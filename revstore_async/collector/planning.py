@@ -86,6 +86,7 @@ class Plan:
     Attributes:
         survey: The survey.
         offline: Whether the plan lets go what is young, since nothing else is at work on the store.
+        is_spent: Whether a run beside other programs took the plan. Its survey is changed then: no other run may.
         numbers: How much would go; after a run beside other programs, how much went.
         unreadable: The manifests that can't be read, by repository; all of such a repository stays.
         notes: Remarks on the whole plan, such as a rule that can't tell what was pulled.
@@ -94,6 +95,7 @@ class Plan:
     def __init__(self, survey: Survey, *, offline: bool = False) -> None:
         self.survey: Survey = survey
         self.offline: bool = offline
+        self.is_spent: bool = False
         self.numbers: Numbers = self._numbers()
         self.unreadable: Mapping[RepositoryName, Digest] = self._unreadable()
         self.notes: Sequence[str] = [text for (text,) in survey.db.execute("SELECT text FROM note")]

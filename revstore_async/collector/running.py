@@ -99,6 +99,7 @@ class OnlineRun:
     async def carry_out(self) -> Collected:
         """Carry out the plan; see `Collector.run`."""
         await self._control.check_run()
+        self._plan.is_spent = True
         count = await in_thread(self._condemning.condemn)
         planned = self._plan.numbers.keys
         if not count:
@@ -232,4 +233,4 @@ class OnlineRun:
             self._progress.left = left
             await owned.carry_on()
 
-        await self._control.clock.wait(length, step, every=_STEP)
+        await self._control.clock.wait(length, step, every=min(_STEP, owned.lease / 4))

@@ -8,6 +8,7 @@ from typing import Final
 
 from ..driver import FileInfo
 from ..formats.digest import Digest
+from ..tags.current import is_delete_marker
 from .survey import Kind, Survey, microseconds
 
 _SCHEMA: Final = """
@@ -150,7 +151,7 @@ class Sparing:
         with self._survey.together():
             for info in page:
                 row = self._db.execute(
-                    "SELECT rowid, modified, etag, kind FROM object WHERE key = ?", (info.key,)
+                    "SELECT rowid, modified, etag FROM object WHERE key = ?", (info.key,)
                 ).fetchone()
                 if row is None:
                     new.append(info)
@@ -160,7 +161,7 @@ class Sparing:
         self._survey.add(new)
         self._db.execute("INSERT INTO again SELECT rowid, 1 FROM object WHERE rowid > ?", last)
 
-    def _add_known(self, info: FileInfo, row: int, modified: int, etag: str, kind: int) -> None:
+    def _add_known(self, info: FileInfo, row: int, modified: int, etag: str) -> None:
         changed = (modified, etag) != (microseconds(info.modified), info.etag)
         self._db.execute("INSERT OR REPLACE INTO again VALUES (?, ?)", (row, changed))
         if not changed:
@@ -169,11 +170,15 @@ class Sparing:
             "UPDATE object SET modified = ?, etag = ? WHERE rowid = ?",
             (microseconds(info.modified), info.etag, row),
         )
-        if kind == Kind.TAG:
-            self._read_again(row)
+        self._read_again(row)
 
     def _read_again(self, row: int) -> None:
-        self._db.execute("UPDATE object SET digest = NULL WHERE rowid = ?", (row,))
+        """Note that a tag is still to be read. A delete marker in its place may have become a tag again."""
+        query = "SELECT kind, digest FROM object WHERE rowid = ?"
+        kind, digest = self._db.execute(query, (row,)).fetchone()
+        if kind == Kind.TAG or is_delete_marker(digest or ""):
+            query = "UPDATE object SET kind = ?, digest = NULL WHERE rowid = ?"
+            self._db.execute(query, (Kind.TAG.value, row))
 
     def find_roots(self) -> None:
         """Note the needs of the links of the second listing. The changed tags among them were read again."""
@@ -188,11 +193,9 @@ class Sparing:
         self._db.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?)", rows)
         self._run([_KEPT])
         for row, _ in rows:
-            self._db.execute(
-                # without its ETag: the listing would tell the revision of before
-                "UPDATE object SET digest = NULL, etag = '' WHERE rowid = ? AND kind = ?",
-                (row, Kind.TAG.value),
-            )
+            # without its ETag: the listing would tell the revision of before
+            self._db.execute("UPDATE object SET etag = '' WHERE rowid = ?", (row,))
+            self._read_again(row)
 
     def rescue(self, hashes: Iterable[bytes]) -> int:
         """Keep the condemned keys of hashes that writers rescued, as `keep` does. Return the number of keys."""

@@ -177,6 +177,8 @@ class Collector(Surveyor):
             progress: A value to follow the run by.
 
         Raises:
+            CollectorStateUnreadable: The state, which has the lease, can't be read.
+            CollectorStateOfNewerEngine: Only a newer engine may write by it.
             ForeignKey: The store holds a key that no layout explains.
             InvalidArgument: The bound of requests is below 1.
             WrongType: An argument is of another type.
@@ -242,8 +244,8 @@ class Collector(Surveyor):
             CollectorStateUnreadable: The state can't be read.
             CollectorStateOfNewerEngine: Only a newer engine may write by it.
             ForeignKey: The store holds a key that no layout explains.
-            InvalidArgument: The plan was made for a store with nothing else at work, or the bound of requests is
-                below 1.
+            InvalidArgument: A run took the plan already, or it was made for a store with nothing else at work; or
+                the bound of requests is below 1.
             RunLost: Another process ended the run, since its time was over, or by `cancel`.
             RunUnderWay: Another run is open.
             Unsupported: The driver lacks conditional writes.
@@ -254,6 +256,8 @@ class Collector(Surveyor):
         if isinstance(plan, Plan):
             if plan.offline:
                 raise InvalidArgument("plan", "offline", "it lets go what clients are about to use")
+            if plan.is_spent:
+                raise InvalidArgument("plan", "spent", "a run took it; make a new one")
             return await self._run(plan, self._bounded(requests_per_second), progress or Progress())
         made = await self.plan(
             plan, shared=shared, requests_per_second=requests_per_second, progress=progress

@@ -230,6 +230,8 @@ class OnlineSweep:
                 await self._owned.ask_time()
             except Unavailable as error:
                 self.is_unsure = True
+                if not error.retryable:
+                    raise
                 failed = error
             else:
                 return

@@ -23,8 +23,10 @@ from revstore_async.layout import (
 )
 from revstore_async.runs.lists import HashList, key_hash
 from revstore_async.runs.state import Phase, State
+from revstore_async.tags.current import new_delete_marker
 from tests.parts.documents import index, schema1, signed
 from tests.parts.online_runs import (
+    EXPIRING,
     STATE,
     StagedDriver,
     collected,
@@ -380,3 +382,38 @@ async def test_a_run_works_on_each_store(driver: Driver, registry: Registry) -> 
         assert await repository.blobs.get(Digest.of(text)) == text
     assert await registry.blobs.fetch(Digest.of(b"goes")) is None
     assert (await registry.collector.status()).phase == "idle"
+
+
+@on_virtual_clock
+async def test_a_plan_is_run_once(driver: StagedDriver, registry: Registry) -> None:
+    """After a run the plan does not tell any more which keys were written since it was made."""
+    await pushed(registry.repository(NAME), "goes", "old")
+    await ready(registry)
+    plan = await registry.collector.plan(EXPIRING)
+    try:
+        await registry.collector.run(plan)
+        assert plan.numbers.tags == 1
+        with pytest.raises(InvalidArgument, match="make a new one"):
+            await registry.collector.run(plan)
+    finally:
+        plan.close()
+
+
+@on_virtual_clock
+async def test_a_tag_that_is_set_over_an_old_delete_marker_stays(
+    driver: StagedDriver, registry: Registry
+) -> None:
+    """A deletion that died left the marker, which is garbage when it is old."""
+    digest = await pushed(registry.repository(NAME), "goes", "old")
+    key = CURRENT.key(TagCurrent(NAME, Tag("v1")))
+    await driver.put(key, new_delete_marker().encode())
+    await ready(registry)
+
+    async def set_it(_: State) -> None:
+        await driver.put(key, digest.encode())
+
+    driver.acts[Phase.CONDEMNED] = set_it
+    found = await collected(registry)
+    assert (found.numbers.tags, found.numbers.revisions, found.numbers.blobs) == (1, 0, 0)
+    assert (await registry.repository(NAME).manifests.get("v1")).digest == digest
+    assert await registry.blobs.exists(Digest.of(b"goes"))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -103,6 +104,11 @@ async def _held(*args: Any, **more: Any) -> Any:
         return await _run_sync(*args, **more)
 
 
+def held_by_threads() -> AbstractContextManager[object]:
+    """Let the virtual clock stand still in the block while threads are at work."""
+    return patch.object(to_thread, "run_sync", _held)
+
+
 def on_virtual_clock(
     program: Callable[[StagedDriver, Registry], Coroutine[Any, Any, None]],
 ) -> Callable[[], None]:
@@ -113,7 +119,7 @@ def on_virtual_clock(
             await program(driver, Registry(driver))
 
     def test() -> None:
-        with patch.object(to_thread, "run_sync", _held):
+        with held_by_threads():
             run_on_virtual_clock(opened())
 
     test.__name__ = program.__name__
