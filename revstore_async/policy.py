@@ -3,13 +3,11 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from fnmatch import translate
 from types import NoneType
 from typing import Final, cast
 
 from .arguments import check_type
-from .errors import InvalidArgument
 from .formats.names import RepositoryName, Tag
 from .trust import TrustPolicy
 
@@ -49,22 +47,12 @@ class Policy:
         trust: Tells which signatures count. A Docker schema 1 manifest without such a signature is refused, as
             an unsigned one is; None accepts any. Other manifests carry no signatures in themselves, and are
             accepted.
-        lease: How long a young layer link protects its content. A link older than half of it is renewed
-            whenever a client who may push learns that the layer is there.
-        link_within: The time within which a caller links content that it found or wrote; after it, the caller
-            asks again.
     """
 
     check_layers: bool = True
     immutable: TagRule = NO_TAGS
     trust: TrustPolicy | None = None
-    lease: timedelta = timedelta(days=1)
-    link_within: timedelta = timedelta(minutes=10)
 
     def __post_init__(self) -> None:
         check_type("immutable", self.immutable, cast("type", Callable))
         check_type("trust", self.trust, TrustPolicy, NoneType)
-        for name in ("lease", "link_within"):
-            check_type(name, getattr(self, name), timedelta)
-            if getattr(self, name) <= timedelta(0):
-                raise InvalidArgument(name, getattr(self, name), "it is not a time to wait")

@@ -11,6 +11,7 @@ from . import inventory
 from .arguments import check_type
 from .blobs.cache import CACHE_SIZE, Caches
 from .blobs.finding import find_layer
+from .blobs.gate import Gate
 from .blobs.layers import LayerStore
 from .blobs.memory_budget import MEMORY, WAIT, MemoryBudget
 from .blobs.store import BlobStore
@@ -53,7 +54,7 @@ class Repository:
         self, name: RepositoryName, blobs: BlobStore, driver: Driver, layout: Layout, policy: Policy
     ) -> None:
         self.name: Final = name
-        self.blobs: Final = LayerStore(name, blobs, driver, layout, policy)
+        self.blobs: Final = LayerStore(name, blobs, driver, layout)
         self.uploads: Final = UploadStore(name, blobs, self.blobs, driver, layout)
         self.revisions: Final = RevisionStore(name, blobs, driver, layout)
         self.referrers: Final = ReferrerStore(name, self.revisions, driver, layout)
@@ -178,8 +179,9 @@ class Registry:
         self.layout: Final = layout
         self._reads: Final = SharedReadsDriver(driver)  # for the stores; it opens and closes with `driver`
         self._caches: Final = Caches.of(cache_size)
+        self._gate: Final = Gate(self._reads, layout)
         self.blobs: Final = BlobStore(
-            self._reads, layout, self._caches, MemoryBudget(memory, wait=memory_wait)
+            self._reads, layout, self._caches, MemoryBudget(memory, wait=memory_wait), self._gate
         )
         self._policy: Final = policy or Policy()
         made = partial(Repository, blobs=self.blobs, driver=self._reads, layout=layout, policy=self._policy)
@@ -253,6 +255,7 @@ class Registry:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._caches.clear()
+        await self._gate.stop()
         try:
             if self._keeping is not None and self.pull_times is not None:
                 await self._keeping.__aexit__(kind, error, trace)

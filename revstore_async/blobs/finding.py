@@ -44,7 +44,7 @@ async def find_layer(
     check_type("limit", limit, int)
     if limit < 1:
         raise InvalidArgument("limit", limit, "no repository would be asked about")
-    if await blobs.present(digest) is None:
+    if await blobs.stored(digest) is None:
         return None
     links = LinkStore(driver)
 

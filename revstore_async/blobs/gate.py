@@ -26,7 +26,6 @@ from ..driver import Driver
 from ..driver.clocks import boottime
 from ..errors import BeingCollected, CollectorStateUnreadable, RevstoreError, StorageFailure, Unavailable
 from ..layout import Layout, Rescue, StoredObject
-from ..runs.state import Bounds
 from ..runs.store import SeenState, StateStore
 from .views import Listed, RunLists, View
 
@@ -233,11 +232,6 @@ class Window:
         self._objects = [*objects]
         self._is_fresh = fresh
 
-    @property
-    def bounds(self) -> Bounds:
-        """The bounds by which the writer acts."""
-        return self.view.bounds
-
     def admits(self, *objects: StoredObject) -> bool:
         """Say whether the caller may rely on objects, beside those that it relies on already. No request.
 
@@ -274,35 +268,42 @@ class Window:
 
     def is_after(self, earlier: "Window", *objects: StoredObject) -> bool:
         """Say whether no run can have deleted objects since an earlier window. No request."""
-        return earlier.view.seals == self.view.seals and not earlier.view.listed(objects)
+        before = earlier.view
+        return before.seals == self.view.seals and (before.run is None or not before.listed(objects))
 
-    def is_late(self, written: datetime | None = None) -> bool:
-        """Say whether the window is over. No request.
+    def is_late(self, *answered: datetime | None) -> bool:
+        """Say whether the window is over; a caller that begins anew then asks for a state. No request.
 
         Args:
-            written: The store's time of its last answer, if the caller knows it.
+            *answered: The store's times of its last answers, as far as the caller knows them.
         """
         view = self.view
         elapsed = boottime() - self._opened
         date = view.seen.date
-        if date is not None and written is not None:
-            elapsed = max(elapsed, (written - date).total_seconds() - self._age)
-        return elapsed > view.link_within
+        for each in answered:
+            if date is not None and each is not None:
+                elapsed = max(elapsed, (each - date).total_seconds() - self._age)
+        if elapsed <= view.link_within:
+            return False
+        # Where the process's clock stood still, the kept state is older than it seems.
+        self._gate.forget(view)
+        return True
 
-    async def close(self, written: datetime | None) -> None:
-        """End the window after the answer to the last link.
+    async def close(self, *answered: datetime | None) -> None:
+        """End the window after the answers to the last links.
 
         0 requests within `Bounds.link_within`. Later, or where the driver does not tell the store's time, 1: the
         state is asked for again. If it lists an object since, those of `Gate.rescue`.
 
         Args:
-            written: The store's time of that answer; None where the driver can't tell it.
+            *answered: The store's times of these answers; None where the driver can't tell it.
 
         Raises:
             Unavailable: A run of the collector may have deleted an object of this window. The caller does all
                 again.
         """
-        if written is not None and self.view.seen.date is not None and not self.is_late(written):
+        times = [each for each in answered if each is not None]
+        if len(times) == len(answered) and self.view.seen.date is not None and not self.is_late(*times):
             return
         if self._gate.asks:
             await self._look()

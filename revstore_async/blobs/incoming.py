@@ -79,6 +79,11 @@ class IncomingContent:
             if isinstance(pieces, FilePieces):
                 pieces.close()
 
+    @property
+    def holds_memory(self) -> bool:
+        """Whether it holds memory of the budget, for which other calls may wait."""
+        return self._share.used > 0 or self._share.promised > 0
+
     async def small(self, size: int, *, beside: alongside[Any] | None = None) -> bytes | None:
         """Return all the bytes, if there are at most `size`; None if there are more, or memory ran out.
 

@@ -22,9 +22,9 @@ from ..errors import (
 from ..formats.descriptors import Descriptor, blob_descriptor
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName
-from ..layout import LayerLink, Layout
-from ..policy import Policy
+from ..layout import BlobData, LayerLink, Layout
 from .content import Content
+from .gate import TRIES, Window
 from .links import Link, LinkStore, expect
 from .listed import LayerInfo
 from .reader import BlobReader
@@ -40,16 +40,16 @@ class LayerStore:
         blobs: BlobStore,
         driver: Driver,
         layout: Layout,
-        policy: Policy,
         *,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         self._name = name
         self._blobs = blobs
+        self._gate = blobs.writer.gate
         self._driver = driver
         self._links = LinkStore(driver)
         self._layout = layout
-        self._policy = policy
+        self._link = partial(LayerLink, name)
         self._now = now or partial(datetime.now, UTC)
 
     def _key(self, digest: Digest) -> str:
@@ -80,14 +80,21 @@ class LayerStore:
             InvalidArgument: A stream or an open file came without its digest.
             WrongType: The content has another form, or an argument is of another type.
             OSError: The file can't be opened or read; nothing is stored.
+            BeingCollected: The collector is deleting the same content, or its link; nothing is stored.
+            Unavailable: It took longer than `Bounds.link_within`, and a run of the collector came in between.
         """
-        descriptor = await self._blobs.put(content, digest=digest, length=length)
-        await self.link_stored(descriptor.digest)
-        return descriptor
+        digest = None if digest is None else Digest(digest)
+        placed = await self._blobs.writer.place(content, digest, length, self._link)
+        await self.link_stored(placed.digest, placed.window)
+        return blob_descriptor(placed.digest, placed.info.size)
 
-    async def link_stored(self, digest: Digest) -> None:
-        """Link content that the caller has just stored. One request."""
-        await self._links.link(self._key(digest), digest)
+    async def link_stored(self, digest: Digest, window: Window) -> None:
+        """Link content that the caller has just stored, and close the window of that. One request.
+
+        Raises:
+            Unavailable: As `Window.close`.
+        """
+        await window.close(await self._links.link(self._key(digest), digest))
 
     async def link(self, digest: str) -> Descriptor:
         """Link content that is stored already; return its descriptor. Two requests, one after the other.
@@ -97,14 +104,20 @@ class LayerStore:
 
         Raises:
             InvalidDigest: The digest is outside the grammar.
-            BlobUnknown: It is not stored.
+            BlobUnknown: It is not stored, or the collector is deleting it.
+            BeingCollected: The collector is deleting the link.
+            Unavailable: Runs of the collector came in between.
         """
         digest = Digest(digest)
-        found = await self._blobs.present(digest)
-        if found is None:
-            raise BlobUnknown(digest)
-        await self.link_stored(digest)
-        return found
+        for _ in range(TRIES):
+            window = await self._gate.open(self._link(digest))
+            found = await self._blobs.stored(digest)
+            if found is None or not window.admits(BlobData(digest)):
+                raise BlobUnknown(digest)
+            if await window.rely():
+                await self.link_stored(digest, window)
+                return found
+        raise self._gate.gave_up(self._link(digest))
 
     async def mount(self, digest: str, source: str) -> Descriptor:
         """Link a blob of another repository here; return its descriptor. Two round trips.
@@ -115,21 +128,29 @@ class LayerStore:
         Raises:
             InvalidDigest: The digest is outside the grammar.
             InvalidName: The source is outside the grammar.
-            BlobUnknown: The source has no link to the blob, or the content is not stored. If the content is
-                stored, and known without a read to be damaged, the damage is the error's cause.
+            BlobUnknown: The source has no link to the blob, or the content is not stored, or the collector is
+                deleting it. If it is stored, and known without a read to be damaged, the damage is the cause.
             LinkDamaged: The source's link holds something else.
+            BeingCollected: The collector is deleting the link of this repository.
+            Unavailable: Runs of the collector came in between.
         """
         digest, source = Digest(digest), RepositoryName(source)
-        link, found = await gather(
-            self._links.find(self._layout.key(LayerLink(source, digest))), self._blobs.rely(digest)
-        )
-        if link is None or found is None:
-            raise BlobUnknown(digest, source)
-        expect(link, digest)
-        if isinstance(found, Damaged) or self._doubted(digest, found):
-            raise BlobUnknown(digest, source) from _damage(found)
-        await self.link_stored(digest)
-        return blob_descriptor(digest, found.size)
+        for _ in range(TRIES):
+            window = await self._gate.open(self._link(digest))
+            link, found = await gather(
+                self._links.find(self._layout.key(LayerLink(source, digest))), self._blobs.rely(digest)
+            )
+            if link is None or found is None:
+                raise BlobUnknown(digest, source)
+            expect(link, digest)
+            if isinstance(found, Damaged) or self._doubted(digest, found):
+                raise BlobUnknown(digest, source) from _damage(found)
+            if not window.admits(BlobData(digest)):
+                raise BlobUnknown(digest, source)
+            if await window.rely():
+                await self.link_stored(digest, window)
+                return blob_descriptor(digest, found.size)
+        raise self._gate.gave_up(self._link(digest))
 
     async def delete(self, digest: str) -> None:
         """Delete the repository's link to a blob. Two round trips; content stays stored.
@@ -283,7 +304,8 @@ class LayerStore:
         earlier read of this process found it, or if its link holds something else.
 
         The link's time starts a lease; until its end a collector treats the blob as needed. A successful call
-        renews the lease once half of it is over: 1 more round trip, once in half a lease.
+        renews the lease once half of it is over: 1 more round trip, once in half a lease. A blob that a run of the
+        collector has condemned is rescued: 2 round trips more, once a run.
 
         Args:
             digest: The blob's digest.
@@ -292,10 +314,30 @@ class LayerStore:
 
         Raises:
             InvalidDigest: The digest is outside the grammar.
-            BlobUnknown: The blob is missing, or damaged; the damage is then the error's cause.
+            BlobUnknown: The blob is missing, or damaged; the damage is then the error's cause. Or the collector is
+                deleting it.
             BlobSizeMismatch: Its size is not the announced one.
+            Unavailable: Runs of the collector came in between.
         """
         digest = Digest(digest)
+        for _ in range(TRIES):
+            window = await self._gate.open()
+            descriptor, due = await self.find(window, digest, size)
+            if await window.rely():
+                if due:
+                    await self.link_stored(digest, window)
+                return descriptor
+        raise self._gate.gave_up(self._link(digest))
+
+    async def find(self, window: Window, digest: Digest, size: int | None) -> tuple[Descriptor, bool]:
+        """Return a blob that a push can rely on within a window, for a caller that goes on by `Window.rely`.
+
+        1 round trip. Errors are those of `rely_on`.
+
+        Returns:
+            The descriptor, and whether half of the link's lease is over: then the caller calls `renew`, or
+            `link_stored`.
+        """
         if size is not None and type(size) is not int:
             check_type("size", size, int, NoneType)
         link, found = await gather(self._sound(digest), self._blobs.rely(digest))
@@ -306,9 +348,14 @@ class LayerStore:
         if size not in {None, found.size}:
             self._blobs.soundness.doubt(self._name, digest, found)
             raise BlobSizeMismatch(digest, self._name, size or 0, found.size)
-        if self._now() - link.modified > self._policy.lease / 2:
-            await self._links.link(link.key, digest)
-        return blob_descriptor(digest, found.size)
+        if not window.admits(self._link(digest), BlobData(digest)):
+            raise BlobUnknown(digest, self._name)
+        age = (link.date or self._now()) - link.modified  # by the store's clock, if the driver tells it
+        return blob_descriptor(digest, found.size), age > window.view.lease / 2
+
+    async def renew(self, digest: Digest) -> None:
+        """Write a link again, which renews its lease; the caller goes on in its window. 1 request."""
+        await self._links.link(self._key(digest), digest)
 
     async def _sound(self, digest: Digest) -> Link | LinkDamaged | None:
         try:

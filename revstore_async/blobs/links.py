@@ -1,6 +1,6 @@
 """Links: the small objects that give a repository access to content. Their content is a digest, nothing else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -21,12 +21,14 @@ class Link:
         digest: The digest that it points at.
         modified: When it was written, by the store's clock.
         etag: Its version, for a conditional write over it.
+        date: The store's time when it answered; None where the driver can't tell it.
     """
 
     key: str
     digest: Digest
     modified: datetime
     etag: str
+    date: datetime | None = field(default=None, compare=False)
 
 
 class LinkStore:
@@ -35,9 +37,9 @@ class LinkStore:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
-    async def link(self, key: str, digest: Digest) -> None:
-        """Write a link; it replaces any that is there. 1 request."""
-        await self._driver.put(key, digest.encode())
+    async def link(self, key: str, digest: Digest) -> datetime:
+        """Write a link; it replaces any that is there. Return the store's time of the write. 1 request."""
+        return (await self._driver.put(key, digest.encode())).modified
 
     async def create(self, key: str, digest: Digest) -> bool:
         """Write a link if there is none; return whether it was written. An existing link keeps its time.
@@ -56,13 +58,16 @@ class LinkStore:
             return False
         return True
 
-    async def relink(self, key: str, digest: Digest, etag: str) -> bool:
-        """Write a link over the version that has this etag; return False if that is gone. 1 request."""
+    async def relink(self, key: str, digest: Digest, etag: str) -> datetime | None:
+        """Write a link over the version that has this etag; return None if that is gone. 1 request.
+
+        Returns:
+            The store's time of the write.
+        """
         try:
-            await self._driver.put(key, digest.encode(), condition=IfMatch(etag))
+            return (await self._driver.put(key, digest.encode(), condition=IfMatch(etag))).modified
         except ConditionFailed:
-            return False
-        return True
+            return None
 
     async def etag(self, key: str) -> str | None:
         """Return the version of a link without reading it; None if there is no link. 1 request."""
@@ -78,10 +83,10 @@ class LinkStore:
             KeyNotFound: There is no link.
             LinkDamaged: Its content is not a digest.
         """
-        try:
-            return read_link(await self._driver.get(key, limit=LINK_LIMIT))
-        except ObjectTooLarge as error:
-            raise LinkDamaged(key, f"{error.size} bytes".encode()) from error
+        link = await self.find(key)
+        if link is None:
+            raise KeyNotFound(key)
+        return link
 
     async def find(self, key: str) -> Link | None:
         """Read a link; return None if there is no link. 1 request.
@@ -90,9 +95,11 @@ class LinkStore:
             LinkDamaged: Its content is not a digest.
         """
         try:
-            return await self.readlink(key)
+            return read_link(await self._driver.get(key, limit=LINK_LIMIT))
         except KeyNotFound:
             return None
+        except ObjectTooLarge as error:
+            raise LinkDamaged(key, f"{error.size} bytes".encode()) from error
 
     async def linked(self, key: str) -> bool:
         """Say whether there is a link, without reading it. 1 request."""
@@ -109,7 +116,7 @@ def read_link(file: File) -> Link:
         digest = Digest(file.content.decode("ascii"))
     except (UnicodeDecodeError, InvalidDigest) as error:
         raise LinkDamaged(file.info.key, file.content) from error
-    return Link(file.info.key, digest, file.info.modified, file.info.etag)
+    return Link(file.info.key, digest, file.info.modified, file.info.etag, file.date)
 
 
 def expect(link: Link, digest: Digest) -> Link:

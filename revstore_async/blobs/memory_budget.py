@@ -197,6 +197,5 @@ class MemoryBudget:
         share.whole, share.short = True, False
 
     def _set(self, share: Share, used: int, promised: int) -> None:
-        before = share.held
+        self.taken += max(used, promised) - max(share.used, share.promised)
         share.used, share.promised = used, promised
-        self.taken += share.held - before

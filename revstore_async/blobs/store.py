@@ -1,36 +1,35 @@
 """The blob store: content under its digest, the same for all repositories, verified whenever it is read."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from copy import copy
 from types import NoneType
 
 from ..arguments import check_range, check_type
-from ..driver import Driver, FileInfo, Source, entries
+from ..driver import Driver, FileInfo, entries
 from ..errors import (
     BlobDamaged,
     BlobUnknown,
     Damaged,
-    DigestMismatch,
     InvalidOffset,
     KeyNotFound,
     LinkDangling,
     ObjectTooLarge,
     RevstoreError,
-    SizeMismatch,
 )
 from ..formats.descriptors import Descriptor, blob_descriptor
-from ..formats.digest import Digest, new_hasher
+from ..formats.digest import Digest
 from ..layout import BlobData, Layout
-from ..threads import StreamHasher, digest_of
+from ..threads import digest_of
 from .cache import Caches
-from .content import Content, default_digest
-from .incoming import IncomingContent
+from .content import Content
+from .gate import Gate
 from .links import LinkStore
 from .listed import BlobInfo
 from .memory_budget import MemoryBudget
 from .reader import BlobReader
 from .soundness import Soundness
+from .writing import BlobWriter
 
 
 class BlobStore:
@@ -41,19 +40,29 @@ class BlobStore:
         layout: The layout of the store's keys.
         caches: The caches in memory; None to keep nothing.
         memory: The budget of all content on its way in; None for one of `memory_budget.MEMORY` bytes.
+        gate: The gate of all writers of the process; None for one of its own.
 
     Attributes:
         caches: The caches of content that was read whole, and verified.
         memory: The budget that content on its way in shares.
+        writer: Stores content for callers that link it.
         soundness: The damage that is known without reading content.
     """
 
     def __init__(
-        self, driver: Driver, layout: Layout, caches: Caches | None = None, memory: MemoryBudget | None = None
+        self,
+        driver: Driver,
+        layout: Layout,
+        caches: Caches | None = None,
+        memory: MemoryBudget | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.caches: Caches = caches or Caches.of(0)
         self.memory: MemoryBudget = memory or MemoryBudget()
         self.soundness: Soundness = Soundness(self.caches)
+        self.writer: BlobWriter = BlobWriter(
+            driver, layout, gate or Gate(driver, layout), self.memory, self.soundness
+        )
         self._driver = driver
         self._layout = layout
         self._links = LinkStore(driver)
@@ -205,7 +214,7 @@ class BlobStore:
         Raises:
             InvalidDigest: The digest is outside the grammar.
         """
-        return await self.present(digest) is not None
+        return await self.stored(digest) is not None
 
     async def enumerate(self) -> AsyncIterator[BlobInfo]:
         """Yield each stored blob, manifests and signatures among them, in the order of their keys.
@@ -236,9 +245,7 @@ class BlobStore:
     async def rely(self, digest: Digest) -> FileInfo | Damaged | None:
         """Return the store's stat of content, or the damage that makes it unreliable. One request.
 
-        Every decision that relies on content calls this function: a check before a push, a known layer, a
-        mount, a manifest's references. A running collector will take part in the answer (docs/decisions/0003).
-        The caller links the content within `Policy.link_within`, or asks again.
+        For callers that link the content: they have opened a window of `Gate` before, and go on in it.
 
         Returns:
             The damage that the size shows or an earlier read found; None if the content is not stored.
@@ -249,8 +256,10 @@ class BlobStore:
             return None
         return self.soundness.damage(digest, info) or info
 
-    async def present(self, digest: str) -> Descriptor | None:
-        """Return the descriptor of content that a caller can rely on, or None. One request; see `rely`.
+    async def stored(self, digest: str) -> Descriptor | None:
+        """Return the descriptor of content that is stored and not known to be damaged, or None. One request.
+
+        It is a plain look, for readers: a collector may be about to delete the content.
 
         Raises:
             InvalidDigest: The digest is outside the grammar.
@@ -284,79 +293,24 @@ class BlobStore:
             WrongType: The content has another form, or an argument is of another type.
             OSError: The file can't be opened or read; nothing is stored.
             UploadMemoryFull: Other calls held the memory for too long; nothing is stored.
+            BeingCollected: The collector is deleting the same content; nothing is stored.
+            Unavailable: It took longer than `Bounds.link_within`, and a run of the collector came in between.
         """
-        digest = None if digest is None else Digest(digest)
-        if not isinstance(content, bytes | bytearray | memoryview):
-            digest = digest or await default_digest(content)
-            new_hasher(digest.algorithm)  # refuses a digest that can't be computed
-            part_size = self._driver.capabilities.part_size
-            with IncomingContent.of(content, length, self.memory) as incoming:
-                head = await incoming.small(min(part_size, self.memory.small))
-                if head is None:
-                    await incoming.promise(part_size)
-                    head = await incoming.small(part_size)
-                incoming.check()
-                if head is None:
-                    return await self.write(incoming.whole(), digest)
-                return await self.put(head, digest=digest)
-        content = bytes(content)  # a buffer may change while a thread hashes it
-        if length is not None and type(length) is not int:
-            check_type("length", length, int, NoneType)
-        if length not in {None, len(content)}:
-            raise SizeMismatch(length or 0, len(content))
-        actual = await digest_of(content, digest.algorithm if digest else "sha256")
-        if digest is not None and actual != digest:
-            raise DigestMismatch(digest, actual)
-        return await self.store(actual, content)
-
-    async def store(self, digest: Digest, content: bytes) -> Descriptor:
-        """Store small content under the digest that the caller has computed for it. One request."""
-        await self._driver.put(self.path(digest), content)
-        self.soundness.hashed(digest, len(content))
-        return blob_descriptor(digest, len(content))
-
-    async def write(self, pieces: AsyncIterable[bytes], digest: Digest) -> Descriptor:
-        """Store a stream larger than a part; the caller holds its memory. 1 request for each part, and 1 more.
-
-        Raises:
-            DigestMismatch: It has another digest; nothing is stored.
-        """
-        async with (
-            StreamHasher.beside(new_hasher(digest.algorithm)) as hashing,
-            self._driver.open_writer(self.path(digest)) as writer,
-        ):
-            async for piece in pieces:
-                await hashing.update(piece)
-                await writer.write(piece)
-            actual = Digest(f"{digest.algorithm}:{await hashing.hexdigest()}")
-            if actual != digest:
-                raise DigestMismatch(digest, actual)
-            info = await writer.commit()
-        self.soundness.hashed(digest, info.size)
-        return blob_descriptor(digest, info.size)
-
-    async def compose(self, sources: Sequence[Source], digest: Digest) -> Descriptor:
-        """Store the joined content of objects under the digest that the caller computed for it. One request.
-
-        The driver compares the bytes with the digest, or the sources with their etags: see `Driver.compose`.
-
-        Args:
-            sources: The objects, in the order of their content.
-            digest: The digest of the whole.
-
-        Raises:
-            KeyNotFound: One of them is not there; the blob is as it was.
-            ConditionFailed: Their content is another; the blob is as it was.
-        """
-        info = await self._driver.compose(sources, self.path(digest), digest=digest)
-        self.soundness.hashed(digest, sum(source.size for source in sources))
-        return blob_descriptor(digest, info.size)
+        placed = await self.writer.place(content, None if digest is None else Digest(digest), length)
+        await placed.window.close(placed.info.modified)
+        return blob_descriptor(placed.digest, placed.info.size)
 
     # ---- links to blobs
 
     async def link(self, key: str, digest: Digest) -> None:
-        """Write a link to a blob. 1 request."""
-        await self._links.link(key, digest)
+        """Write a link to a blob. 1 request.
+
+        Raises:
+            BeingCollected: The collector is deleting the link, or the blob.
+        """
+        item = self._layout.parse(key)
+        window = await self.writer.gate.admit(BlobData(digest), *([] if item is None else [item]))
+        await window.close(await self._links.link(key, digest))
 
     async def readlink(self, key: str) -> Digest:
         """Return the digest that a link holds. One request.

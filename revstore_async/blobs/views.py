@@ -9,7 +9,7 @@ from ..errors import CollectorStateUnreadable, KeyNotFound, ObjectTooLarge
 from ..formats.digest import Digest
 from ..layout import Layout, RunObject, StoredObject
 from ..runs.lists import HASH_SIZE, HashList, key_hash
-from ..runs.state import Bounds, Phase, Shard, State
+from ..runs.state import Phase, Shard, State
 from ..runs.store import SeenState
 from ..threads import digest_of
 
@@ -109,28 +109,23 @@ class View:
         keep: Seconds for which a writer may act by it.
         fresh: Seconds after which a writer fetches the next one ahead.
         link_within: The seconds of a window.
+        lease: How long a layer link keeps its content.
+        seals: The number of seals so far.
     """
 
-    __slots__ = ("_layout", "asked", "fresh", "keep", "link_within", "run", "seen")
+    __slots__ = ("_layout", "asked", "fresh", "keep", "lease", "link_within", "run", "seals", "seen")
 
     def __init__(self, seen: SeenState, asked: float, run: RunLists | None, layout: Layout) -> None:
         self.seen = seen
         self.asked = asked
         self.run = run
-        self.keep = self.bounds.keep.total_seconds()
+        bounds = seen.state.bounds
+        self.keep = bounds.keep.total_seconds()
         self.fresh = max(self.keep / 2, self.keep - _AHEAD)
-        self.link_within = self.bounds.link_within.total_seconds()
+        self.link_within = bounds.link_within.total_seconds()
+        self.lease = bounds.lease
+        self.seals = seen.state.n
         self._layout = layout
-
-    @property
-    def bounds(self) -> Bounds:
-        """The bounds that all processes agree on."""
-        return self.seen.state.bounds
-
-    @property
-    def seals(self) -> int:
-        """The number of seals so far."""
-        return self.seen.state.n
 
     @property
     def is_condemned(self) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 
 def _clock() -> Callable[[], float]:
@@ -18,7 +19,7 @@ def _clock() -> Callable[[], float]:
         time.clock_gettime(clock)
     except OSError:  # a sandbox that lacks this clock
         return time.monotonic
-    return lambda: time.clock_gettime(clock)
+    return partial(time.clock_gettime, clock)
 
 
 _machine = _clock()

@@ -10,6 +10,7 @@ from types import NoneType
 
 from ..arguments import as_bytes, check_series, check_type
 from ..blobs.cache import Cache
+from ..blobs.gate import TRIES
 from ..blobs.layers import LayerStore
 from ..concurrency import gather
 from ..driver import Driver
@@ -26,6 +27,7 @@ from ..formats.descriptors import OCTET_STREAM, Descriptor, is_schema1_type
 from ..formats.digest import Digest
 from ..formats.lenient_manifests import StoredKind
 from ..formats.names import RepositoryName, Tag, tag_or_digest
+from ..layout import BlobData, RevisionLink, StoredObject
 from ..policy import Policy
 from ..revisions.revision import Signatures
 from ..revisions.store import RevisionStore
@@ -83,7 +85,7 @@ class ManifestService:
         self._follower = TagFollower(name, tags, revisions, tag_hints)
         at_once = driver.capabilities.connections
         references = References(name, revisions, layers, at_once)
-        self._writer = ManifestWriter(name, revisions, tags, references, policy, at_once)
+        self._writer = ManifestWriter(name, revisions, tags, references, at_once)
 
     # ---- reading
 
@@ -154,15 +156,33 @@ class ManifestService:
             InvalidTag: The reference is neither a tag nor a digest.
             InvalidDigest: It has a colon, but is no digest.
             TagUnknown: There is no such tag, or the tag or its revision is damaged; the damage is then the cause.
+                Or the collector is deleting them.
             ManifestUnknown: The repository has no such revision, or a damaged one; the damage is then the cause.
+                Or the collector is deleting it.
+            Unavailable: Runs of the collector came in between.
         """
-        try:
-            return await self._follower.read_together(reference, partial(self._head, relying=True))
-        except (Damaged, ObjectTooLarge) as error:
-            target = tag_or_digest(reference)
-            if isinstance(target, Tag):
-                raise TagUnknown(self._name, target) from error
-            raise ManifestUnknown(self._name, target) from error
+        for _ in range(TRIES):
+            window = await self._revisions.gate.open()
+            try:
+                found = await self._follower.read_together(reference, partial(self._head, relying=True))
+            except (Damaged, ObjectTooLarge) as error:
+                raise self._unknown(reference) from error
+            objects = self._objects(reference, found)
+            if not window.admits(*objects):
+                raise self._unknown(reference)
+            if await window.rely():
+                return found
+        raise self._revisions.gate.gave_up(*objects)
+
+    def _unknown(self, reference: str) -> TagUnknown | ManifestUnknown:
+        target = tag_or_digest(reference)
+        return (TagUnknown if isinstance(target, Tag) else ManifestUnknown)(self._name, target)
+
+    def _objects(self, reference: str, found: Descriptor | Manifest) -> Sequence[StoredObject]:
+        """Return the objects that an answer to a pusher relies on, for the gate."""
+        target, digest = tag_or_digest(reference), found.digest
+        tagged = self._tags.changes.written(target, digest) if isinstance(target, Tag) else ()
+        return [*tagged, RevisionLink(self._name, digest), BlobData(digest)]
 
     async def _get(self, digest: Digest, *, signatures: Signatures) -> Manifest:
         revision = await self._revisions.get(digest, signatures)

@@ -113,7 +113,7 @@ class SignatureStore:
 
     async def _size(self, signature: Digest) -> int:
         """Return the bytes of a stored signature; 0 if its blob is missing, since it is never served."""
-        found = await self._blobs.present(signature)
+        found = await self._blobs.stored(signature)
         return found.size if found else 0
 
     async def _read_one(self, link: SignatureLink) -> Signature:

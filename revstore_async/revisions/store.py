@@ -10,7 +10,8 @@ from dataclasses import replace
 from types import NoneType
 
 from ..arguments import as_bytes, check_type
-from ..blobs.links import Link, LinkStore, expect
+from ..blobs.gate import TRIES, Gate, Window
+from ..blobs.links import LinkStore, expect
 from ..blobs.store import BlobStore
 from ..concurrency import gather
 from ..driver import Driver, entries
@@ -20,17 +21,17 @@ from ..errors import (
     ManifestSizeMismatch,
     ManifestTooLarge,
     ManifestUnknown,
-    ObjectTooLarge,
 )
 from ..formats.descriptors import MANIFEST_LIMIT, canonical, check_media_type
 from ..formats.digest import Digest
-from ..formats.lenient_manifests import StoredKind, kind_of
+from ..formats.lenient_manifests import StoredKind
 from ..formats.names import RepositoryName
-from ..layout import Layout, RevisionLink, SignatureLink
+from ..layout import BlobData, Layout, RevisionLink, SignatureLink
 from ..signatures import Signature, verify
 from ..signatures.entry import taken
 from ..threads import digest_of, in_thread_if_large
 from .kept_types import MediaTypeStore
+from .reading import RevisionReader
 from .revision import Revision, RevisionInfo, Signatures
 from .signature_links import SignatureStore
 from .writing import RevisionWriter
@@ -41,16 +42,19 @@ class RevisionStore:
 
     Attributes:
         writer: The steps of a put, for callers that take them together with others.
+        gate: The gate of all writers.
     """
 
     def __init__(self, name: RepositoryName, blobs: BlobStore, driver: Driver, layout: Layout) -> None:
         self._name = name
+        self.gate: Gate = blobs.writer.gate
         self._blobs = blobs
         self._driver = driver
         self._links = LinkStore(driver)
         self._layout = layout
         self._signatures = SignatureStore(name, blobs, driver, layout)
         self._media_types = MediaTypeStore(name, driver, layout)
+        self._reader = RevisionReader(name, blobs, self._signatures, driver, layout)
         self.writer: RevisionWriter = RevisionWriter(
             name, blobs, self._signatures, self._media_types, driver, layout
         )
@@ -68,7 +72,7 @@ class RevisionStore:
             LinkDamaged: Its link holds something else.
         """
         digest = Digest(digest)
-        link, found = await gather(self._links.find(self._key(digest)), self._blobs.present(digest))
+        link, found = await gather(self._links.find(self._key(digest)), self._blobs.stored(digest))
         if link is not None:
             expect(link, digest)
         return link is not None and found is not None
@@ -85,22 +89,38 @@ class RevisionStore:
                 compared: the registry serves it with its signatures.
 
         Raises:
-            ManifestUnknown: It is missing, or damaged; the damage is then the error's cause.
+            ManifestUnknown: It is missing, or damaged; the damage is then the error's cause. Or the collector is
+                deleting it.
             ManifestSizeMismatch: Its size is not the announced one.
+            Unavailable: Runs of the collector came in between.
         """
         digest = Digest(digest)
+        for _ in range(TRIES):
+            window = await self.gate.open()
+            await self.rely_within(window, digest, size)
+            if await window.rely():
+                return
+        raise self.gate.gave_up(RevisionLink(self._name, digest))
+
+    async def rely_within(self, window: Window, digest: Digest, size: int | None) -> None:
+        """Check as `rely_on` that a push can rely on a revision, for a caller with a window of its own.
+
+        The caller goes on by `Window.rely`. 1 round trip. Errors are those of `rely_on`.
+        """
         if size is not None and type(size) is not int:
             check_type("size", size, int, NoneType)
         try:
             link, found = await gather(self._links.find(self._key(digest)), self._blobs.rely(digest))
-            self._check(link, digest)
+            self._reader.check(link, digest)
         except Damaged as error:
             raise ManifestUnknown(self._name, digest) from error
         if found is None or isinstance(found, Damaged):
             raise ManifestUnknown(self._name, digest) from found
-        known = self._known(digest)
+        known = self._reader.known(digest)
         if size not in {None, found.size} and not (known and known.schema1):
             raise ManifestSizeMismatch(self._name, digest, size or 0, found.size)
+        if not window.admits(RevisionLink(self._name, digest), BlobData(digest)):
+            raise ManifestUnknown(self._name, digest)
 
     async def linked(self, digest: str) -> bool:
         """Say whether the repository has a link to a revision, even one with wrong content. One request.
@@ -133,12 +153,12 @@ class RevisionStore:
         """
         digest = Digest(digest)
         check_type("signatures", signatures, Signatures)
-        known = self._known(digest)
+        known = self._reader.known(digest)
         listed = signatures is Signatures.ALL or (
             signatures is Signatures.SERVED if known is None else known.schema1
         )
-        payload, signed = await self._read(digest, listed=listed)
-        revision = Revision(digest, payload, known or await self._kind(digest, payload))
+        payload, signed = await self._reader.read(digest, listed=listed)
+        revision = Revision(digest, payload, known or await self._reader.kind(digest, payload))
         if signatures is Signatures.ALL:
             return replace(revision, signatures=await self._signatures.read(signed))
         if not revision.kind.schema1:
@@ -162,12 +182,12 @@ class RevisionStore:
             ObjectTooLarge: The payload is over the limit of manifests.
         """
         digest = Digest(digest)
-        payload, _ = await self._read(digest, listed=False, fresh=fresh)
-        return Revision(digest, payload, await self._kind(digest, payload))
+        payload, _ = await self._reader.read(digest, listed=False, fresh=fresh)
+        return Revision(digest, payload, await self._reader.kind(digest, payload))
 
     async def payload(self, digest: str, *, fresh: bool = False) -> bytes:
         """Return a revision's payload. Costs and errors are those of `read`."""
-        return (await self._read(Digest(digest), listed=False, fresh=fresh))[0]
+        return (await self._reader.read(Digest(digest), listed=False, fresh=fresh))[0]
 
     async def with_signatures(self, revision: Revision, *, relying: bool = False) -> Revision:
         """Return a revision from `read` with its signatures. 2 round trips; 1 if it has no signature.
@@ -181,11 +201,11 @@ class RevisionStore:
         """
         if relying:
             return replace(revision, signatures=await self.signatures(revision.digest))
-        return await self._with_readable(revision, await self._listed(revision.digest))
+        return await self._with_readable(revision, await self._reader.listed(revision.digest))
 
     def is_plain(self, digest: Digest) -> bool:
         """Say whether a revision was read before and is not Docker schema 1: it is served as stored. No request."""
-        known = self._known(digest)
+        known = self._reader.known(digest)
         return known is not None and not known.schema1
 
     async def stat(self, digest: Digest, *, relying: bool = False) -> StoredKind | None:
@@ -207,12 +227,12 @@ class RevisionStore:
             LinkDangling: The payload is linked but not stored.
             Damaged: The payload is known to be damaged, and the caller relies on it.
         """
-        kind = self._known(digest)
+        kind = self._reader.known(digest)
         if kind is None or kind.schema1:
             return None
         key = self._key(digest)
         link, found = await gather(self._links.find(key), self._blobs.rely(digest))
-        self._check(link, digest)
+        self._reader.check(link, digest)
         if found is None:
             raise LinkDangling(key, digest)
         if isinstance(found, Damaged):
@@ -235,7 +255,7 @@ class RevisionStore:
             RecordDamaged: A linked blob is not a signature.
         """
         digest = Digest(digest)
-        return await self._signatures.read(await self._listed(digest))
+        return await self._signatures.read(await self._reader.listed(digest))
 
     async def media_type(self, digest: str) -> str | None:
         """Return the media type that is kept beside a revision's link, if any. 1 request.
@@ -292,13 +312,11 @@ class RevisionStore:
         signed = taken(signatures)
         await _verify_all(payload, signed)
         digest = await digest_of(payload)
-        kind = await self._kind(digest, payload)
+        kind = await self._reader.kind(digest, payload)
         given = None if kind.declared else media_type
         apparent = given is not None and canonical(given) == kind.media_type
-        await self.writer.link(
-            await self.writer.store(
-                digest, payload, signed, schema1=kind.schema1, media_type=given, apparent=apparent
-            )
+        await self.writer.put(
+            digest, payload, signed, schema1=kind.schema1, media_type=given, apparent=apparent
         )
         return digest
 
@@ -311,10 +329,19 @@ class RevisionStore:
             Damaged: The stored revision can't be read.
         """
         digest, added = Digest(digest), taken(signatures)
-        revision = await self.read(digest)
-        await _verify_all(revision.payload, added)
-        write = await self.writer.store(digest, revision.payload, added, schema1=revision.kind.schema1)
-        await self.writer.link_signatures(write)
+        own = RevisionLink(self._name, digest)
+        for _ in range(TRIES):
+            window = await self.gate.open(*self.writer.written(digest, added)[1:])
+            revision = await self.read(digest)
+            if not window.admits(own):
+                raise ManifestUnknown(self._name, digest)
+            await _verify_all(revision.payload, added)
+            write = await self.writer.store(digest, revision.payload, added, schema1=revision.kind.schema1)
+            if await window.rely():
+                if (linked := await self.writer.link_signatures(write)) is not None:
+                    await window.close(linked)
+                return
+        raise self.gate.gave_up(own)
 
     async def delete(self, digest: str) -> None:
         """Delete a revision and its signatures from this repository; content stays stored. Idempotent.
@@ -334,59 +361,6 @@ class RevisionStore:
         if unreadable and not signatures:  # the client pushed a signed document
             raise copy(unreadable[0])  # no cycle with this frame
         return replace(revision, signatures=signatures, unreadable=unreadable)
-
-    async def _fetch(self, digest: Digest, *, fresh: bool = False) -> bytes | ObjectTooLarge | None:
-        try:
-            return await self._blobs.fetch(digest, limit=MANIFEST_LIMIT, fresh=fresh)
-        except ObjectTooLarge as error:  # raised after the check of the link, which comes first
-            return error
-
-    async def _kind(self, digest: Digest, payload: bytes) -> StoredKind:
-        """Return the facts about a payload. No request; memory keeps them, so it is parsed once."""
-        kind = self._known(digest)
-        if kind is None:
-            kind = await in_thread_if_large(len(payload), kind_of, payload)
-            self._blobs.caches.facts.keep(digest, kind)
-        return kind
-
-    def _known(self, digest: Digest) -> StoredKind | None:
-        return self._blobs.caches.facts.find(StoredKind, digest)
-
-    def _check(self, link: Link | None, digest: Digest) -> None:
-        if link is None:
-            raise ManifestUnknown(self._name, digest)
-        expect(link, digest)
-
-    async def _read(
-        self, digest: Digest, *, listed: bool, fresh: bool = False
-    ) -> tuple[bytes, Sequence[SignatureLink]]:
-        """Return a revision's payload, and the links of its signatures if they are to be listed. One round trip."""
-        # Content in memory was verified. It needs no task of its own, which would be most of the cost of the read.
-        if not fresh and (kept := self._blobs.kept(digest)) is not None:
-            if listed:
-                return kept, await self._listed(digest)
-            self._check(await self._links.find(self._key(digest)), digest)
-            return kept, ()
-        key = self._key(digest)
-        signed: Sequence[SignatureLink] = ()
-        if listed:
-            link, payload, signed = await gather(
-                self._links.find(key), self._fetch(digest, fresh=fresh), self._signatures.linked(digest)
-            )
-        else:
-            link, payload = await gather(self._links.find(key), self._fetch(digest, fresh=fresh))
-        self._check(link, digest)
-        if payload is None:
-            raise LinkDangling(key, digest)
-        if isinstance(payload, ObjectTooLarge):
-            raise copy(payload)  # no cycle with this frame
-        return await self._blobs.verified(digest, payload), signed
-
-    async def _listed(self, digest: Digest) -> Sequence[SignatureLink]:
-        """Check a revision's link, and return the links of its signatures. 2 requests, 1 round trip."""
-        link, signed = await gather(self._links.find(self._key(digest)), self._signatures.linked(digest))
-        self._check(link, digest)
-        return signed
 
 
 async def _verify_all(payload: bytes, signatures: Sequence[Signature]) -> None:

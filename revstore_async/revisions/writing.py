@@ -7,9 +7,11 @@ take some of the links; the writer therefore looks again.
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from operator import call
 
+from ..blobs.gate import TRIES
 from ..blobs.links import LinkStore
 from ..blobs.store import BlobStore
 from ..concurrency import gather, gather_map
@@ -19,7 +21,15 @@ from ..formats.descriptors import MANIFEST_LIMIT
 from ..formats.digest import Digest
 from ..formats.lenient_manifests import StoredDocument, read_stored
 from ..formats.names import RepositoryName
-from ..layout import Layout, ReferrerLink, RevisionLink, RevisionMediaType, SignatureLink
+from ..layout import (
+    BlobData,
+    Layout,
+    ReferrerLink,
+    RevisionLink,
+    RevisionMediaType,
+    SignatureLink,
+    StoredObject,
+)
 from ..signatures import Signature
 from ..threads import in_thread_if_large
 from .kept_types import KeptType, MediaTypeStore
@@ -41,6 +51,7 @@ class RevisionWriter:
     ) -> None:
         self._name = name
         self._blobs = blobs
+        self._gate = blobs.writer.gate
         self._driver = driver
         self._links = LinkStore(driver)
         self._layout = layout
@@ -80,14 +91,14 @@ class RevisionWriter:
             MediaTypeConflict: Another type is kept of the manifest.
         """
         if not signatures and media_type is None:
-            await self._blobs.store(digest, payload)
+            await self._blobs.writer.store(digest, payload)
             return RevisionWrite(digest, subject=subject)
         blobs = {Digest.of(signature.blob): signature.blob for signature in signatures}
         _, _, known, kept = await gather(
-            self._blobs.store(digest, payload),
+            self._blobs.writer.store(digest, payload),
             gather_map(
                 call,
-                [partial(self._blobs.store, *blob) for blob in blobs.items()],
+                [partial(self._blobs.writer.store, *blob) for blob in blobs.items()],
                 limit=self._driver.capabilities.connections,
             ),
             self._has_some(digest, signatures, payload if schema1 else None),
@@ -96,11 +107,47 @@ class RevisionWriter:
         found = known or (kept is not None and kept.stored)
         return RevisionWrite(digest, tuple(blobs), subject, kept, found)
 
-    async def link(self, write: RevisionWrite) -> None:
+    async def put(
+        self,
+        digest: Digest,
+        payload: bytes,
+        signatures: Sequence[Signature],
+        *,
+        schema1: bool,
+        media_type: str | None,
+        apparent: bool,
+    ) -> None:
+        """Store and link a revision through the gate of writers. 2 round trips.
+
+        Arguments and errors are those of `store` and `link`.
+
+        Raises:
+            BeingCollected: The collector is deleting the same revision.
+            Unavailable: Runs of the collector came in between.
+        """
+        for _ in range(TRIES):
+            window = await self._gate.open(*self.written(digest, signatures))
+            write = await self.store(
+                digest, payload, signatures, schema1=schema1, media_type=media_type, apparent=apparent
+            )
+            if await window.rely():
+                await window.close(await self.link(write))
+                return
+        raise self._gate.gave_up(RevisionLink(self._name, digest))
+
+    def written(self, digest: Digest, signatures: Sequence[Signature] = ()) -> Sequence[StoredObject]:
+        """Return the objects of a revision for the gate: its link, and the contents."""
+        contents = [BlobData(digest), *[BlobData(Digest.of(each.blob)) for each in signatures]]
+        return [RevisionLink(self._name, digest), *contents]
+
+    async def link(self, write: RevisionWrite) -> datetime | None:
         """Make stored content a revision of this repository, with its signatures. 1 round trip.
 
         1 round trip more if a media type is to be kept that was absent: no reader may see the revision without
         it.
+
+        Returns:
+            The store's time of the last link.
 
         Raises:
             MediaTypeConflict: Another type has been kept of it since; nothing was linked.
@@ -111,17 +158,21 @@ class RevisionWriter:
         ]
         kept = write.kept
         if kept is not None and kept.stored:
-            if await self._linked_beside(write, kept, links):
-                return
+            if (linked := await self._linked_beside(write, kept, links)) is not None:
+                return linked
             # A deletion is under way, or left the type. It deletes only the object that it found.
             await self._media_types.overwrite(write.digest, kept.media_type)
         elif kept is not None:
             await self._media_types.keep(write.digest, kept.media_type)
-        await self._write_links(links)
+        return await self._write_links(links)
 
-    async def link_signatures(self, write: RevisionWrite) -> None:
-        """Link the signatures of a revision, and not the revision: it may be deleted by now. 1 round trip."""
-        await self._write_links(self._beside(write))
+    async def link_signatures(self, write: RevisionWrite) -> datetime | None:
+        """Link the signatures of a revision, and not the revision: it may be deleted by now. 1 round trip.
+
+        Returns:
+            The store's time of the last link; None without signatures.
+        """
+        return await self._write_links(self._beside(write))
 
     async def is_whole(self, write: RevisionWrite) -> bool:
         """Return whether all that `link` wrote is there: a deletion at the same time may have taken some of it.
@@ -198,20 +249,24 @@ class RevisionWriter:
 
     async def _linked_beside(
         self, write: RevisionWrite, kept: KeptType, links: Sequence[tuple[str, Digest]]
-    ) -> bool:
-        """Link a revision beside the media type that was found; return whether the type was there all the time.
+    ) -> datetime | None:
+        """Link a revision beside the media type that was found; return None if the type was not there all the time.
 
         A deletion takes a revision's link before its media type. While the link is the one that was found with the
         type, no deletion has taken the type.
+
+        Returns:
+            The store's time of the last link.
         """
         if not self._driver.capabilities.conditional_put:
-            await gather(self._write_links(links), self._media_types.renew(write.digest, kept.media_type))
-            return True
+            return (
+                await gather(self._write_links(links), self._media_types.renew(write.digest, kept.media_type))
+            )[0]
         if kept.link is None:
-            return False
+            return None
         *beside, (key, digest) = links
-        _, linked = await gather(self._write_links(beside), self._links.relink(key, digest, kept.link))
-        return linked
+        last, linked = await gather(self._write_links(beside), self._links.relink(key, digest, kept.link))
+        return linked if linked is None or last is None else max(last, linked)
 
     def _beside(self, write: RevisionWrite) -> Sequence[tuple[str, Digest]]:
         """Return the links beside a revision's own: of its signatures, and of it among the referrers."""
@@ -224,6 +279,8 @@ class RevisionWriter:
             links.append((self._layout.key(referrer), write.digest))
         return links
 
-    async def _write_links(self, links: Sequence[tuple[str, Digest]]) -> None:
+    async def _write_links(self, links: Sequence[tuple[str, Digest]]) -> datetime | None:
+        """Write links; return the store's time of the last one, None without links. 1 round trip."""
         writes = [partial(self._links.link, *link) for link in links]
-        await gather_map(call, writes, limit=self._driver.capabilities.connections)
+        times = await gather_map(call, writes, limit=self._driver.capabilities.connections)
+        return max(times, default=None)

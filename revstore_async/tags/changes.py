@@ -17,7 +17,7 @@ the one that it saw.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -37,11 +37,11 @@ from ..errors import (
 )
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
-from ..layout import Layout, TagCurrent, TagIndex
+from ..layout import Layout, StoredObject, TagCurrent, TagIndex
 from ..policy import Policy
 from .claims import TagClaims
 from .current import new_delete_marker, read_current
-from .state import ChangeRecord, Claim, Expected, TagChange, TagState
+from .state import ChangeRecord, Claim, Expected, Switch, TagChange, TagState
 from .waiting import TagWaits
 
 TRIES: Final = 100
@@ -80,6 +80,10 @@ class TagChanges:
         return self._layout.key(TagCurrent(self._name, tag))
 
     # ---- setting
+
+    def written(self, tag: Tag, digest: Digest) -> Sequence[StoredObject]:
+        """Return the objects of a change for the gate of writers: the links. No request."""
+        return TagCurrent(self._name, tag), TagIndex(self._name, tag, digest)
 
     async def begin(self, tag: Tag, digest: Digest, expected: Expected = None) -> TagChange:
         """Return the change that points a tag at a revision. 2 requests, 1 round trip."""
@@ -134,7 +138,7 @@ class TagChanges:
                 return replace(change, claim=claim)
         raise TagContended(self._name, change.state.tag)
 
-    async def switch(self, change: TagChange) -> bool:
+    async def switch(self, change: TagChange) -> Switch:
         """Try to point a tag at its revision: the visible change. 1 request.
 
         If the tag has the revision already, the request asks whether it still has it. Beside a deletion of the tag,
@@ -142,24 +146,24 @@ class TagChanges:
         equal links have equal ETags, it also waits for a writer that saw the tag at this revision before.
 
         Returns:
-            Whether the tag points at the revision. Else another writer was first, and the caller goes on from
+            Whether the tag points at the revision. If not, another writer was first, and the caller goes on from
             `again`. It announces anew, and asks anew for what it relies on, since a deletion of the revision finds
             only tags that were announced before it looks.
         """
         state, key = change.state, self._key(change.state.tag)
         if change.is_done:
-            current = (await read_current(self._driver, key)).event
-            return current is not None and current.digest == change.digest
+            current = await read_current(self._driver, key)
+            return Switch(current.event is not None and current.event.digest == change.digest, current.date)
         if not await self.waits.may_switch(change):
-            return False
+            return Switch(done=False)
         condition: Condition | None = None
         if self._driver.capabilities.conditional_put:
             condition = IfAbsent() if state.link.etag is None else IfMatch(state.link.etag)
         try:
-            await self._driver.put(key, change.digest.encode(), condition=condition)
+            info = await self._driver.put(key, change.digest.encode(), condition=condition)
         except ConditionFailed:
-            return False
-        return True
+            return Switch(done=False)
+        return Switch(True, info.modified)
 
     async def again(self, change: TagChange, *, switched: bool = False) -> TagChange:
         """Return a change as it begins anew. 2 requests, 1 round trip; 2 requests more to take the old record back.

@@ -9,7 +9,7 @@ find a tag with an unknown manifest.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from secrets import token_hex
 from typing import Final
@@ -51,12 +51,14 @@ class CurrentLink:
         event: The tag's revision, and since when; None without a tag, or where the link is damaged.
         damage: What is wrong with the link, if anything.
         marked: When a deletion wrote its marker; None where the link is no marker.
+        date: The store's time when it answered; None where the driver can't tell it.
     """
 
     etag: str | None = None
     event: TagEvent | None = None
     damage: LinkDamaged | None = None
     marked: datetime | None = None
+    date: datetime | None = field(default=None, compare=False)
 
     @property
     def is_there(self) -> bool:
@@ -77,8 +79,8 @@ async def read_current(driver: Driver, key: str) -> CurrentLink:
         except KeyNotFound:
             return CurrentLink()
     if is_delete_marker(link.digest):
-        return CurrentLink(link.etag, marked=link.modified)
-    return CurrentLink(link.etag, TagEvent(link.digest, link.modified))
+        return CurrentLink(link.etag, marked=link.modified, date=link.date)
+    return CurrentLink(link.etag, TagEvent(link.digest, link.modified), date=link.date)
 
 
 async def find_current(links: LinkStore, key: str) -> Link | None:

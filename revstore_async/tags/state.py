@@ -61,7 +61,8 @@ class TagState:
 
     def has(self, digest: Digest) -> bool:
         """Return whether the tag points at a revision."""
-        return self.current is not None and self.current.digest == digest
+        event = self.link.event
+        return event is not None and event.digest == digest
 
     def check(self, name: RepositoryName, expected: Expected) -> None:
         """Check the tag against a caller's expectation.
@@ -70,7 +71,8 @@ class TagState:
             TagChanged: It is not as expected.
             LinkDamaged: Something is expected, but the tag's link is damaged.
         """
-        actual = self.current.digest if self.current else None
+        event = self.link.event
+        actual = event.digest if event else None
         if expected is ABSENT and self.link.is_there:
             raise TagChanged(name, self.tag, None, actual)
         if isinstance(expected, Digest) and actual != expected:
@@ -92,6 +94,19 @@ class Claim:
     record: ChangeRecord
     written: datetime
     since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """The result of a switch.
+
+    Attributes:
+        done: Whether the tag points at its revision.
+        answered: The store's time of the answer; None where the driver can't tell it.
+    """
+
+    done: bool
+    answered: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,15 @@ from functools import partial
 from types import NoneType
 
 from ..arguments import check_moment, check_type
+from ..blobs.gate import TRIES as GATE_TRIES
+from ..blobs.gate import Window
 from ..blobs.links import Link, LinkStore
 from ..concurrency import gather, gather_map
 from ..driver import LIST_LIMIT, Driver, FileInfo, entries
 from ..errors import InvalidArgument, ManifestUnknown, TagContended, TagUnknown
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
-from ..layout import Layout, TagCurrent, TagIndex
+from ..layout import BlobData, Layout, RevisionLink, TagCurrent, TagIndex
 from ..policy import Policy
 from ..revisions.store import RevisionStore
 from ..threads import in_thread_if_large
@@ -242,23 +244,42 @@ class TagStore:
             TagImmutable: The policy forbids to move it.
             TagContended: Others changed it each of 100 times.
             Unsupported: Something is expected, or the tag is immutable, and the driver lacks conditional writes.
+            BeingCollected: The collector is deleting the tag.
+            Unavailable: Runs of the collector came in between; the tag may have been set.
         """
         tag, digest, expected = Tag(tag), Digest(digest), check_expected(expected)
+        written = self.changes.written(tag, digest)
+        for _ in range(GATE_TRIES):
+            window = await self._revisions.gate.open(*written)
+            if await self._set(tag, digest, expected, window):
+                return
+        raise self._revisions.gate.gave_up(*written)
+
+    async def _set(self, tag: Tag, digest: Digest, expected: Expected, window: Window) -> bool:
+        """Set a tag within a window; return False if a run of the collector, or the window's end, came before."""
         change, known = await gather(
             self.changes.begin(tag, digest, expected), self._revisions.exists(digest)
         )
-        if not known:
+        if not known or not window.admits(RevisionLink(self._name, digest), BlobData(digest)):
             raise ManifestUnknown(self._name, digest)
+        self.changes.check(change)
+        if not await window.rely():
+            return False
         for _ in range(TRIES):
-            self.changes.check(change)
             change = await self.changes.announce(change)
             # Asked for again: a deletion of the revision that begins later finds the announced tag, and deletes it.
             if not await self._revisions.linked(digest):
                 await self.changes.take_back(change)
                 raise ManifestUnknown(self._name, digest)
-            if await self.changes.switch(change):
-                return
+            if window.is_late(None if change.claim is None else change.claim.written):
+                await self.changes.take_back(change)
+                return False
+            switch = await self.changes.switch(change)
+            if switch.done:
+                await window.close(switch.answered)
+                return True
             change = await self.changes.again(change)
+            self.changes.check(change)
         raise TagContended(self._name, tag)
 
     async def restore(self, tag: str, time: datetime) -> Digest:
@@ -272,6 +293,8 @@ class TagStore:
             LinkDamaged: Its current link is not a digest; `set` it to heal it.
             TagImmutable: The policy forbids to move it.
             TagContended: Others changed it each of 100 times.
+            BeingCollected: The collector is deleting the tag.
+            Unavailable: Runs of the collector came in between; the tag may have been set.
         """
         digest = await self.as_of(tag, time)
         await self.set(tag, digest)

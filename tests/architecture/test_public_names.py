@@ -107,6 +107,7 @@ PASSED_ON = {
     "Link": "for the engine's own packages",
     "Pattern": "made by `Rule`",
     "Served": "an ASGI application",
+    "Window": "for the engine's own packages",
     "Versioned": "what a driver tells of an object",
     "_Listing": "a bound method of a driver",
 }

@@ -217,7 +217,7 @@ async def test_content_that_the_store_has_lost_is_served_but_not_relied_on(pulle
     await driver.delete(pulled.blobs.path(DIGEST))
     assert (await repository.manifests.get("image")).content == IMAGE
     assert not await repository.manifests.exists("image")
-    assert await pulled.blobs.present(DIGEST) is None
+    assert await pulled.blobs.stored(DIGEST) is None
     with pytest.raises(LinkDangling):
         await repository.manifests.stat("image")
 

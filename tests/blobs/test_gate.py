@@ -408,6 +408,21 @@ def test_a_late_window_looks_again(
     assert (found, rescued) == (result, state["phase"] is Phase.CONDEMNED)
 
 
+def test_a_process_whose_clock_stood_still_asks_for_a_state_anew() -> None:
+    """Its kept state seems young: the next window must not begin with it."""
+
+    async def seen() -> tuple[bool, int, bool]:
+        async with Store() as store:
+            await store.gate.open(LISTED)
+            store.ahead += 700
+            late = (await store.gate.open(LISTED)).is_late(store.now())
+            store.requests()
+            window = await store.gate.open(LISTED)
+            return late, store.requests(), window.is_late(store.now())
+
+    assert run(seen()) == (True, 1, False)
+
+
 def test_a_window_in_time_asks_nothing() -> None:
     async def requests() -> int:
         async with Store() as store:

@@ -3,12 +3,15 @@
 import asyncio
 import urllib.request
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
 from revstore_async import Digest, Driver, Registry, Repository, RepositoryName
 from revstore_async.blobs.layers import LayerStore
+from revstore_async.driver import DriverWrapper, File
 from revstore_async.errors import (
     BlobUnknown,
     InvalidArgument,
@@ -18,8 +21,10 @@ from revstore_async.errors import (
     Unsupported,
 )
 from revstore_async.layout import CURRENT, LayerLink
-from revstore_async.policy import Policy
+from revstore_async.runs.state import Bounds, Phase
+from revstore_drivers.memory import MemoryDriver
 from tests.conftest import Tick
+from tests.parts.runs_at_work import RunAtWork
 
 
 async def test_a_layer_is_reached_only_through_a_repository_that_links_it(registry: Registry) -> None:
@@ -67,27 +72,44 @@ async def test_a_link_to_content_that_is_gone_is_named(
     assert await repository.blobs.get(digest) == b"layer"
 
 
-async def test_a_yes_renews_a_link_older_than_half_its_lease(
-    registry: Registry, driver: Driver, tick: Tick
-) -> None:
-    repository = registry.repository("library/hello")
-    digest = (await repository.blobs.put(b"layer")).digest
-    key = CURRENT.key(LayerLink(repository.name, digest))
+async def test_a_yes_renews_a_link_older_than_half_its_lease(driver: Driver, tick: Tick) -> None:
+    name, digest = RepositoryName("library/hello"), Digest.of(b"layer")
+    await Registry(driver).repository(name).blobs.put(b"layer")
+    key = CURRENT.key(LayerLink(name, digest))
     written = (await driver.stat(key)).modified
-    await tick()
-    lease = timedelta(days=1)
 
-    def at(age: timedelta) -> LayerStore:
-        policy = Policy(lease=lease)
-        return LayerStore(
-            repository.name, registry.blobs, driver, CURRENT, policy, now=lambda: datetime.now(UTC) + age
-        )
+    async def ask_with(lease: timedelta) -> datetime:
+        await tick()
+        await RunAtWork(driver, [], Bounds(lease=lease)).enter(Phase.IDLE)
+        blobs = Registry(driver).repository(name).blobs
+        assert await blobs.confirm(Digest.of(b"absent")) is None
+        assert await blobs.confirm(digest)
+        return (await driver.stat(key)).modified
 
-    assert await at(lease * 0.4).confirm(digest)
-    assert (await driver.stat(key)).modified == written
-    assert await at(lease * 0.6).confirm(digest)
-    assert (await driver.stat(key)).modified > written
-    assert await at(lease * 0.6).confirm(Digest.of(b"absent")) is None
+    assert await ask_with(timedelta(hours=1)) == written
+    assert await ask_with(timedelta(0)) > written
+
+
+async def test_where_the_store_tells_no_time_a_lease_goes_by_the_clock_of_the_process() -> None:
+    class Timeless(DriverWrapper):
+        async def get(self, key: str, *, limit: int | None = None) -> File:
+            return replace(await super().get(key, limit=limit), date=None)
+
+    async with Timeless(MemoryDriver()) as driver:
+        registry = Registry(driver)
+        repository = registry.repository("library/hello")
+        digest = (await repository.blobs.put(b"layer")).digest
+        key = CURRENT.key(LayerLink(repository.name, digest))
+        written = (await driver.stat(key)).modified
+        for hours, renewed in [(11, False), (13, True)]:
+            ahead = timedelta(hours=hours)
+            layers = LayerStore(repository.name, registry.blobs, driver, CURRENT, now=partial(_in, ahead))
+            assert await layers.confirm(digest)
+            assert ((await driver.stat(key)).modified > written) == renewed
+
+
+def _in(ahead: timedelta) -> datetime:
+    return datetime.now(UTC) + ahead
 
 
 async def test_a_layer_is_mounted_from_a_repository_that_has_it(registry: Registry, driver: Driver) -> None:

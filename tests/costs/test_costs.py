@@ -335,7 +335,7 @@ def test_any_number_of_signatures_is_read_in_two_round_trips(count: int) -> None
 
 
 def test_what_took_too_long_to_rely_on_is_asked_again() -> None:
-    """A put writes its links within `Policy.link_within` of its checks, or makes the checks anew."""
+    """A put sets its tags within `Bounds.link_within` of its checks, or makes the checks anew."""
 
     async def measured() -> int:
         slow = iter([700.0] * 7)  # the first time that all is asked; a store that hangs, then recovers

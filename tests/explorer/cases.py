@@ -5,7 +5,6 @@ from functools import partial
 from unittest.mock import patch
 
 from revstore_async import Digest, Registry
-from revstore_async.policy import Policy
 
 from .acts import NAME, OK, SOURCE, Contents
 from .collecting import LONG, OLD, enable, wrong_beside_runs
@@ -13,7 +12,7 @@ from .event_loop import run
 from .explored_store import ExploredStore, Profile
 from .invariants import Known, agrees, left_over, look, wrong_answers, wrong_history, wrong_referrers
 from .parking import ParkingDriver, PlainDriver
-from .scenarios import ALL_DOCUMENTS, CONFIG, FAR, LAYER, MORE, SENT, TAG, UPLOAD, Scenario
+from .scenarios import ALL_DOCUMENTS, CONFIG, LAYER, MORE, SENT, TAG, UPLOAD, Scenario
 from .schedule import Actor, Run
 from .search import Case
 
@@ -103,7 +102,7 @@ def _actor(scenario: Scenario, number: int) -> Actor:
 async def _prepared(scenario: Scenario, profile: Profile) -> ExploredStore:
     """Make the store that a scenario begins with; each step takes ten seconds."""
     store = ExploredStore(profile)
-    async with Registry(PlainDriver(store), policy=Policy(lease=FAR)) as registry:
+    async with Registry(PlainDriver(store)) as registry:
         repository = registry.repository(NAME)
         await repository.blobs.put(CONFIG)
         await repository.blobs.put(LAYER)

@@ -28,7 +28,7 @@ from .acts import (
 from .explored_store import DEATHS, EPOCH, LIVES, Profile
 
 CONFIG, LAYER = b"{}", b"a layer"
-FAR = timedelta(days=100_000)  # no lease is renewed: its time is this computer's, not the store's
+FAR = timedelta(days=100_000)
 
 
 def _document(content: bytes) -> Document:
@@ -90,7 +90,7 @@ class Scenario:
 
     @property
     def policy(self) -> Policy:
-        return Policy(immutable=self.immutable, lease=FAR)
+        return Policy(immutable=self.immutable)
 
 
 TAG = "latest"

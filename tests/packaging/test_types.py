@@ -78,7 +78,7 @@ async def look(registry: Registry, repository: Repository, digest: str) -> list[
 async def main(document: bytes) -> None:
     key = SigningKey.from_jwk({"kty": "EC"}) if document else SigningKey.generate("P-256")
     signed = serialise(document, [sign(document, key, time=datetime.now(UTC))])
-    policy = Policy(trust=TrustedKeys([key.public]), immutable=tags_matching("v*"), lease=timedelta(days=2))
+    policy = Policy(trust=TrustedKeys([key.public]), immutable=tags_matching("v*"))
     async with Registry.open(Path("folder"), policy=policy) as registry:
         repository = registry.repository("library/hello")
         stored: StoredManifest = await repository.manifests.put(signed, tag="latest", expected=ABSENT)

@@ -44,20 +44,9 @@ D, REVISION = Digest.of(CONTENT), Digest.of(DOCUMENT)
 NOW = datetime.now(UTC)
 
 PLUMBING = {
-    BlobStore: {
-        "compose",
-        "fetch",
-        "kept",
-        "link",
-        "linked",
-        "look",
-        "readlink",
-        "rely",
-        "resolve",
-    }
-    | {"store", "verified", "write"},
-    LayerStore: {"link_stored"},
-    RevisionStore: {"is_plain", "stat", "with_signatures"},
+    BlobStore: {"fetch", "kept", "link", "linked", "look", "readlink", "rely", "resolve", "verified"},
+    LayerStore: {"find", "link_stored", "renew"},
+    RevisionStore: {"is_plain", "rely_within", "stat", "with_signatures"},
     TagStore: {"delete_all_of", "read"},
     ManifestService: {"head"},
 }

@@ -1,14 +1,13 @@
 """The facade: opening, repositories, and the contents of a whole store."""
 
 import asyncio
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from revstore_async import SEED, Digest, Driver, Policy, Registry, open_driver
+from revstore_async import SEED, Digest, Driver, Registry, open_driver
 from revstore_async.driver import without_secrets
-from revstore_async.errors import DriverClosed, InvalidArgument, InvalidName, InvalidStoreURL, TagUnknown
+from revstore_async.errors import DriverClosed, InvalidName, InvalidStoreURL, TagUnknown
 from tests.parts.documents import image, schema1, signed
 
 
@@ -108,13 +107,6 @@ async def test_reading_where_there_is_no_store_makes_none(tmp_path: Path) -> Non
         assert not (tmp_path / "store").exists()
         await repository.blobs.put(b"layer")
     assert (tmp_path / "store" / "docker").is_dir()
-
-
-def test_a_policy_of_no_time_is_refused() -> None:
-    with pytest.raises(InvalidArgument):
-        Policy(lease=timedelta(0))
-    with pytest.raises(InvalidArgument):
-        Policy(link_within=timedelta(0))
 
 
 async def test_a_put_that_is_cancelled_at_any_step_leaves_no_task_and_can_be_repeated(

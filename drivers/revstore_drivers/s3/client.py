@@ -51,7 +51,7 @@ from .wire.bodies import as_file, md5_of, size_of
 from .wire.requests import SignedWay
 from .wire.sessions import Sessions, check_packages
 from .wire.sigv4 import Term
-from .wire.times import date_of, parse_time
+from .wire.times import date_of, parse_http_date, parse_time
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -286,9 +286,11 @@ def time_of(answer: Answer) -> datetime:
         Unavailable: It does not say.
     """
     headers = answer["ResponseMetadata"]["HTTPHeaders"]
-    if (date := date_of(headers)) is None:
-        raise Unavailable("", f"an answer that was made at {headers.get('date', '')!r}")
-    return date
+    date = headers.get("date", "")
+    try:
+        return parse_http_date(date)
+    except (ValueError, KeyError) as error:
+        raise Unavailable("", f"an answer that was made at {date!r}") from error
 
 
 def _not_whole(operation: str, answer: Answer) -> ResponseParserError:
