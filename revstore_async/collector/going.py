@@ -43,15 +43,16 @@ def _going(kind: str, why: str, *conditions: str, young: str = "young") -> str:
     )
 
 
+# a tag's history before the time that counts, but for the latest change of then
+_TRIM: Final = """
+INSERT OR IGNORE INTO going SELECT o.rowid, 'the history of the tag is trimmed' FROM (
+    SELECT repository, tag, max(number) AS number FROM object WHERE kind = :record AND modified < :remembered
+    GROUP BY repository, tag
+) latest CROSS JOIN object o ON o.repository = latest.repository AND o.tag = latest.tag AND o.kind = :record
+WHERE o.number < latest.number AND o.modified < :remembered
+"""
 _GOING: Final = (
-    # a tag's history before the time that counts, but for the latest change of then
-    _going(
-        "record",
-        "the history of the tag is trimmed",
-        "o.number < (SELECT max(n.number) FROM object n WHERE n.repository = o.repository AND n.kind = :record"
-        " AND n.tag = o.tag AND n.modified < :remembered)",
-        young="remembered",
-    ),
+    _TRIM,
     _going("index", "its revision goes", _UNMARKED.format(digest="o.digest"), young="remembered"),
     _going("revision", "no tag, pin or rule keeps it", _UNMARKED.format(digest="o.digest")),
     _going(

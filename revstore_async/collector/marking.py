@@ -33,12 +33,13 @@ CREATE TABLE mark (
     repository TEXT NOT NULL, digest TEXT NOT NULL, via TEXT, why TEXT NOT NULL, step INTEGER NOT NULL,
     PRIMARY KEY (repository, digest)
 ) WITHOUT ROWID;
-CREATE INDEX of_step ON mark (step);
+CREATE INDEX mark_of_step ON mark (repository, step);
 -- What hangs on tags that expire, in the same form.
 CREATE TABLE leaving (
     repository TEXT NOT NULL, digest TEXT NOT NULL, via TEXT, why TEXT NOT NULL, step INTEGER NOT NULL,
     PRIMARY KEY (repository, digest)
 ) WITHOUT ROWID;
+CREATE INDEX leaving_of_step ON leaving (repository, step);
 CREATE TABLE going (object INTEGER PRIMARY KEY, why TEXT NOT NULL);
 """
 
@@ -328,10 +329,11 @@ _REFERENCES: Final = """
 INSERT OR IGNORE INTO {table} SELECT m.repository, r.child, m.digest, m.why, :step + 1
 FROM {table} m JOIN reference r ON r.parent = m.digest WHERE m.repository = :name AND m.step = :step
 """
+# CROSS JOIN keeps the order: few references are of subjects, and any repository has many revisions.
 _REFERRERS: Final = """
 INSERT OR IGNORE INTO {table} SELECT m.repository, r.parent, m.digest, m.why, :step + 1
-FROM {table} m JOIN reference r ON r.child = m.digest AND r.is_subject
-JOIN object o ON o.repository = m.repository AND o.kind = :kind AND o.digest = r.parent
+FROM {table} m CROSS JOIN reference r INDEXED BY of_child ON r.child = m.digest AND r.is_subject
+CROSS JOIN object o ON o.repository = m.repository AND o.kind = :kind AND o.digest = r.parent
 WHERE m.repository = :name AND m.step = :step
 """
 

@@ -81,8 +81,8 @@ _FOLLOW: Final = (
     ),
     _need(
         "n.repository, r.parent, 0, n.why, :step + 1"
-        " FROM needed n JOIN reference r ON r.child = n.digest AND r.is_subject"
-        " JOIN object o ON o.repository = n.repository AND o.kind = :revision AND o.digest = r.parent",
+        " FROM needed n CROSS JOIN reference r INDEXED BY of_child ON r.child = n.digest AND r.is_subject"
+        " CROSS JOIN object o ON o.repository = n.repository AND o.kind = :revision AND o.digest = r.parent",
         "n.step = :step",
     ),
     _need(

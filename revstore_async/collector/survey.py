@@ -81,6 +81,7 @@ CREATE TABLE pull (
 _INDEXES: Final = """
 CREATE INDEX of_repository ON object (repository, kind, digest);
 CREATE INDEX of_kind ON object (kind, digest);
+CREATE INDEX of_tag ON object (repository, tag, kind) WHERE tag IS NOT NULL;
 CREATE INDEX of_child ON reference (child) WHERE is_subject;
 """
 
