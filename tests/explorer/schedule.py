@@ -24,6 +24,14 @@ STEPS_AT_MOST = 1500
 """Operations of a run at most: what needs more goes on for ever."""
 
 
+TURNS_AT_MOST = 10_000
+"""Turns of a run's loop without an operation at most, likewise."""
+
+
+class Endless(Exception):
+    """A run goes on without an operation."""
+
+
 @dataclass(eq=False)
 class GivenUp(Unavailable):
     """The explorer has seen enough of this run."""
@@ -130,6 +138,7 @@ class Run:
     stopped: bool = False
     kept: dict[object, object] = field(default_factory=dict)
     _arrived: int = 0
+    _turns: int = 0
     _cancelled: bool = False
     _traces: dict[str, int] = field(default_factory=dict)
     _drawn: dict[str, int] = field(default_factory=dict)
@@ -142,7 +151,11 @@ class Run:
         for key, file in self.store.objects.items():
             if is_watched(key):
                 self.life[key] = [_state(file)]
-        run_on(self.loop, self._main())
+        try:
+            run_on(self.loop, self._main())
+        except Endless:
+            self.failures.append(f"it goes on for {TURNS_AT_MOST} turns without an operation")
+            self.stopped = True
         return self
 
     async def _main(self) -> None:
@@ -295,6 +308,9 @@ class Run:
         self.parked.clear()
 
     def _idle(self) -> bool:
+        self._turns += 1
+        if self._turns > TURNS_AT_MOST:
+            raise Endless
         if self.stopped:
             return self._ended()
         self._drop_late()
@@ -312,6 +328,7 @@ class Run:
             self.stop()
             return True
         parked, lost = self.options()[chosen]
+        self._turns = 0
         self.choices.append(chosen)
         if parked is None:
             self.log.append(f"{len(self.choices) - 1:>4} time passes")
