@@ -307,7 +307,9 @@ class ManifestService:
 
         Content stays stored, since other repositories may have it. Tags go before the revision; tags
         that a put set meanwhile go after it. A tag that is set still later points at a missing revision until it is
-        set again or deleted. A revision with a subject leaves its referrers; the revision's own referrers stay.
+        set again or deleted. A put of the same manifest that begins while the deletion is under way may go with it;
+        a put that begins after the deletion's answer stays. A revision with a subject leaves its referrers; the
+        revision's own referrers stay.
 
         Args:
             reference: A tag, or a digest.
