@@ -86,15 +86,17 @@ class Plan:
     Attributes:
         survey: The survey.
         offline: Whether the plan lets go what is young, since nothing else is at work on the store.
+        retention: The digest of the text of the retention rules, if they were read from one.
         is_spent: Whether a run beside other programs took the plan. Its survey is changed then: no other run may.
         numbers: How much would go; after a run beside other programs, how much went.
         unreadable: The manifests that can't be read, by repository; all of such a repository stays.
         notes: Remarks on the whole plan, such as a rule that can't tell what was pulled.
     """
 
-    def __init__(self, survey: Survey, *, offline: bool = False) -> None:
+    def __init__(self, survey: Survey, *, offline: bool = False, retention: Digest | None = None) -> None:
         self.survey: Survey = survey
         self.offline: bool = offline
+        self.retention: Digest | None = retention
         self.is_spent: bool = False
         self.numbers: Numbers = self._numbers()
         self.unreadable: Mapping[RepositoryName, Digest] = self._unreadable()

@@ -24,7 +24,7 @@ A rule with `keep` keeps each tag that fulfils one of its conditions, and lets i
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from os import PathLike
 from pathlib import Path
@@ -110,11 +110,13 @@ class Retention:
         rules: The rules, in the file's order.
         history: A revision that a tag had within this time stays, unless a client deleted it.
         pinned: Revisions that stay in every repository that has them.
+        digest: The digest of the text that the rules were read from, if any.
     """
 
     rules: Sequence[Rule] = ()
     history: timedelta = HISTORY
     pinned: frozenset[Digest] = field(default_factory=frozenset)
+    digest: Digest | None = field(default=None, compare=False)
 
     @classmethod
     def read(cls, path: str | Path) -> "Retention":
@@ -155,7 +157,7 @@ class Retention:
             members = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise InvalidRetention(source, "", f"it is no TOML: {error}") from error
-        return cls.from_members(members, source=source)
+        return replace(cls.from_members(members, source=source), digest=Digest.of(text.encode()))
 
     @classmethod
     def from_members(cls, members: Mapping[str, object], *, source: str) -> "Retention":

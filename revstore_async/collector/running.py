@@ -14,14 +14,14 @@ from typing import Final
 
 from ..concurrency import gather, in_thread, settled
 from ..driver import Driver, IfAbsent, entries
-from ..errors import RunLost, RunUnderWay, StorageFailure
+from ..errors import RunLost, StorageFailure
 from ..formats.digest import Digest
 from ..inventory import pages
 from ..layout import Layout, Rescue, RunObject
 from ..runs.lists import HASH_SIZE, RUN_KEYS, SHARD_KEYS
 from ..runs.state import Phase, Shard
 from ..runs.store import SeenState
-from .control import Control, under_way
+from .control import Control
 from .filling import read_manifests, read_tags
 from .lists import Condemning, shard_lists
 from .owned import OwnedRun
@@ -40,6 +40,7 @@ _RUNS_KEPT: Final = 5
 _KEPT_FOR: Final = timedelta(hours=1)
 """Objects of younger runs stay, too: such a run may be about to begin."""
 _NAME: Final = "%Y%m%dT%H%M%SZ"
+_TRIES: Final = 5
 _GRACE: Final = 5.0
 """Seconds that a cancelled run takes to set its state to idle."""
 
@@ -106,22 +107,33 @@ class OnlineRun:
             return Collected(None, Numbers.of({}), {}, planned)
         name = f"{await self._control.clock.now():{_NAME}}-{token_hex(4)}"
         shards = [await self._write_shard(name, number) for number in range(count)]
-        owned = await self._condemning_run(name, shards)
+        owned = await self._open(name, shards)
         try:
-            await self._open(owned)
             return await self._go_through(owned)
-        except (RunLost, RunUnderWay):
+        except RunLost:
             raise
         except BaseException:
-            with suppress(StorageFailure):
-                await settled(owned.give_up(), grace=_GRACE)
+            await _give_up(owned)
             raise
 
-    async def _open(self, owned: OwnedRun) -> None:
-        try:
-            await owned.change()
-        except RunLost:
-            raise under_way((await self._control.states.read()).state) from None
+    async def _open(self, name: str, shards: Sequence[Shard]) -> OwnedRun:
+        """Swap the idle state for that of the run.
+
+        Raises:
+            RunLost: Other processes changed the idle state each time.
+            RunUnderWay: Another process opened a run.
+        """
+        for _ in range(_TRIES):
+            owned = await self._condemning_run(name, shards)
+            try:
+                await owned.change()
+            except RunLost:  # another process opened a run, or changed the bounds
+                continue
+            except BaseException:
+                await _give_up(owned)
+                raise
+            return owned
+        raise RunLost(name)
 
     async def _go_through(self, owned: OwnedRun) -> Collected:
         bounds = owned.bounds
@@ -174,6 +186,7 @@ class OnlineRun:
             owner=f"{socket.gethostname()}:{os.getpid()}",
             until=now,
             shards=tuple(shards),
+            retention=self._plan.retention,
             fenced=self._driver.capabilities.dated_deletion,
         )
         seen = SeenState(state, seen.etag, seen.date)
@@ -234,3 +247,8 @@ class OnlineRun:
             await owned.carry_on()
 
         await self._control.clock.wait(length, step, every=min(_STEP, owned.lease / 4))
+
+
+async def _give_up(owned: OwnedRun) -> None:
+    with suppress(StorageFailure):  # then the time of the run ends
+        await settled(owned.give_up(), grace=_GRACE)

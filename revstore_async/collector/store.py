@@ -190,7 +190,7 @@ class Collector(Surveyor):
             if not offline:
                 rules = replace(rules, lease=(await self._control.states.read()).state.in_force(now).lease)
             await in_thread(mark, survey, rules)
-            return Plan(survey, offline=offline)
+            return Plan(survey, offline=offline, retention=None if retention is None else retention.digest)
         except BaseException:
             survey.db.close()
             raise

@@ -131,6 +131,7 @@ async def test_the_lists_name_each_key(driver: StagedDriver, registry: Registry)
 
     async def look(state: State) -> None:
         assert state.run is not None
+        assert state.retention == EXPIRING.digest is not None
         for shard in state.shards:
             content = driver.store.objects[CURRENT.key(RunObject(state.run, shard.name))].content
             assert (Digest.of(content), len(content) // 32) == (shard.digest, shard.keys)

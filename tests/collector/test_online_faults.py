@@ -1,9 +1,9 @@
 """Runs beside other programs that are killed, lose their state, or get no answer."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -72,6 +72,30 @@ async def test_while_a_run_is_open_another_is_refused(driver: StagedDriver, regi
     driver.acts[Phase.CONDEMNED] = try_it
     assert (await collected(registry)).numbers.tags == 1
     assert refused
+
+
+@on_virtual_clock
+async def test_a_change_of_the_bounds_before_a_run_does_not_stop_it(
+    driver: StagedDriver, registry: Registry
+) -> None:
+    await filled(registry)
+    meddling = MeddlingDriver(driver.store)
+    meddling.meddle = lambda: registry.collector.bounds(hold=timedelta(seconds=90))
+    async with meddling:
+        assert (await collected(Registry(meddling))).numbers.tags == 1
+    assert meddling.meddle is None
+
+
+class MeddlingDriver(StagedDriver):
+    """A driver before whose first swap to an open run another process changes the state."""
+
+    meddle: Callable[[], Awaitable[object]] | None = None
+
+    async def put(self, key: str, content: bytes, *, condition: Condition | None = None) -> FileInfo:
+        if key == STATE and self.meddle is not None and State.decode(content).run is not None:
+            meddle, self.meddle = self.meddle, None
+            await meddle()
+        return await super().put(key, content, condition=condition)
 
 
 @pytest.mark.parametrize("phase", [Phase.CONDEMNED, Phase.SEALED, Phase.SWEEPING])
