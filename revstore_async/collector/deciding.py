@@ -117,8 +117,10 @@ def _fulfilling(
         if conditions.pulled is not None and each.pulled and each.pulled > now - conditions.pulled:
             found[each] = "pulled"
     for part in parts.values():
-        found.update(dict.fromkeys(by_age(part)[: conditions.newest], "newest"))
-        found.update(dict.fromkeys(by_version(part)[: conditions.semver], "semver"))
+        if conditions.newest:
+            found.update(dict.fromkeys(by_age(part)[: conditions.newest], "newest"))
+        if conditions.semver:
+            found.update(dict.fromkeys(by_version(part)[: conditions.semver], "semver"))
     return found
 
 
