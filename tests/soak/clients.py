@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from .images import ARTIFACTS, IMAGES, INDEXES, Document, all_documents, artifact, image, index
+from revstore_async import serialise_signatures
+
+from .images import ARTIFACTS, IMAGES, INDEXES, Document, all_documents, artifact, image, index, signature
 from .model import Model
 from .pulling import Pulling
 from .pushing import Pushing, Target
@@ -29,6 +31,9 @@ KEPT: Final = "soak/kept"
 TAGS: Final = 12
 EXPIRES_AFTER: Final = 30.0
 """Seconds after which a tag of `EXPIRING` may go."""
+
+KEYS: Final = 8
+"""The number of signing keys."""
 
 PAUSE: Final = 0.3
 """The longest pause of a client between two operations, in seconds."""
@@ -101,6 +106,24 @@ class Client:
         await self.pushing.push(pushed, Target(KEPT))
         self.model.artifacts[pushed.digest] = (pushed, subject)
         return "pushes of artifacts"
+
+    async def sign(self) -> str:
+        """Add a signature to a manifest."""
+        repository = self.chance.choice((KEPT, *SHARED))
+        document = image(self.chance.randrange(3)) if repository == KEPT else self._known(repository)
+        if document is None:
+            return "signatures without a manifest"
+        signed = signature(document.content, self.chance.randrange(KEYS))
+        path = f"/v2/{repository}/_revstore/signatures/{document.digest}"
+        answer = await self.wire.ask("POST", path, body=serialise_signatures([signed]))
+        if answer.status == 404 and not self._is_there(repository, document):
+            return "signatures of manifests that went meanwhile"
+        if answer.status != 201:
+            self.tally.fail(f"POST {path} got {answer}")
+            raise Failed
+        if repository == KEPT:
+            self.model.signatures.setdefault(document.digest, set()).add(signed.text)
+        return "signatures"
 
     async def mount(self) -> str:
         """Push an image, and mount its blobs from another repository."""
@@ -201,7 +224,10 @@ class Client:
 
 
 CLASSES: Final[dict[str, list[Callable[[Client], Awaitable[str]]]]] = {
-    "pushers": [Client.push, Client.push, Client.push_expiring, Client.push_index, Client.push_artifact],
+    "pushers": [
+        *(Client.push, Client.push, Client.push_expiring),
+        *(Client.push_index, Client.push_artifact, Client.sign),
+    ],
     "mounters": [Client.mount],
     "movers": [Client.move],
     "deleters": [Client.delete_tag, Client.delete_tag, Client.delete_manifest],

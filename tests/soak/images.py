@@ -5,8 +5,8 @@ import random
 from dataclasses import dataclass
 from functools import cache
 
-from revstore_async import Digest
-from tests.parts.documents import OCI_INDEX, OCI_MANIFEST
+from revstore_async import Digest, Signature, sign
+from tests.parts.documents import OCI_INDEX, OCI_MANIFEST, key
 
 LAYERS = 160
 IMAGES = 320
@@ -94,6 +94,12 @@ def artifact(number: int, subject: Document) -> Document:
         "subject": _descriptor(subject.content, subject.media_type),
     }
     return Document(json.dumps(manifest).encode(), OCI_MANIFEST, (b"{}", content))
+
+
+@cache
+def signature(content: bytes, number: int) -> Signature:
+    """Return the signature of a manifest by the key of this number."""
+    return sign(content, key(number))
 
 
 @cache

@@ -82,10 +82,12 @@ class Model:
     Attributes:
         tags: The tags by repository and name.
         artifacts: The artifacts by digest, each with its subject.
+        signatures: The signatures of manifests that stay, by digest.
     """
 
     def __init__(self) -> None:
         self.artifacts: dict[Digest, tuple[Document, Document]] = {}
+        self.signatures: dict[Digest, set[str]] = {}
         self.tags: dict[tuple[str, str], Tag] = {}
         self._deleted: dict[tuple[str, Digest], float] = {}
 

@@ -10,6 +10,7 @@ from typing import TextIO
 
 import aiohttp
 
+from revstore_async import Registry
 from tests.parts.minio import MinIO
 
 from .clients import EXPIRES_AFTER, KEPT, NUMBERS, Client
@@ -20,6 +21,7 @@ from .model import Model
 from .pulling import HISTORY
 from .pushing import Pushing, Target
 from .replicas import FaultyProxy, Replica, faulty_proxy
+from .restoring import Restorer
 from .tally import Tally
 from .verifying import Whole, everything_is_whole
 from .wire import Wire
@@ -68,6 +70,7 @@ class Soak:
         chance: The random numbers.
         commands: The commands of the collector.
         log: Gets a line for each request about a manifest.
+        registry: A registry of the library on the same store, through the faulty proxy.
         flatness: What the replicas hold.
     """
 
@@ -79,6 +82,7 @@ class Soak:
     chance: random.Random
     commands: Commands
     log: TextIO
+    registry: Registry
     model: Model = field(default_factory=Model)
     tally: Tally = field(default_factory=Tally)
     flatness: Flatness = field(default_factory=Flatness)
@@ -108,6 +112,8 @@ class Soak:
         async with asyncio.TaskGroup() as group:
             for client in clients:
                 group.create_task(client.work(stop))
+            restorer = Restorer(self.registry, self.model, self.tally, random.Random(self.chance.random()))
+            group.create_task(restorer.work(stop))
             group.create_task(self._kill(stop))
             group.create_task(self._watch(stop))
             for _ in range(self.options.collectors):
@@ -203,4 +209,6 @@ async def soaking(minio: MinIO, folder: Path, options: Options) -> AsyncIterator
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         commands = Commands(store, folder, minio.environment())
         log = stack.enter_context((folder / "requests.log").open("w"))
-        yield Soak(options, bucket, replicas, proxy, session, chance, commands, log)
+        options_of_driver = minio.options() | {"endpoint_url": f"http://127.0.0.1:{proxy.port}"}
+        registry = await stack.enter_async_context(Registry.open(f"s3://{bucket}/root", **options_of_driver))
+        yield Soak(options, bucket, replicas, proxy, session, chance, commands, log, registry)

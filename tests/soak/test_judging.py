@@ -15,7 +15,7 @@ from tests.soak.verifying import Whole, garbage
 LAYOUT = Layout()
 ONE = RepositoryName("soak/one")
 KEPT = image(5)
-WHOLE = Whole({("soak/one", "t0"): KEPT.digest}, 0)
+WHOLE = Whole({("soak/one", "t0"): KEPT.digest}, 0, 0)
 
 
 def names(*objects: StoredObject) -> list[str]:

@@ -21,10 +21,12 @@ class Whole:
     Attributes:
         tags: The digests of all tags by repository and name.
         artifacts: The number of artifacts.
+        signatures: The number of signatures.
     """
 
     tags: dict[tuple[str, str], Digest]
     artifacts: int
+    signatures: int
 
 
 async def everything_is_whole(wire: Wire, model: Model, tally: Tally) -> Whole:
@@ -40,7 +42,16 @@ async def everything_is_whole(wire: Wire, model: Model, tally: Tally) -> Whole:
             continue
     for document, subject in [*model.artifacts.values()]:
         await _artifact_is_whole(wire, tally, document, subject)
-    return Whole(tags, len(model.artifacts))
+    for digest, signatures in model.signatures.items():
+        await _signatures_are_there(wire, tally, digest, signatures)
+    return Whole(tags, len(model.artifacts), sum(map(len, model.signatures.values())))
+
+
+async def _signatures_are_there(wire: Wire, tally: Tally, digest: Digest, signatures: set[str]) -> None:
+    answer = await wire.ask("GET", f"/v2/{KEPT}/_revstore/signatures/{digest}")
+    there = {entry["signature"] for entry in json.loads(answer.body)["signatures"]}
+    if lost := signatures - there:
+        tally.fail(f"{len(lost)} signatures of {digest} are lost")
 
 
 async def _artifact_is_whole(wire: Wire, tally: Tally, document: Document, subject: Document) -> None:

@@ -109,7 +109,8 @@ class Wire:
             first = False
 
     async def _wait(self, method: str, path: str, answer: Answer, end: float) -> None:
-        self._tally.events[f"answers {answer.status}"] += 1
+        kind = " for the collector" if b"the collector is deleting" in answer.body else ""
+        self._tally.events[f"answers {answer.status}{kind}"] += 1
         if "retry-after" not in answer.headers:
             self._tally.fail(f"{method} {path} got {answer} without Retry-After")
             raise Failed
