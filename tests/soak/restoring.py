@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from revstore_async import Digest, Registry, RevstoreError, TagUnknown
+from revstore_async import Digest, Registry
+from revstore_async.errors import RevstoreError, TagUnknown
 
 from .clients import PAUSE, SHARED, TAGS
 from .model import Model

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from revstore_async import Digest, RepositoryName
-from revstore_async.layout import BlobData, LayerLink, Layout, RevisionLink, StoredObject
+from revstore_async.layout import BlobData, LayerLink, Layout, RevisionLink, SignatureLink, StoredObject
 from tests.soak.flatness import HANDLES, MEMORY, Flatness
 from tests.soak.images import image
 from tests.soak.model import Model
@@ -24,12 +24,14 @@ def names(*objects: StoredObject) -> list[str]:
 
 def test_content_and_links_of_a_tag_are_no_garbage() -> None:
     digests = [Digest.of(content) for content in (KEPT.content, *KEPT.blobs)]
+    signed = Digest.of(b"signature")
     links = [LayerLink(ONE, digest) for digest in digests[1:]]
-    there = names(*map(BlobData, digests), *links, RevisionLink(ONE, KEPT.digest))
+    revision = (RevisionLink(ONE, KEPT.digest), SignatureLink(ONE, KEPT.digest, signed))
+    there = names(*map(BlobData, [*digests, signed]), *links, *revision)
     assert garbage(WHOLE, Model(), there) == []
 
 
-@pytest.mark.parametrize("kind", ["blob", "layer", "layer of another repository", "revision"])
+@pytest.mark.parametrize("kind", ["blob", "layer", "layer of another repository", "revision", "signature"])
 def test_anything_else_is_garbage(kind: str) -> None:
     other, layer = Digest.of(b"other"), Digest.of(KEPT.blobs[1])
     kinds: dict[str, StoredObject] = {
@@ -37,6 +39,7 @@ def test_anything_else_is_garbage(kind: str) -> None:
         "layer": LayerLink(ONE, other),
         "layer of another repository": LayerLink(RepositoryName("soak/two"), layer),
         "revision": RevisionLink(ONE, other),
+        "signature": SignatureLink(ONE, other, layer),
     }
     left = kinds[kind]
     assert garbage(WHOLE, Model(), names(left)) == names(left)

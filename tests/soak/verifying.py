@@ -84,18 +84,25 @@ def garbage(whole: Whole, model: Model, names: list[str]) -> list[str]:
             blobs |= {digest_of(content).hex for content in (manifest.content, *manifest.blobs)}
             links |= {(repository, "_layers", digest_of(content).hex) for content in manifest.blobs}
             links.add((repository, "_manifests", manifest.digest.hex))
-    return [name for name in names if _is_garbage(PurePosixPath(name).parts, blobs, links)]
+    left = []
+    for name in names:
+        parts = PurePosixPath(name).parts
+        link = _link(parts)
+        if link is not None and link not in links:
+            left.append(name)
+        elif link is not None and "signatures" in parts:
+            blobs.add(parts[-2])
+    stored = [name for name in names if "/v2/blobs/" in name]
+    return left + [name for name in stored if PurePosixPath(name).parts[-2] not in blobs]
 
 
-def _is_garbage(parts: tuple[str, ...], blobs: set[str], links: set[tuple[str, str, str]]) -> bool:
-    if "blobs" in parts and parts[-1] == "data":
-        return parts[-2] not in blobs
+def _link(parts: tuple[str, ...]) -> tuple[str, str, str] | None:
+    """Return the repository, the kind and the digest that a link of a layer, or one at a revision, belongs to."""
     if "repositories" not in parts:
-        return False
+        return None
     behind = parts[parts.index("repositories") + 1 :]
-    kind = next((part for part in behind if part.startswith("_")), "")
-    place = behind.index(kind) if kind else 0
-    if kind == "_layers" or (kind == "_manifests" and behind[place + 1] == "revisions"):
-        hexes = [part for part in behind[place:] if len(part) == 64]
-        return ("/".join(behind[:place]), kind, hexes[0]) not in links
-    return False
+    place = next(number for number, part in enumerate(behind) if part.startswith("_"))
+    if behind[place] == "_layers" or behind[place : place + 2] == ("_manifests", "revisions"):
+        first = next(part for part in behind[place:] if len(part) == 64)
+        return "/".join(behind[:place]), behind[place], first
+    return None
