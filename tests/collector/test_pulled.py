@@ -7,8 +7,10 @@ import pytest
 
 from revstore_async import Digest, Registry, RepositoryName
 from revstore_async.collector import Retention
+from revstore_async.collector.survey import Kind
+from revstore_async.driver import Driver
 from revstore_async.errors import InvalidRetention
-from revstore_async.layout import CURRENT, Pulls
+from revstore_async.layout import CURRENT, Pulls, PullsKept
 from revstore_async.pulls.pull_times import PullTimes
 from revstore_drivers.memory import MemoryDriver, MemoryStore
 from revstore_drivers.wrappers import TracingDriver
@@ -137,3 +139,21 @@ async def test_rules_without_pulled_read_no_pull_times(world: World) -> None:
 def test_pull_times_are_not_kept_for_ever() -> None:
     with pytest.raises(InvalidRetention, match="kept for 400 days"):
         Retention.parse('[[rule]]\ntags = "*"\nkeep = { pulled = "401d" }\n')
+
+
+async def test_pull_times_are_written_and_read_on_each_store(registry: Registry, driver: Driver) -> None:
+    repository = registry.repository("team/app")
+    for tag in ("never", "pulled"):
+        for content in (b"{}", tag.encode()):
+            await repository.blobs.put(content)
+        await repository.manifests.put(image(b"{}", tag.encode()), tag=tag)
+    today = datetime.now(UTC).date()
+    for day in range(10):
+        await driver.put(CURRENT.key(PullsKept(today - timedelta(days=day))), b"")
+    pulls = PullTimes(driver, CURRENT)
+    pulls.note("team/app", "pulled")
+    await pulls.save()
+    plan = await registry.collector.plan(Retention.parse(RULES), offline=True)
+    assert {each.tag for each in plan.going(Kind.TAG)} == {"never"}
+    assert plan.notes == []
+    plan.close()
