@@ -102,6 +102,8 @@ def _say(session: Session, found: Status) -> None:
         "run": found.run,
         "owner": found.owner or None,
         "until": _moment(found.until),
+        "is_over": found.is_over,
+        "dated": found.dated,
         "keys": found.keys,
         "done": found.done,
         "enabled": _moment(found.enabled),

@@ -1,17 +1,17 @@
 """Fills a survey from a store."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
 from ..blobs.links import LINK_LIMIT, read_link
 from ..concurrency import gather_map, in_thread
-from ..driver import Driver, FileInfo, entries
+from ..driver import Driver, entries
 from ..errors import Damaged, ForeignKey, KeyNotFound, ObjectTooLarge
 from ..formats.descriptors import MANIFEST_LIMIT
 from ..formats.digest import Digest
-from ..inventory import list_in_parts
+from ..inventory import pages
 from ..layout import BlobData, Layout
 from ..threads import in_thread_if_large
 from .packs import Packs
@@ -45,13 +45,10 @@ async def fill(survey: Survey, driver: Driver, layout: Layout, progress: Progres
     async for entry in entries(driver.list, layout.contents):
         if entry.key not in (layout.blobs, layout.repositories):
             raise ForeignKey(entry.key)
-
-    async def take(page: Sequence[FileInfo]) -> None:
-        await in_thread(survey.add, page)
-        progress.keys += len(page)
-
     for folder in (layout.blobs, layout.repositories, layout.own):
-        await list_in_parts(driver, folder, take)
+        async for page in pages(driver, folder):
+            await in_thread(survey.add, page)
+            progress.keys += len(page)
     await in_thread(survey.listed)
     progress.begin("read")
     await in_thread(survey.find_digests_of_tags)

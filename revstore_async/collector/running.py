@@ -153,7 +153,13 @@ class OnlineRun:
             await self._follow(sparing)
 
         sweep = OnlineSweep(self._survey, self._driver, self._tags_of, owned, keep, self._progress)
-        await sweep.delete_shards(len(owned.state.shards))
+        try:
+            await sweep.delete_shards(len(owned.state.shards))
+        except BaseException:
+            if sweep.is_answered:
+                with suppress(RunLost, StorageFailure):  # otherwise the time of the run ends
+                    await settled(owned.end(), grace=_GRACE)
+            raise
         reasons = await in_thread(sparing.reasons)
         await self._end(owned, sweep)
         left = self._plan.numbers.keys - self._condemning.keys

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice, takewhile
 from typing import Final
 
-from ..concurrency import gather_map, in_thread, pauses
+from ..concurrency import gather_map, in_thread, pauses, settled
 from ..driver import Driver
 from ..driver.lost_answers import lost_answers
 from ..errors import (
@@ -77,6 +77,8 @@ def _batches(found: Iterable[Going]) -> Iterator[list[Going]]:
 # ---- beside other programs
 
 _DELETION_TRIES: Final = 6
+_GRACE: Final = 10.0
+"""Seconds that a cancelled run waits for the answer of its last deletion."""
 _CONDEMNED: Final = """
 SELECT o.rowid, o.kind, o.key, o.size, o.repository, o.digest, o.tag, c.step, c.place
 FROM condemned c JOIN object o ON o.rowid = c.object WHERE c.shard = ? AND c.place > ?
@@ -131,6 +133,7 @@ class OnlineSweep:
         self._keep = keep
         self._progress = progress
         self._counts: dict[Kind, tuple[int, int]] = {}
+        self._under_way = 0
         self.is_unsure: bool = False
         self.last_end: datetime | None = None
 
@@ -138,6 +141,11 @@ class OnlineSweep:
     def numbers(self) -> Numbers:
         """How much was deleted."""
         return Numbers.of(self._counts)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether each deletion got a definite answer."""
+        return not (self.is_unsure or self._under_way)
 
     async def delete_shards(self, count: int) -> None:
         """Delete the condemned keys, shard by shard.
@@ -167,11 +175,13 @@ class OnlineSweep:
 
     async def _delete(self, batch: Sequence[_Condemned]) -> None:
         with lost_answers() as lost:
-            if batch[0].kind == Kind.TAG:
-                deleted = await self._untag_each(batch)
-            else:
-                deleted = await self._delete_many(batch)
-        self.is_unsure |= bool(lost.count)
+            try:
+                if batch[0].kind == Kind.TAG:
+                    deleted = await self._untag_each(batch)
+                else:
+                    deleted = await self._delete_many(batch)
+            finally:
+                self.is_unsure |= bool(lost.count)
         for each in deleted:
             keys, size = self._counts.get(Kind(each.kind), (0, 0))
             self._counts[Kind(each.kind)] = keys + 1, size + each.size
@@ -209,6 +219,18 @@ class OnlineSweep:
             return []
         return batch
 
+    async def _noted(self, deletion: Awaitable[None]) -> None:
+        """Wait for a deletion, and count it among those under way until it is answered."""
+        self._under_way += 1
+        try:
+            await deletion
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            self._under_way -= 1
+            raise
+        self._under_way -= 1
+
     async def _answered(self, deletion: Callable[[datetime | None], Awaitable[None]]) -> None:
         """Try a deletion until it is answered.
 
@@ -219,12 +241,10 @@ class OnlineSweep:
         failed: Unavailable | DeletionExpired | None = None
         for pause in islice(pauses(), _DELETION_TRIES):
             end = await self._owned.deletion_end()
-            if end is None:
-                self.is_unsure = True  # the store may carry it out at any time
-            else:
+            if end is not None:
                 self.last_end = max(end, self.last_end or end)
             try:
-                await deletion(end)
+                await settled(self._noted(deletion(end)), grace=_GRACE)
             except DeletionExpired as error:  # the process stood still, or its clock did
                 failed = error
                 await self._owned.ask_time()

@@ -350,21 +350,73 @@ async def test_the_objects_of_the_last_runs_stay(driver: StagedDriver, registry:
     assert len({key.split("/")[5] for key in driver.store.objects if "/gc/runs/" in key}) in {5, 6}
 
 
+class UndatedDriver(StagedDriver):
+    """A driver of a store that does not refuse a deletion after its end."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, dated_deletion=False)
+
+
+class KilledUndatedDriver(UndatedDriver, KilledDriver):
+    """Such a driver, which does nothing more after its act."""
+
+
+@on_virtual_clock
+async def test_a_store_that_dates_no_deletion_is_swept(driver: StagedDriver, registry: Registry) -> None:
+    await filled(registry)
+    async with UndatedDriver(driver.store) as undated:
+        assert (await collected(Registry(undated))).numbers.tags == 1
+    assert not await registry.blobs.exists(LAYER)
+    assert (await registry.collector.status()).phase == "idle"
+
+
+class SlowDeletionsDriver(StagedDriver):
+    """A driver whose deletions take seconds, after the first."""
+
+    seconds: float = 5
+    begun: int = 0
+
+    async def delete_many(self, keys: Iterable[str], *, until: datetime | None = None) -> None:
+        self.begun += 1
+        await super().delete_many(keys, until=until)
+        await asyncio.sleep(self.seconds)
+
+
+@pytest.mark.parametrize(("seconds", "phase"), [(5, "idle"), (50, "sweeping")])
+def test_a_cancelled_sweep_waits_for_the_answer_of_its_deletion(seconds: float, phase: str) -> None:
+    """With the answer the state may be idle at once. Without it, the store may still carry out the deletion."""
+
+    @on_virtual_clock
+    async def test(driver: StagedDriver, registry: Registry) -> None:
+        await filled(registry)
+        async with SlowDeletionsDriver(driver.store) as slow:
+            slow.seconds = seconds
+            task = asyncio.ensure_future(collected(Registry(slow)))
+            while slow.begun == 0:  # noqa: ASYNC110 (the driver has no event)
+                await asyncio.sleep(0.5)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert (await registry.collector.status()).phase == phase
+        assert await registry.blobs.exists(LAYER)
+        await asyncio.sleep(1000)
+        await collected(registry)
+        assert not await registry.blobs.exists(LAYER)
+
+    test()
+
+
 @on_virtual_clock
 async def test_a_store_that_dates_no_deletion_is_swept_until_an_operator_ends_it(
     driver: StagedDriver, registry: Registry
 ) -> None:
-    class Undated(KilledDriver):
-        @property
-        def capabilities(self) -> Capabilities:
-            return replace(super().capabilities, dated_deletion=False)
-
     await filled(registry)
 
     async def die(_: State) -> None:
         raise Killed
 
-    undated = Undated(driver.store)
+    undated = KilledUndatedDriver(driver.store)
     undated.acts[Phase.SWEEPING] = die
     async with undated:
         with pytest.raises(Killed):
@@ -372,7 +424,7 @@ async def test_a_store_that_dates_no_deletion_is_swept_until_an_operator_ends_it
     await asyncio.sleep(1_000_000)
     with pytest.raises(RunUnderWay):
         await collected(registry)
-    undated = Undated(driver.store)
+    undated = KilledUndatedDriver(driver.store)
     undated.acts[Phase.IDLE] = undated.acts[Phase.SEALED] = (
         die  # neither comes before the end of the deletion
     )

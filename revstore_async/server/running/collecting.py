@@ -39,7 +39,7 @@ async def collecting(
 
     A server skips its turn if another server had one, or has a run under way. A failed run is a line in the log,
     and does not change the next one. The file of rules is read before each run. The end of the block cancels a run.
-    The run sets its state to idle, unless it deletes already: then a later run ends it when its time is over.
+    The run sets its state to idle. If it deletes and gets no answer, a later run ends it when its time is over.
 
     Args:
         opened: Opens and closes the registry.
