@@ -92,7 +92,7 @@ class Repository:
 
         Costs:
 
-        - 1 request for each 1,000 keys, three times;
+        - 16 requests, nearly all of them listings, and 3 more for each 1,000 keys;
         - 6 requests for each tag, 7 for each manifest, 4 for each upload;
         - 1 request for each 1,000 links to layers, where the store takes that.
 

@@ -154,3 +154,22 @@ async def test_its_requests_grow_with_what_it_holds() -> None:
         await repository.delete()
         assert driver.counts["delete_many"] == 2
         assert len(driver.requests) < 30
+
+
+@pytest.mark.parametrize(
+    ("tags", "manifests", "uploads"), [(0, 0, 0), (10, 1, 0), (20, 1, 0), (0, 11, 0), (0, 21, 0), (0, 0, 10)]
+)
+async def test_its_costs_are_those_that_it_documents(tags: int, manifests: int, uploads: int) -> None:
+    driver = TracingDriver(MemoryDriver())
+    async with Registry(driver) as registry:
+        repository = registry.repository("team/app")
+        await repository.blobs.put(CONFIG)
+        for number in range(manifests):
+            document = image(CONFIG, annotations={"number": str(number)})
+            names = [f"v{tag}" for tag in range(tags)] if number == 0 else []
+            await repository.manifests.put(document, tags=names)
+        for _ in range(uploads):
+            await repository.uploads.start()
+        driver.reset()
+        await repository.delete()
+        assert len(driver.requests) == 16 + 6 * tags + 7 * manifests + 4 * uploads
