@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from types import NoneType
 
 from ..arguments import check_type
@@ -164,8 +165,7 @@ class Collector(Surveyor):
     ) -> Plan:
         """Make a plan of a run. The caller closes it.
 
-        1 request for each 1,000 keys of the store, 1 for each tag, 1 for each manifest; 1 small write, which tells
-        the store's time. Memory is bounded: the survey is in a temporary file, of some 500 bytes a key.
+        It costs a survey, see `Surveyor`, and 1 request more unless it is offline. Memory is bounded.
 
         Args:
             retention: The retention rules; None lets nothing go but what no tag and no revision needs.
@@ -190,7 +190,8 @@ class Collector(Surveyor):
             if not offline:
                 rules = replace(rules, lease=(await self._control.states.read()).state.in_force(now).lease)
             await in_thread(mark, survey, rules)
-            return Plan(survey, offline=offline, retention=None if retention is None else retention.digest)
+            told = None if retention is None else retention.digest
+            return await in_thread(partial(Plan, survey, offline=offline, retention=told))
         except BaseException:
             survey.db.close()
             raise

@@ -39,8 +39,14 @@ _FOLDERS: Final = [(each.manifests, each.layers, each.uploads) for each in (CURR
 class Surveyor:
     """Takes surveys of a store, and answers questions by them.
 
-    A survey costs 1 request for each 1,000 keys of the store, 1 for each tag, 1 for each manifest, and 1 small
-    write, which tells the store's time. It is in a temporary file, of some 500 bytes a key, so memory is bounded.
+    The costs of a survey are:
+
+    - 1 request for each 1,000 keys of the store,
+    - 1 for each manifest and each link of a tag that no survey read before,
+    - 1 for each 10,000 of those that a survey read before,
+    - 1 small write, which tells the store's time.
+
+    It is in a temporary file, of some 500 bytes a key, so memory is bounded.
 
     Args:
         driver: The storage.

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice, takewhile
@@ -52,10 +52,11 @@ async def sweep(plan: Plan, driver: Driver, tags_of: TagsOf, progress: Progress)
             return
         progress.deleted += 1
 
-    for batch in _batches(plan.going(Kind.TAG)):
+    async for batch in _batches(plan.going(Kind.TAG)):
         await gather_map(untag, batch, limit=driver.capabilities.connections)
-    for rank in _ranks(plan):
-        for batch in _batches(rank):
+    ranks = _ranks(plan)
+    while (rank := await in_thread(next, ranks, None)) is not None:
+        async for batch in _batches(rank):
             await driver.delete_many([going.key for going in batch])
             progress.deleted += len(batch)
             progress.bytes += sum(going.size for going in batch)
@@ -68,9 +69,10 @@ def _ranks(plan: Plan) -> Iterator[Iterable[Going]]:
         yield plan.going(kind)
 
 
-def _batches(found: Iterable[Going]) -> Iterator[list[Going]]:
+async def _batches(found: Iterable[Going]) -> AsyncGenerator[list[Going], None]:
+    """Yield the keys in batches; a thread reads them from the database."""
     left = iter(found)
-    while batch := list(islice(left, BATCH)):
+    while batch := await in_thread(lambda: list(islice(left, BATCH))):
         yield batch
 
 
