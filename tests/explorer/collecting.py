@@ -53,7 +53,8 @@ async def enable(registry: Registry) -> None:
 
 
 Thing = tuple[str, ...]
-"""`tag` and its name, `revision` and its digest, `layer` and its repository and digest."""
+"""`tag` and its name; `revision` and its digest; `signature`, its revision and its digest; `layer`, its repository
+and its digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,12 @@ class Keeping(Act):
     things: frozenset[Thing] = frozenset()
 
 
-def keeping(act: Act, *things: Thing, refusals: Iterable[str] = ()) -> Keeping:
-    """Return an act that acknowledges things.
+def keeping(act: Act, *things: Thing, refusals: Iterable[str] = ()) -> Act:
+    """Return an act that may be refused because of a run.
 
     Args:
         act: The act.
-        *things: The things.
+        *things: The things that its good answer acknowledges.
         refusals: The further answers that it may have where a run takes the things that it needs.
     """
     words = ("BeingCollected", *refusals)
@@ -80,6 +81,8 @@ def keeping(act: Act, *things: Thing, refusals: Iterable[str] = ()) -> Keeping:
     def means(contents: Contents) -> Iterable[tuple[str, Contents]]:
         return [*act.means(contents), *((word, after) for word in words for after in act.parts(contents))]
 
+    if not things:
+        return replace(act, means=means)
     return Keeping(act.name, act.do, means, act.parts, frozenset(things))
 
 
@@ -162,7 +165,9 @@ def push(document: Document, contents: Sequence[bytes], tag: str | None = None) 
         ("revision", document.digest),
         *(("layer", NAME, each) for each in document.layers),
     ]
-    things += [("tag", tag)] if tag else []
+    things += [("signature", document.digest, each) for each in document.signatures]
+    # The rules may let the old tag go at once: a push of the manifest that it has does not write its link anew.
+    things += [("tag", tag)] if tag not in {None, OLD} else []
     return Keeping(act.name, act.do, act.means, act.parts, frozenset(things))
 
 
@@ -200,16 +205,20 @@ def orphan(document: Document) -> Act:
 def wrong_beside_runs(
     done: Run, acts: dict[str, Act], start: Contents, sight: Sight, known: Known
 ) -> list[str]:
-    """Look for an order of the calls that explains all answers. All acknowledged things must be whole."""
-    wrong = [*sight.wrong, *sight.dangling]
+    """Look for an order of the calls that explains all answers. All acknowledged things must be whole.
+
+    A writer that was refused may have written a link too late, after a sweep: then that leads to nothing.
+    """
     touched: set[Thing] = set()
+    wrong = [*sight.wrong, *sight.dangling]
     for call in done.calls:
         act = acts[call.name]
         if isinstance(act, Keeping) and call.done and not isinstance(call.answer, RevstoreError):
             touched |= act.things
-    found = [
-        _lacking(now, touched, start, sight, known) for now in ends(done.calls, acts, frozenset(), start)
-    ]
+        elif isinstance(act, Keeping):
+            wrong = []
+    orders = ends(done.calls, acts, frozenset(), start)
+    found = [[*_lacking(now, touched, start, sight, known), *_foreign(now, sight)] for now in orders]
     if not found:
         return [*wrong, "no order of the calls explains their answers"]
     return [*wrong, *min(found, key=len)]
@@ -218,35 +227,38 @@ def wrong_beside_runs(
 def _lacking(
     now: Contents, touched: set[Thing], start: Contents, sight: Sight, known: Known
 ) -> Sequence[str]:
-    """Compare a registry with the contents that an order of the calls gives it."""
-    kept = {tag: digest for tag, digest in now.tags.items() if tag != OLD or ("tag", tag) in touched}
-    revisions = {*kept.values(), *(each for each in now.revisions if ("revision", each) in touched)}
-    layers = {(name, digest) for name, digest in now.layers if ("layer", name, digest) in touched}
+    """Return an error for each thing that must be there after an order of the calls, and is not."""
+    stays = {tag: digest for tag, digest in now.tags.items() if tag != OLD and start.tags.get(tag) == digest}
+    tags = stays | {tag: digest for tag, digest in now.tags.items() if ("tag", tag) in touched}
+    revisions = {*tags.values(), *(each for each in now.revisions if ("revision", each) in touched)}
+    revisions |= {each for each in start.revisions if known.documents[each].subject in stays.values()}
     waiting = [*revisions]
     while waiting:
-        document = known.documents[waiting.pop()]
-        layers |= {(NAME, layer) for layer in document.layers}
-        referrers = {each for each in start.revisions if known.documents[each].subject == document.digest}
-        more = ({*document.children, *referrers} & now.revisions.keys()) - revisions
+        more = known.documents[waiting.pop()].children - revisions
         revisions |= more
         waiting += more
-    contents = sight.contents
-    wrong = [f"the tag {tag} is gone or moved" for tag in kept if contents.tags.get(tag) != kept[tag]]
-    wrong += ["a tag is there that no call set" for tag in contents.tags.items() - now.tags.items()]
-    wrong += ["an acknowledged revision is gone" for _ in revisions - contents.revisions.keys()]
-    wrong += [
-        "a revision is there that no call put" for _ in contents.revisions.keys() - now.revisions.keys()
+    layers = {(NAME, layer) for each in revisions for layer in known.documents[each].layers}
+    layers |= {(name, digest) for name, digest in now.layers if ("layer", name, digest) in touched}
+    signed = {(digest, each) for digest in stays.values() for each in now.revisions[digest]}
+    signed |= {(thing[1], thing[2]) for thing in touched if thing[0] == "signature"}
+    found = sight.contents
+    found_signed = {(digest, each) for digest in found.revisions for each in found.revisions[digest]}
+    referrers = {(each, known.documents[each].subject) for each in revisions}
+    return [
+        *(f"the tag {tag} is gone or moved" for tag in tags if found.tags.get(tag) != tags[tag]),
+        *("an acknowledged revision is gone" for each in revisions if each not in found.revisions),
+        *("an acknowledged layer is gone" for _ in layers - found.layers),
+        *("an acknowledged signature is gone" for _ in signed - found_signed),
+        *("a referrer is not listed" for each, of in referrers if of and each not in sight.referrers[of]),
     ]
-    wrong += ["an acknowledged layer is gone" for _ in layers - contents.layers]
-    signed = revisions & contents.revisions.keys()
-    wrong += [
-        "an acknowledged signature is gone"
-        for each in signed
-        if not now.revisions[each] <= contents.revisions[each]
+
+
+def _foreign(now: Contents, sight: Sight) -> Sequence[str]:
+    """Return an error for each thing that an order of the calls does not explain."""
+    found = sight.contents
+    sizes = {upload: len(sent) for upload, sent in now.uploads.items()}
+    return [
+        *("a tag is there that no call set" for _ in found.tags.items() - now.tags.items()),
+        *("a revision is there that no call put" for _ in found.revisions.keys() - now.revisions.keys()),
+        *(["an upload is not as it was acknowledged"] if sizes != sight.uploads else []),
     ]
-    for subject, listed in sight.referrers.items():
-        if {each for each in revisions if known.documents[each].subject == subject} - listed:
-            wrong.append("an acknowledged referrer is not listed")
-    if {upload: len(sent) for upload, sent in now.uploads.items()} != sight.uploads:
-        wrong.append("an upload is not as it was acknowledged")
-    return wrong
