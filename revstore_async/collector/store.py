@@ -229,8 +229,8 @@ class Collector(Surveyor):
         - The time of the waits: `Bounds.grace`, some seconds at the end, and `Bounds.hold` if a deletion got no
           definite answer.
 
-        A cancelled or failed run leaves the store in order. Before the deletion it sets the state to idle. After
-        that any process may do so when the time of the run is over.
+        A cancelled or failed run leaves the store in order, and sets the state to idle. If a deletion got no
+        answer, or the process was killed, any process may do so when the time of the run is over.
 
         Args:
             plan: A plan, which the caller closes; its numbers change to those of the run. Or the retention rules

@@ -87,7 +87,7 @@ async def test_a_change_of_the_bounds_before_a_run_does_not_stop_it(
 
 
 class MeddlingDriver(StagedDriver):
-    """A driver before whose first swap to an open run another process changes the state."""
+    """A driver that lets another process change the state before the first swap to an open run."""
 
     meddle: Callable[[], Awaitable[object]] | None = None
 
@@ -372,7 +372,7 @@ async def test_a_store_that_dates_no_deletion_is_swept(driver: StagedDriver, reg
 
 
 class SlowDeletionsDriver(StagedDriver):
-    """A driver whose deletions take seconds, after the first."""
+    """A driver that answers its deletions after some seconds."""
 
     seconds: float = 5
     begun: int = 0
