@@ -11,7 +11,7 @@ import click
 from ..collector import Collected, Plan, Progress, Retention
 from ..registry import Registry
 from .collecting import amount, read_retention, retention_option, told
-from .gc_state import COMMANDS as STATE_COMMANDS
+from .gc_state import STATE_COMMANDS
 from .session import Session, shared_options
 
 

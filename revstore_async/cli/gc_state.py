@@ -171,4 +171,4 @@ def _duration(time: timedelta) -> str:
     return f"{seconds}s"
 
 
-COMMANDS = (status, cancel, enable, bounds)
+STATE_COMMANDS = (status, cancel, enable, bounds)

@@ -122,4 +122,5 @@ class CollectorNotEnabled(Conflict):
                 "runs beside other programs are not enabled; 'revstore gc enable' says that each program that"
                 " writes to this store knows of the collector; with --offline nothing else may be at work"
             )
-        return f"runs beside other programs may begin at {self.begins}, one lease after 'revstore gc enable'"
+        begins = self._shown("begins")
+        return f"runs beside other programs may begin at {begins}, one lease after 'revstore gc enable'"
