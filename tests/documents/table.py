@@ -98,6 +98,7 @@ TABLE: dict[str, list[tuple[Kind, str]]] = {
     "docs/decisions/0004-tag-listing.md": [],
     "docs/decisions/0005-referrers.md": [],
     "docs/decisions/0006-uploads.md": [],
+    "docs/decisions/0007-collector.md": [],
     "docs/decisions/README.md": [],
     "docs/drivers.md": [
         (Kind.SHAPE, "memory:  "),
