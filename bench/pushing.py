@@ -84,15 +84,16 @@ class Pushes:
         path = f"/v2/{repository}"
         digests = [Digest.of(content) for content in contents]
         for digest, content in zip(digests, contents, strict=True):
-            await self._insist(partial(_push_blob, client, path, digest, content))
+            await self._insist(client, partial(_push_blob, client, path, digest, content))
         parts = [(digest, len(content)) for digest, content in zip(digests, contents, strict=True)]
         document = manifest(parts, mark)
         put = partial(client.ask, headers={"Content-Type": OCI_MANIFEST}, body=document, expect=(201,))
-        await self._insist(partial(put, "PUT", f"{path}/manifests/pushed-{mark}"))
+        await self._insist(client, partial(put, "PUT", f"{path}/manifests/pushed-{mark}"))
         self.pushed.append(Pushed(repository, document, tuple(digests)))
 
-    async def _insist(self, step: Callable[[], Awaitable[object]]) -> None:
+    async def _insist(self, client: Client, step: Callable[[], Awaitable[object]]) -> None:
         """Do a step, and do it again while the server tells the client to come again."""
+        client.close()  # the server may be about to close a connection that was idle
         for left in reversed(range(_TRIES)):
             try:
                 await step()
@@ -102,6 +103,7 @@ class Pushes:
                     raise
                 self.again += 1
                 await asyncio.sleep(min(float(after), _LONGEST))
+                client.close()
             else:
                 return
 

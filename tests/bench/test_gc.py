@@ -192,8 +192,15 @@ class Busy:
         self.status = status
         self.after = after
         self.put = []
+        self.fresh = False
+        self.fresh_asks = 0
+
+    def close(self):
+        self.fresh = True
 
     async def ask(self, method, target, **_told):
+        self.fresh_asks += self.fresh
+        self.fresh = False
         if method == "PUT" and "/manifests/" in target and self.left:
             self.left -= 1
             raise Refused(method, target, Answer(self.status, headers={"retry-after": self.after}))
@@ -216,6 +223,7 @@ async def test_a_push_goes_on_only_when_the_server_tells_the_client_to_come_agai
     await pushes.go_on(client, "0", asyncio.Event())
     assert (len(pushes.pushed), len(pushes.failures), pushes.again) == (pushed, 1 - pushed, again)
     assert client.put == ["/v2/bench/a/manifests/pushed-0-0"] * pushed
+    assert client.fresh_asks == 4 + again  # three blobs and the manifest: no connection was idle before
 
 
 def gc_measurement(way, measure, value, **case):
