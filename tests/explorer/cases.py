@@ -11,10 +11,16 @@ from .collecting import LONG, OLD, Keeping, enable, wrong_beside_runs
 from .event_loop import run
 from .explored_store import ExploredStore, Profile
 from .invariants import Known, agrees, left_over, look, wrong_answers, wrong_history, wrong_referrers
-from .parking import ParkingDriver, PlainDriver
+from .parking import Access, Operation, ParkingDriver, PlainDriver
 from .scenarios import ALL_DOCUMENTS, CONFIG, LAYER, MORE, SENT, TAG, UPLOAD, Scenario
 from .schedule import Actor, Run
 from .search import Case
+
+BEGIN = Operation("begin", "", (Access("docker", below=True),))
+
+
+async def nothing() -> None:
+    """Do nothing."""
 
 
 def case(scenario: Scenario, profile: Profile) -> Case:
@@ -84,6 +90,7 @@ def _actor(scenario: Scenario, number: int) -> Actor:
             await run.call(number, f"{number}.{place} {act.name}", partial(act.do, registry))
 
     async def acting_alone(run: Run, number: int, driver: ParkingDriver) -> None:
+        await run.passed(BEGIN, nothing)  # at any time: the clocks of a call begin with it
         async with Registry(driver, policy=scenario.policy) as registry:
             await call(run, number, registry)
 

@@ -24,11 +24,15 @@ class IdleLoop(asyncio.BaseEventLoop):
 
     Args:
         idle: Makes a task go on and returns true, or returns false: then the time of the next timer comes.
+
+    Attributes:
+        random: Returns so many random bytes.
     """
 
     def __init__(self, idle: Callable[[], bool]) -> None:
         super().__init__()
         self._now = 0.0
+        self.random: Callable[[int], bytes] = bytes
         self._idle = idle
         self._selector = self
         self._made: dict[str, int] = {}

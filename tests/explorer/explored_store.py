@@ -31,6 +31,7 @@ class Profile:
         resolution: The finest difference of times.
         whole: Whether a deletion of many keys, and the joining of objects, are one step.
         lost_answers: How many writes of a run have their effect and are answered by an error.
+        losing: The beginning of the methods whose answers may be lost.
         deaths: Whether an actor dies whose answer is lost: none of its operations has an effect after that.
         patience: Virtual seconds that may pass while operations wait; else time stands still as long as any waits.
         sleepers: Whether an actor that waits for a time goes on by that in the usual order, while the operations of
@@ -46,6 +47,7 @@ class Profile:
     resolution: timedelta = timedelta(microseconds=1)
     whole: bool = True
     lost_answers: int = 0
+    losing: str = ""
     deaths: bool = False
     patience: float = 0.0
     sleepers: bool = False

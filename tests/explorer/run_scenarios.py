@@ -63,6 +63,7 @@ def _tagged(tag: str, digest: Digest) -> Act:
 PUSHES = [push(WITH_LAYER, [CONFIG, LAYER], TAG)]
 PUT_REFERRER = keeping(put(REFERRER), ("revision", REFERRER.digest), refusals=[NO_BLOB])
 FINISH = keeping(finish(UPLOAD, SENT), ("layer", NAME, Digest.of(SENT)))
+PUSH_LAYER = keeping(push_layer(LAYER), ("layer", NAME, LAYER_DIGEST))
 SET_AGAIN = keeping(set_tag(OLD, WITH_LAYER.digest), refusals=[NO_MANIFEST])
 TAG_REFERRED = keeping(
     set_tag(TAG, A.digest),
@@ -123,11 +124,10 @@ RUNS: dict[str, Scenario] = {
         _row("collect-push", [put(WITH_LAYER, OLD)], PUSHES, [collect()]),
         _row("collect-push-warm", [put(WITH_LAYER, OLD)], [warm(), *PUSHES], [collect()]),
         _row("collect-put", [put(WITH_LAYER, OLD)], [PUT_ALONE], [collect()]),
+        _row("collect-put-new", [], [PUT_ALONE], [collect()]),
         _row("collect-mount", [delete_layer(LAYER_DIGEST)], [MOUNT], [collect()]),
         _row("collect-mount-warm", [delete_layer(LAYER_DIGEST)], [warm(), MOUNT], [collect()]),
-        _row(
-            "collect-push-layer", [], [keeping(push_layer(LAYER), ("layer", NAME, LAYER_DIGEST))], [collect()]
-        ),
+        _row("collect-push-layer", [], [PUSH_LAYER], [collect()]),
         _row("collect-tag", [put(WITH_LAYER, OLD)], [_tagged(TAG, WITH_LAYER.digest)], [collect()]),
         _row(
             "collect-tag-warm", [put(WITH_LAYER, OLD)], [warm(), _tagged(TAG, WITH_LAYER.digest)], [collect()]
@@ -168,6 +168,7 @@ RUNS: dict[str, Scenario] = {
             large=True,
             runs=(LOST_RUNS, DEATH_RUNS),
         ),
+        _row("collect-dies-layer", [], [PUSH_LAYER], [collect()], runs=(LOST_RUNS, DEATH_RUNS)),
         _row("collect-dies-push", [put(WITH_LAYER, OLD)], PUSHES, [collect()], runs=(LOST_RUNS, DEATH_RUNS)),
         _row(
             "collect-dies-tag",

@@ -2,20 +2,20 @@
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 from unittest.mock import patch
 
-from revstore_async.driver import File, FileInfo, Page, Reader
+from revstore_async.driver import Reader
 from revstore_async.errors import RevstoreError, Unavailable
 
 from .event_loop import IdleLoop, run_on, without_threads
 from .explored_store import ExploredStore
 from .parking import Operation, ParkingDriver
+from .run_values import Call, GivenUp, Parked, Snapshot, said, short
 
 Answer = TypeVar("Answer")
 Life = list[tuple[bytes, str, object] | None]
@@ -32,61 +32,6 @@ class Endless(Exception):
     """A run goes on without an operation."""
 
 
-@dataclass(eq=False)
-class GivenUp(Unavailable):
-    """The explorer has seen enough of this run."""
-
-    retryable: ClassVar[bool] = False
-
-
-@dataclass(eq=False, slots=True)
-class Parked:
-    """An operation that waits for its turn.
-
-    Attributes:
-        actor: The number of its actor; a number beyond the actors for the store itself.
-        task: The name of its task.
-        number: How many operations came before.
-        operation: The operation.
-        turn: Whether its answer is lost, once its turn has come.
-        end: The time after which the store drops it; None for an operation of an actor.
-    """
-
-    actor: int
-    task: str
-    number: int
-    operation: Operation
-    turn: "asyncio.Future[bool]"
-    end: float | None = None
-
-
-@dataclass(slots=True)
-class Call:
-    """One call of an actor, as it was seen from outside.
-
-    Attributes:
-        actor: Which actor's.
-        name: What it is called.
-        after: The calls that had been answered when its first operation had its effect; None before that.
-        answer: What it returned or raised.
-        done: Whether it was answered.
-    """
-
-    actor: int
-    name: str
-    after: frozenset[int] | None = None
-    answer: object = None
-    done: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The store after so many steps."""
-
-    steps: int
-    store: ExploredStore
-
-
 Actor = Callable[["Run", int, ParkingDriver], Awaitable[None]]
 """What runs beside others: it is given the run, its own number and its driver."""
 
@@ -95,7 +40,6 @@ Chooser = Callable[["Run"], int | None]
 
 _ACTOR: ContextVar[int] = ContextVar("actor")
 _CALL: ContextVar[int | None] = ContextVar("call", default=None)
-_RUN: ContextVar["Run"] = ContextVar("run")
 
 
 @dataclass(eq=False)
@@ -147,6 +91,7 @@ class Run:
     def perform(self) -> "Run":
         """Do it; return this run."""
         self.loop = IdleLoop(self._idle)
+        self.loop.random = self.random
         self.store.now = self.loop.time
         for key, file in self.store.objects.items():
             if is_watched(key):
@@ -159,7 +104,6 @@ class Run:
         return self
 
     async def _main(self) -> None:
-        _RUN.set(self)
         for number, actor in enumerate(self.actors):
             self._tasks.append(asyncio.ensure_future(self._acting(number, actor)))
         for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
@@ -188,7 +132,7 @@ class Run:
         call.done = True
         if call.after is None:
             call.after = self._answered(but=number)
-        self.log.append(f"{'':>4} {actor}: {name} is answered: {_said(call.answer)}")
+        self.log.append(f"{'':>4} {actor}: {name} is answered: {said(call.answer)}")
         return call.answer
 
     async def passed(self, operation: Operation, perform: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -238,7 +182,7 @@ class Run:
         self._arrived += 1
         self._trace(deletion.task, deletion.operation, "late")
         self.log.append(
-            f"{len(self.choices) - 1:>4} {deletion.actor}: {_short(str(deletion.operation))}: later"
+            f"{len(self.choices) - 1:>4} {deletion.actor}: {short(str(deletion.operation))}: later"
         )
 
         def carry_out(turn: "asyncio.Future[bool]") -> None:
@@ -273,7 +217,13 @@ class Run:
 
     def may_lose(self, parked: Parked) -> bool:
         """Say whether the answer of an operation may be lost."""
-        return parked.operation.writes and parked.end is None and self.lost < self.store.profile.lost_answers
+        profile = self.store.profile
+        return (
+            self.lost < profile.lost_answers
+            and parked.end is None
+            and parked.operation.writes
+            and parked.operation.method.startswith(profile.losing)
+        )
 
     def sleeps(self, actor: int) -> bool:
         """Say whether an actor waits for a time, for which the operations of others may sleep."""
@@ -358,9 +308,7 @@ class Run:
     def _happened(self, parked: Parked, answer: object, before: int) -> None:
         operation = parked.operation
         self._trace(parked.task, operation, answer)
-        self.log.append(
-            f"{len(self.choices) - 1:>4} {parked.actor}: {_short(str(operation))}: {_said(answer)}"
-        )
+        self.log.append(f"{len(self.choices) - 1:>4} {parked.actor}: {short(str(operation))}: {said(answer)}")
         if self.store.mark == before:
             return
         for key in {*self.life, *(access.key for access in operation.accesses if access.write)}:
@@ -412,23 +360,10 @@ def _state(file: object) -> tuple[bytes, str, object]:
     return file.content, file.info.etag, file.info.modified
 
 
-def _said(answer: object) -> str:
-    """Return an answer in few words."""
-    if isinstance(answer, File):
-        return f"{_short(answer.content[:80].decode(errors='replace'))} ({answer.info.etag})"
-    if isinstance(answer, FileInfo):
-        return answer.etag
-    if isinstance(answer, Page):
-        return f"{len(answer.entries)} entries"
-    if isinstance(answer, RevstoreError):
-        return _short(f"{type(answer).__name__}: {answer}")
-    return _short(" ".join(str(answer).split())[:160])
-
-
-def _short(text: str) -> str:
-    """Return a text with shorter digests and keys."""
-    text = re.sub(r"docker/registry/(?:v2/)?", "", text)
-    return re.sub(r"([0-9a-f]{4})[0-9a-f]{28,124}", r"\1", text)
+def _random(size: int) -> bytes:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, IdleLoop)
+    return loop.random(size)
 
 
 @contextmanager
@@ -436,7 +371,7 @@ def reproducible() -> Iterator[None]:
     """Have programs draw the same random bytes in each run, and compute in no thread."""
     with (
         without_threads(),
-        patch("os.urandom", lambda size: _RUN.get().random(size)),
-        patch("random._urandom", lambda size: _RUN.get().random(size)),
+        patch("os.urandom", _random),
+        patch("random._urandom", _random),
     ):
         yield
