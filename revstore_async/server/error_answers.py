@@ -30,12 +30,16 @@ class ErrorAnswer:
         code: The OCI code.
         status: The HTTP status.
         told: Whether the client gets the message: a store's contents and failures are not its business.
+        instead: What a client gets instead of an untold message; None for the words of the status.
     """
 
     code: str
     status: int
     told: bool = True
+    instead: str | None = None
 
+
+_NO_WRITES: Final = "the storage takes no writes until its operator mends it; reads go on"
 
 TABLE: Final[Mapping[type[RevstoreError], ErrorAnswer]] = {
     # faults of the request
@@ -101,9 +105,11 @@ TABLE: Final[Mapping[type[RevstoreError], ErrorAnswer]] = {
     errors.IncompatiblePackage: ErrorAnswer("UNAVAILABLE", 503, told=False),
     errors.AccessDenied: ErrorAnswer("UNAVAILABLE", 503, told=False),
     errors.StorageFull: ErrorAnswer("UNAVAILABLE", 507, told=False),
-    errors.CollectorStateUnreadable: ErrorAnswer("UNAVAILABLE", 503, told=False),
-    errors.CollectorStateOfNewerEngine: ErrorAnswer("UNAVAILABLE", 503, told=False),
-    errors.BeingCollected: ErrorAnswer("UNAVAILABLE", 503, told=False),
+    errors.CollectorStateUnreadable: ErrorAnswer("UNAVAILABLE", 503, told=False, instead=_NO_WRITES),
+    errors.CollectorStateOfNewerEngine: ErrorAnswer("UNAVAILABLE", 503, told=False, instead=_NO_WRITES),
+    errors.BeingCollected: ErrorAnswer(
+        "UNAVAILABLE", 503, told=False, instead="the storage is deleting that content, try again later"
+    ),
     errors.Throttled: ErrorAnswer("TOOMANYREQUESTS", 429, told=False),
     errors.Unavailable: ErrorAnswer("UNAVAILABLE", 503, told=False),
     RevstoreError: ErrorAnswer("UNKNOWN", 500, told=False),
@@ -220,7 +226,7 @@ def _entry(error: RevstoreError, answer: ErrorAnswer, scope: Scope, store: objec
         logged = f" (logged as {_log(error, scope, store)})" if isinstance(error, Damaged) else ""
         return {"code": answer.code, "message": f"{error}{logged}"}
     logged = _log(error, scope, store)
-    said = _UNTOLD.get(answer.status, "an internal error")
+    said = answer.instead or _UNTOLD.get(answer.status, "an internal error")
     return {"code": answer.code, "message": f"{said} (logged as {logged})"}
 
 
