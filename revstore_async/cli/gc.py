@@ -48,7 +48,10 @@ rate_option = click.option(
 @shared_option
 @rate_option
 @click.option(
-    "--verbose", is_flag=True, help="Name each key that goes, and each manifest that stays, with the reason."
+    "--verbose",
+    is_flag=True,
+    help="Name each key that goes, and each manifest that stays by itself, with the reason; its children and"
+    " referrers, which stay with it, are left out.",
 )
 @shared_options
 @click.pass_obj
