@@ -113,11 +113,11 @@ def apply(
             if offline:
                 async with told(progress):
                     await registry.collector.apply(found, requests_per_second=rate, progress=progress)
-                session.say(asdict(found.numbers), f"deleted: {amount(found.numbers)}")
+                session.say(_value(found), f"deleted: {amount(found.numbers)}")
                 return
             async with told(progress):
                 collected = await registry.collector.run(found, requests_per_second=rate, progress=progress)
-            _say_collected(session, collected)
+            _say_collected(session, found, collected)
 
     session.within(work)
 
@@ -137,8 +137,18 @@ async def _planned(
         found.close()
 
 
-def _say_collected(session: Session, found: Collected) -> None:
-    value = {**asdict(found.numbers), "run": found.run, "spared": dict(found.spared), "left": found.left}
+def _value(found: Plan) -> dict[str, object]:
+    return {**asdict(found.numbers), "unreadable": found.unreadable, "notes": found.notes}
+
+
+def _say_collected(session: Session, plan: Plan, found: Collected) -> None:
+    value = {
+        **_value(plan),
+        **asdict(found.numbers),
+        "run": found.run,
+        "spared": dict(found.spared),
+        "left": found.left,
+    }
     lines = [f"deleted: {amount(found.numbers)}"]
     lines += [f"stays after all: {keys} keys: {why}" for why, keys in found.spared.items()]
     if found.left:
@@ -147,8 +157,7 @@ def _say_collected(session: Session, found: Collected) -> None:
 
 
 def _show(session: Session, found: Plan, *, verbose: bool) -> None:
-    value: dict[str, object] = asdict(found.numbers)
-    value |= {"unreadable": found.unreadable, "notes": found.notes}
+    value = _value(found)
     lines = [f"would go: {amount(found.numbers)}"]
     lines += [
         f"all of {name} stays: its manifest {digest} can't be read"

@@ -48,6 +48,23 @@ def test_what_is_applied_is_gone_and_the_rest_is_whole(run: Run, filled: Path) -
     assert (again.code, again.value["tags"], again.value["blobs"]) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("beside", ["--offline", "--yes"])
+def test_a_repository_that_stays_for_a_manifest_that_cannot_be_read_is_named_in_json(
+    run: Run, filled: Path, beside: str
+) -> None:
+    v2 = filled / "store/docker/registry/v2"
+    digest = (v2 / "repositories/hello/_manifests/tags/new/current/link").read_text()
+    value = digest.partition(":")[2]
+    (v2 / "blobs/sha256" / value[:2] / value / "data").write_bytes(b"{")
+    run("gc", "bounds", "--offline", "--lease", "0")
+    run("gc", "enable")
+    applied = run("gc", "apply", "--retention", "keep.toml", "--yes", "--json", beside)
+    assert applied.code == 0
+    assert applied.value["unreadable"] == {"hello": digest}
+    assert applied.value["tags"] == 0
+    assert run("get", "hello:old").code == 0
+
+
 def test_each_key_is_named_with_its_reason(run: Run, filled: Path) -> None:
     told = run("gc", "plan", "--retention", "keep.toml", "--offline", "--verbose").text
     assert "_manifests/tags/old/current/link (71 bytes): rule 1" in told
