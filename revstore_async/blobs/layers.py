@@ -16,7 +16,6 @@ from ..errors import (
     Damaged,
     InvalidOffset,
     LinkDamaged,
-    LinkDangling,
     Unsupported,
 )
 from ..formats.descriptors import Descriptor, blob_descriptor
@@ -190,7 +189,7 @@ class LayerStore:
         link, content = await gather(self._links.find(key), self._blobs.fetch(digest, limit=limit))
         self._check(link, digest)
         if content is None:
-            raise LinkDangling(key, digest)
+            raise await self._links.without_content(key, digest, BlobUnknown(digest, self._name))
         return await self._blobs.verified(digest, content)
 
     async def stat(self, digest: str) -> Descriptor:
@@ -208,7 +207,7 @@ class LayerStore:
         link, found = await gather(self._links.find(self._key(digest)), self._blobs.look(digest))
         link = self._check(link, digest)
         if found is None:
-            raise LinkDangling(link.key, digest)
+            raise await self._links.without_content(link.key, digest, BlobUnknown(digest, self._name))
         if isinstance(found, Damaged):
             raise copy(found)  # no cycle with this frame
         return blob_descriptor(digest, found.size)
@@ -255,7 +254,8 @@ class LayerStore:
                 except (BlobUnknown, InvalidOffset, Damaged) as error:
                     self._check(await link, digest)  # without a link, nothing is told of the content
                     if isinstance(error, BlobUnknown):
-                        raise LinkDangling(key, digest) from error
+                        absent = BlobUnknown(digest, self._name)
+                        raise await self._links.without_content(key, digest, absent) from error
                     raise
                 self._check(await link, digest)
             yield reader

@@ -5,7 +5,15 @@ from datetime import datetime
 from typing import Final
 
 from ..driver import Driver, File, IfAbsent, IfMatch
-from ..errors import ConditionFailed, InvalidDigest, KeyNotFound, LinkDamaged, ObjectTooLarge
+from ..errors import (
+    ConditionFailed,
+    InvalidDigest,
+    KeyNotFound,
+    LinkDamaged,
+    LinkDangling,
+    ObjectTooLarge,
+    RevstoreError,
+)
 from ..formats.digest import Digest
 
 LINK_LIMIT: Final = 512
@@ -104,6 +112,19 @@ class LinkStore:
     async def linked(self, key: str) -> bool:
         """Say whether there is a link, without reading it. 1 request."""
         return await self.etag(key) is not None
+
+    async def without_content(self, key: str, digest: Digest, absent: RevstoreError) -> RevstoreError:
+        """Return the error for a reader that found a link, and not its content. 1 request.
+
+        A deletion and a run of the collector may take link and content between the two answers. The reader then
+        sees what it would have seen a moment later.
+
+        Args:
+            key: The link.
+            digest: The content.
+            absent: The error if the link is gone by now.
+        """
+        return LinkDangling(key, digest) if await self.linked(key) else absent
 
 
 def read_link(file: File) -> Link:

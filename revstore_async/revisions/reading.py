@@ -7,7 +7,7 @@ from ..blobs.links import Link, LinkStore, expect
 from ..blobs.store import BlobStore
 from ..concurrency import gather
 from ..driver import Driver
-from ..errors import LinkDangling, ManifestUnknown, ObjectTooLarge
+from ..errors import ManifestUnknown, ObjectTooLarge
 from ..formats.descriptors import MANIFEST_LIMIT
 from ..formats.digest import Digest
 from ..formats.lenient_manifests import StoredKind, kind_of
@@ -80,7 +80,7 @@ class RevisionReader:
             link, payload = await gather(self._links.find(key), self._fetch(digest, fresh=fresh))
         self.check(link, digest)
         if payload is None:
-            raise LinkDangling(key, digest)
+            raise await self._links.without_content(key, digest, ManifestUnknown(self._name, digest))
         if isinstance(payload, ObjectTooLarge):
             raise copy(payload)  # no cycle with this frame
         return await self._blobs.verified(digest, payload), signed

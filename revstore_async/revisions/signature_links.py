@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from ..blobs.links import LinkStore
 from ..blobs.store import BlobStore
 from ..concurrency import gather_map
 from ..driver import Driver, entries
@@ -11,7 +12,7 @@ from ..errors import (
     Damaged,
     InvalidJSON,
     InvalidSignature,
-    LinkDangling,
+    ManifestUnknown,
     ObjectTooLarge,
     RecordDamaged,
     SignaturesTooLarge,
@@ -36,6 +37,7 @@ class SignatureStore:
         self._name = name
         self._blobs = blobs
         self._driver = driver
+        self._links = LinkStore(driver)
         self._layout = layout
 
     async def linked(self, revision: Digest) -> list[SignatureLink]:
@@ -123,7 +125,8 @@ class SignatureStore:
         key = self._layout.key(link)
         blob = await self._blobs.fetch(link.digest, limit=MANIFEST_LIMIT)
         if blob is None:
-            raise LinkDangling(key, link.digest)
+            absent = ManifestUnknown(link.name, link.revision)
+            raise await self._links.without_content(key, link.digest, absent)
         await self._blobs.verified(link.digest, blob, keep=False)
         try:
             signature = Signature.from_blob(blob)

@@ -17,7 +17,6 @@ from ..concurrency import gather
 from ..driver import Driver, entries
 from ..errors import (
     Damaged,
-    LinkDangling,
     ManifestSizeMismatch,
     ManifestTooLarge,
     ManifestUnknown,
@@ -234,7 +233,7 @@ class RevisionStore:
         link, found = await gather(self._links.find(key), self._blobs.rely(digest))
         self._reader.check(link, digest)
         if found is None:
-            raise LinkDangling(key, digest)
+            raise await self._links.without_content(key, digest, ManifestUnknown(self._name, digest))
         if isinstance(found, Damaged):
             if relying:
                 raise copy(found)  # no cycle with this frame
