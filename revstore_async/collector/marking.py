@@ -239,16 +239,11 @@ class _Repository:
 
     def lets_go(self, verdict: Verdict) -> None:
         tag, digest = verdict.candidate.tag, verdict.candidate.digest
-        key = "kind = ? AND repository = ? AND tag = ?"
-        young = self.db.execute(
-            f"SELECT 1 FROM object WHERE {key} AND modified >= ?",  # noqa: S608
-            (Kind.TAG, self.name, tag, self.rules.young),
-        ).fetchone()
-        if young:
+        if microseconds(verdict.candidate.modified) >= self.rules.young:
             self.root(digest, f"tag {tag}: it is young")
             return
         self.db.execute(
-            f"INSERT INTO going SELECT rowid, ? FROM object WHERE {key}",  # noqa: S608
+            "INSERT INTO going SELECT rowid, ? FROM object WHERE kind = ? AND repository = ? AND tag = ?",
             (verdict.why, Kind.TAG, self.name, tag),
         )
         self.leave(digest, f"tag {tag}: {verdict.why}")
