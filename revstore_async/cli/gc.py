@@ -1,7 +1,7 @@
 """The commands gc: they free the space of garbage."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -104,7 +104,8 @@ def apply(
             found,
             progress,
         ):
-            if not session.as_json or verbose:
+            details = _details(found) if session.as_json and verbose else {}
+            if not session.as_json:
                 _show(session, found, verbose=verbose)
             if found.numbers.keys and not (
                 yes or await asyncio.to_thread(click.confirm, "Delete it?", err=True)
@@ -113,11 +114,11 @@ def apply(
             if offline:
                 async with told(progress):
                     await registry.collector.apply(found, requests_per_second=rate, progress=progress)
-                session.say(_value(found), f"deleted: {amount(found.numbers)}")
+                session.say({**_value(found), **details}, f"deleted: {amount(found.numbers)}")
                 return
             async with told(progress):
                 collected = await registry.collector.run(found, requests_per_second=rate, progress=progress)
-            _say_collected(session, found, collected)
+            _say_collected(session, found, collected, details)
 
     session.within(work)
 
@@ -141,13 +142,25 @@ def _value(found: Plan) -> dict[str, object]:
     return {**asdict(found.numbers), "unreadable": found.unreadable, "notes": found.notes}
 
 
-def _say_collected(session: Session, plan: Plan, found: Collected) -> None:
+def _details(found: Plan) -> dict[str, list[dict[str, object]]]:
+    """Return each key that goes and each manifest that stays, with the reasons."""
+    return {
+        "going": [{"key": each.key, "bytes": each.size, "why": each.why} for each in found.going()],
+        "staying": [
+            {"repository": each.repository, "digest": each.digest, "why": each.why}
+            for each in found.staying()
+        ],
+    }
+
+
+def _say_collected(session: Session, plan: Plan, found: Collected, details: Mapping[str, object]) -> None:
     value = {
         **_value(plan),
         **asdict(found.numbers),
         "run": found.run,
         "spared": dict(found.spared),
         "left": found.left,
+        **details,
     }
     lines = [f"deleted: {amount(found.numbers)}"]
     lines += [f"stays after all: {keys} keys: {why}" for why, keys in found.spared.items()]
@@ -165,14 +178,12 @@ def _show(session: Session, found: Plan, *, verbose: bool) -> None:
     ]
     lines += found.notes
     if verbose:
-        going = [{"key": each.key, "bytes": each.size, "why": each.why} for each in found.going()]
-        staying = [
-            {"repository": each.repository, "digest": each.digest, "why": each.why}
-            for each in found.staying()
+        details = _details(found)
+        value |= details
+        lines += [f"goes: {each['key']} ({each['bytes']} bytes): {each['why']}" for each in details["going"]]
+        lines += [
+            f"stays: {each['repository']}@{each['digest']}: {each['why']}" for each in details["staying"]
         ]
-        value |= {"going": going, "staying": staying}
-        lines += [f"goes: {each['key']} ({each['bytes']} bytes): {each['why']}" for each in going]
-        lines += [f"stays: {each['repository']}@{each['digest']}: {each['why']}" for each in staying]
     session.say(value, "\n".join(lines))
 
 

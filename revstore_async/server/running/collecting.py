@@ -9,7 +9,7 @@ from pathlib import Path
 from random import uniform
 from typing import Final
 
-from ...collector import Retention
+from ...collector import Collected, Retention
 from ...concurrency import alongside
 from ...errors import CollectorNotEnabled, RevstoreError, RunUnderWay
 from ...registry import Registry
@@ -91,7 +91,7 @@ class _Collecting:
             if left is not None:
                 return left
             retention = None if self._retention is None else Retention.read(self._retention)
-            found = await self._registry.collector.run(retention)
+            found = await self._run(retention)
         except RunUnderWay as error:
             _LOG.debug("no run of the collector: %s", _line(error))
         except CollectorNotEnabled as error:
@@ -103,6 +103,17 @@ class _Collecting:
         else:
             _LOG.info("collected: %d keys, %d bytes", found.numbers.keys, found.numbers.bytes)
         return every
+
+    async def _run(self, retention: Retention | None) -> Collected:
+        plan = await self._registry.collector.plan(retention)
+        try:
+            for name, digest in plan.unreadable.items():
+                _LOG.warning("all of %s stays: its manifest %s can't be read", name, digest)
+            for note in plan.notes:
+                _LOG.warning("the collector: %s", note)
+            return await self._registry.collector.run(plan)
+        finally:
+            plan.close()
 
 
 def next_time(daily: time, now: datetime) -> datetime:

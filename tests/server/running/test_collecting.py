@@ -127,6 +127,22 @@ def test_a_store_without_enabled_runs_is_a_line_in_the_log(caplog: pytest.LogCap
     played(program)
 
 
+def test_a_repository_that_stays_for_a_manifest_that_cannot_be_read_is_a_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def program(driver: StagedDriver, registry: Registry) -> None:
+        repository = registry.repository("library/hello")
+        await pushed(repository, "stays", "latest")
+        await driver.put(registry.blobs.path(await repository.tags.resolve("latest")), b"{")
+        await ready(registry)
+        with caplog.at_level(logging.WARNING):
+            async with server(registry, HOUR):
+                await asyncio.sleep(2 * HOUR.total_seconds())
+        assert "all of library/hello stays" in caplog.text
+
+    played(program)
+
+
 def test_the_end_of_a_server_ends_its_run(rules: Path) -> None:
     async def program(driver: StagedDriver, registry: Registry) -> None:
         await pushed(registry.repository("library/hello"), "goes", "old")
