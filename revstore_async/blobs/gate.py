@@ -226,7 +226,7 @@ class Window:
         fresh: bool = False,
     ) -> None:
         self._gate = gate
-        self.view = view
+        self.view: View = view
         self._opened = opened
         self._age = age
         self._objects = [*objects]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
 from ..driver import Driver
@@ -116,15 +117,15 @@ class View:
     __slots__ = ("_layout", "asked", "fresh", "keep", "lease", "link_within", "run", "seals", "seen")
 
     def __init__(self, seen: SeenState, asked: float, run: RunLists | None, layout: Layout) -> None:
-        self.seen = seen
-        self.asked = asked
-        self.run = run
+        self.seen: SeenState = seen
+        self.asked: float = asked
+        self.run: RunLists | None = run
         bounds = seen.state.bounds
-        self.keep = bounds.keep.total_seconds()
-        self.fresh = max(self.keep / 2, self.keep - _AHEAD)
-        self.link_within = bounds.link_within.total_seconds()
-        self.lease = bounds.lease
-        self.seals = seen.state.n
+        self.keep: float = bounds.keep.total_seconds()
+        self.fresh: float = max(self.keep / 2, self.keep - _AHEAD)
+        self.link_within: float = bounds.link_within.total_seconds()
+        self.lease: timedelta = bounds.lease
+        self.seals: int = seen.state.n
         self._layout = layout
 
     @property

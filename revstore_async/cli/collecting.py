@@ -10,17 +10,21 @@ import click
 
 from ..collector import Numbers, Retention
 from ..concurrency import alongside
+from .session import Command
 
 TOLD_EVERY = 0.5
 """Seconds between two lines of progress on a terminal."""
 
-retention_option = click.option(
-    "--retention",
-    "path",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Rules that say which tags and untagged manifests expire; see docs/collector.md.",
-)
+
+def retention_option(command: Command) -> Command:
+    """Add `--retention FILE` to a command, as its argument `path`."""
+    return click.option(
+        "--retention",
+        "path",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Rules that say which tags and untagged manifests expire; see docs/collector.md.",
+    )(command)
 
 
 def read_retention(path: Path | None) -> Retention | None:

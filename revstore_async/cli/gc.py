@@ -12,7 +12,7 @@ from ..collector import Collected, Plan, Progress, Retention
 from ..registry import Registry
 from .collecting import amount, read_retention, retention_option, told
 from .gc_state import STATE_COMMANDS
-from .session import Session, shared_options
+from .session import Command, Session, shared_options
 
 
 @click.group()
@@ -24,20 +24,25 @@ def gc() -> None:
     """
 
 
-shared_option = click.option(
-    "--shared",
-    is_flag=True,
-    help="Docker Distribution writes to the store while no run is open: all that a link of a layer leads to stays.",
-)
+def shared_option(command: Command) -> Command:
+    """Add `--shared` to a command."""
+    return click.option(
+        "--shared",
+        is_flag=True,
+        help="Docker Distribution writes to the store while no run is open: all that a link of a layer leads to"
+        " stays.",
+    )(command)
 
 
-rate_option = click.option(
-    "--requests-per-second",
-    "rate",
-    type=click.FloatRange(min=1),
-    metavar="N",
-    help="Send at most so many requests a second to the storage, so that clients do not feel the run.",
-)
+def rate_option(command: Command) -> Command:
+    """Add `--requests-per-second N` to a command, as its argument `rate`."""
+    return click.option(
+        "--requests-per-second",
+        "rate",
+        type=click.FloatRange(min=1),
+        metavar="N",
+        help="Send at most so many requests a second to the storage, so that clients do not feel the run.",
+    )(command)
 
 
 @gc.command()
@@ -187,7 +192,7 @@ def _show(session: Session, found: Plan, *, verbose: bool) -> None:
     session.say(value, "\n".join(lines))
 
 
-for each in STATE_COMMANDS:
-    gc.add_command(each)
+for _command in STATE_COMMANDS:
+    gc.add_command(_command)
 
 COMMANDS = (gc,)

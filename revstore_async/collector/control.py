@@ -70,8 +70,8 @@ class Control:
     def __init__(self, driver: Driver, layout: Layout) -> None:
         self._driver = driver
         self._key = layout.key(CollectorState())
-        self.states = StateStore(driver, layout)
-        self.clock = StoreClock(driver, layout)
+        self.states: StateStore = StateStore(driver, layout)
+        self.clock: StoreClock = StoreClock(driver, layout)
 
     async def status(self) -> Status:
         """Return the state. 1 request, and 1 small write where the driver can't tell the store's time."""

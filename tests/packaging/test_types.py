@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 PROGRAM = '''
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from revstore_async import (

@@ -29,6 +29,7 @@ from revstore_async.blobs.layers import LayerStore
 from revstore_async.blobs.store import BlobStore
 from revstore_async.manifests.service import ManifestService
 from revstore_async.registry import Repository
+from revstore_async.repository_deletion import DeletionProgress
 from revstore_async.revisions.referrers import ReferrerStore
 from revstore_async.revisions.revision import Signatures
 from revstore_async.revisions.store import RevisionStore
@@ -98,6 +99,7 @@ ARGUMENTS: dict[str, Argument] = {
     "payload": Argument(
         [DOCUMENT, bytearray(DOCUMENT), memoryview(DOCUMENT)], (bytes, bytearray, memoryview)
     ),
+    "progress": Argument([None, DeletionProgress()], (DeletionProgress,), equal=False),
     "reference": text("latest", Tag("latest"), str(REVISION), REVISION, equal=False),
     "signatures": Argument([(), [sign(DOCUMENT, key(1))]], (), inside=True, equal=False),
     "size": number(None, 2),

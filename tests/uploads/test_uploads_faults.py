@@ -75,6 +75,7 @@ async def test_finishing_reads_nothing_back_from_s3(minio: MinIO) -> None:
     driver = S3Driver(minio.new_bucket(), **minio.options(), part_size=5 * mib)
     async with Registry(driver) as registry:
         repository = registry.repository("library/hello")
+        await repository.blobs.put(b"the first write asks for the state of the collector")
         upload = await repository.uploads.start()
         with Wire(driver) as wire:
             for content in contents[:-1]:
