@@ -1,15 +1,23 @@
 """Lists a whole store: the only code that enumerates a root."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import heappop, heappush, nsmallest
+from typing import Final
 
 from .concurrency import gather_map
 from .driver import Driver, FileInfo, Folder, entries
 from .errors import InvalidName
 from .formats.names import RepositoryName
 from .layout import Layout, UploadSegment, UploadState
+
+_ALONE: Final = 4
+"""Pages of a folder that are listed one after another, before its parts are listed at the same time."""
+_PARTS: Final = 16
+"""Parts of a folder that are listed at the same time."""
+_LEVELS: Final = 4
+"""Levels of folders that are looked at for bounds of parts."""
 
 
 async def repositories(
@@ -59,6 +67,58 @@ async def pages(driver: Driver, folder: str) -> AsyncGenerator[Sequence[FileInfo
         if page.next is None:
             return
         after = page.next
+
+
+async def list_in_parts(
+    driver: Driver, folder: str, take: Callable[[Sequence[FileInfo]], Awaitable[None]]
+) -> None:
+    """Give all objects below a folder, at any depth, to a function, in pages of at most 1,000 and in no order.
+
+    Parts of a large folder are listed at the same time. A store that lists in an order of its own is listed page by
+    page. Requests: 1 for each 1,000 objects; for more than 4,000 objects some 20 to 60 more.
+
+    Args:
+        driver: The storage.
+        folder: The folder.
+        take: Takes a page. Pages of different parts come at the same time.
+    """
+    after, pages = None, 0
+    while pages < _ALONE or not driver.capabilities.ordered_listing:
+        page = await driver.list_all(folder, start_after=after)
+        await take(page.entries)
+        after, pages = page.next, pages + 1
+        if after is None:
+            return
+    assert after is not None  # noqa: S101 (the loop has gone round)
+    bounds = await _bounds(driver, folder, after)
+
+    async def list_part(part: tuple[str, str | None]) -> None:
+        start: str | None
+        start, end = part
+        while start is not None and (end is None or start < end):
+            page = await driver.list_all(folder, start_after=start)
+            await take([info for info in page.entries if end is None or info.key <= end])
+            start = page.next
+
+    parts = list(zip([after, *bounds], [*bounds, None], strict=True))
+    await gather_map(list_part, parts, limit=driver.capabilities.connections)
+
+
+async def _bounds(driver: Driver, folder: str, after: str) -> Sequence[str]:
+    """Return texts in order, by which the keys below a folder fall into parts; all come after a text.
+
+    Any texts are right. Those of a level with many folders make parts of similar size.
+    """
+    found: Sequence[str] = [folder]
+    for _ in range(_LEVELS):
+        pages = await gather_map(driver.list, found, limit=driver.capabilities.connections)
+        below = [entry.key for page in pages for entry in page.entries if isinstance(entry, Folder)]
+        found = below or found
+        if len(found) >= _PARTS or not below:
+            break
+    later = sorted(key for key in found if key > after)
+    step = max(1, -(-len(later) // _PARTS))
+    return later[step - 1 :: step]
 
 
 @dataclass(frozen=True, slots=True)

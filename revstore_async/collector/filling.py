@@ -1,17 +1,17 @@
 """Fills a survey from a store."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from ..blobs.links import LINK_LIMIT, read_link
 from ..concurrency import gather_map, in_thread
-from ..driver import Driver, entries
+from ..driver import Driver, FileInfo, entries
 from ..errors import Damaged, ForeignKey, KeyNotFound, ObjectTooLarge
 from ..formats.descriptors import MANIFEST_LIMIT
 from ..formats.digest import Digest
-from ..inventory import pages
+from ..inventory import list_in_parts
 from ..layout import BlobData, Layout
 from ..threads import in_thread_if_large
 from .packs import Packs
@@ -45,10 +45,13 @@ async def fill(survey: Survey, driver: Driver, layout: Layout, progress: Progres
     async for entry in entries(driver.list, layout.contents):
         if entry.key not in (layout.blobs, layout.repositories):
             raise ForeignKey(entry.key)
+
+    async def take(page: Sequence[FileInfo]) -> None:
+        await in_thread(survey.add, page)
+        progress.keys += len(page)
+
     for folder in (layout.blobs, layout.repositories, layout.own):
-        async for page in pages(driver, folder):
-            await in_thread(survey.add, page)
-            progress.keys += len(page)
+        await list_in_parts(driver, folder, take)
     await in_thread(survey.listed)
     progress.begin("read")
     await in_thread(survey.find_digests_of_tags)
