@@ -79,6 +79,11 @@ class RevstoreError(Exception):
         text = self.says.format_map({field.name: self._shown(field.name) for field in fields(self)})
         return f"{text}; {self.advice}" if self.advice else text
 
+    @property
+    def one_line(self) -> str:
+        """The message on one line, for logs: a storage may give its errors any text."""
+        return " ".join(str(self).split())
+
     def _shown(self, field: str) -> object:
         """Return one of the facts as messages show it."""
         return _shown(getattr(self, field))

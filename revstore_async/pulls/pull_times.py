@@ -162,8 +162,7 @@ class PullTimes:
         try:
             await self.save()
         except RevstoreError as error:
-            said = " ".join(str(error).split())  # one line for any text of a storage
-            _LOG.warning("pull times could not be written, which is tried again later: %s", said)
+            _LOG.warning("pull times could not be written, which is tried again later: %s", error.one_line)
 
     async def end(self) -> None:
         """Write the pulls for the last time, if the store takes them."""

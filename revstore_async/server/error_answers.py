@@ -233,8 +233,7 @@ def _entry(error: RevstoreError, answer: ErrorAnswer, scope: Scope, store: objec
 def _log(error: Exception, scope: Scope, store: object = None) -> str:
     known = request_id(scope)
     if isinstance(error, _OPERATORS):
-        said = " ".join(str(error).split())  # one line for any text of a storage
-        _LOG.error("request failed, ID %s, by the store %r: %s", known, store, said)
+        _LOG.error("request failed, ID %s, by the store %r: %s", known, store, error.one_line)
         return known
     if isinstance(error, RevstoreError) and error.retryable:  # these come in floods, with equal tracebacks
         _LOG.warning("request failed, ID %s: %s: %s", known, type(error).__name__, error)

@@ -93,11 +93,11 @@ class _Collecting:
             retention = None if self._retention is None else Retention.read(self._retention)
             found = await self._run(retention)
         except RunUnderWay as error:
-            _LOG.debug("no run of the collector: %s", _line(error))
+            _LOG.debug("no run of the collector: %s", error.one_line)
         except CollectorNotEnabled as error:
-            _LOG.warning("no run of the collector: %s", _line(error))
+            _LOG.warning("no run of the collector: %s", error.one_line)
         except RevstoreError as error:
-            _LOG.warning("the collector failed, which is tried again at its next time: %s", _line(error))
+            _LOG.warning("the collector failed, which is tried again at its next time: %s", error.one_line)
         except Exception:  # noqa: BLE001 - a defect: the log shows it whole, and the server goes on
             _LOG.exception("the collector failed, which is tried again at its next time")
         else:
@@ -124,7 +124,3 @@ def next_time(daily: time, now: datetime) -> datetime:
         if due > now:
             return due
     raise AssertionError("each day has that time")  # pragma: no cover
-
-
-def _line(error: RevstoreError) -> str:
-    return " ".join(str(error).split())  # one line for any text of a storage

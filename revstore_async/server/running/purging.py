@@ -58,8 +58,7 @@ async def _purge(registry: Registry, older_than: timedelta) -> None:
     try:
         count = await registry.purge_uploads(older_than, at_once=_AT_ONCE)
     except RevstoreError as error:
-        said = " ".join(str(error).split())  # one line for any text of a storage
-        _LOG.warning("uploads could not be purged, which is tried again later: %s", said)
+        _LOG.warning("uploads could not be purged, which is tried again later: %s", error.one_line)
     except Exception:  # noqa: BLE001 - a defect: the log shows it whole, and the server goes on
         _LOG.exception("uploads could not be purged, which is tried again later")
     else:
