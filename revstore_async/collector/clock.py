@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from ..driver import Driver
 from ..driver.clocks import boottime
-from ..layout import Layout
+from ..layout import CollectorClock, Layout
 
 Step = Callable[[float], Awaitable[None]]
 """What a wait does now and then; it takes the seconds that are left."""
@@ -22,7 +22,7 @@ class StoreClock:
 
     def __init__(self, driver: Driver, layout: Layout) -> None:
         self._driver = driver
-        self._key = f"{layout.collector}/clock"
+        self._key = layout.key(CollectorClock())
         self._known: tuple[datetime, float] | None = None
 
     async def now(self) -> datetime:

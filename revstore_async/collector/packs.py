@@ -96,7 +96,7 @@ class Packs:
         if not self._refused and (left := left - written):
             try:
                 await self.driver.delete_many(sorted(left))
-            except (AccessDenied, StorageFailure):
+            except StorageFailure:
                 self._refused = True
 
     # ---- reading
@@ -171,7 +171,7 @@ class Packs:
             key = self.layout.key(ReferencePack(READER, await in_thread(Digest.of, content)))
             try:
                 await self.driver.put(key, content)
-            except (AccessDenied, StorageFailure):
+            except StorageFailure:
                 self._refused = True
                 break
             written.add(key)

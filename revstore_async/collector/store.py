@@ -15,7 +15,7 @@ from ..formats.names import RepositoryName
 from ..layout import Layout
 from ..policy import Policy
 from ..tags.store import TagStore
-from .control import Control, Status, checked
+from .control import Status, checked
 from .marking import Rules, mark
 from .planning import Plan
 from .progress import Progress
@@ -47,7 +47,6 @@ class Collector(Surveyor):
         super().__init__(driver, layout, policy)
         self._tags_of = tags_of
         self._forget = forget
-        self._control = Control(driver, layout)
 
     # ---- what all processes on the store agree on
 
@@ -186,10 +185,12 @@ class Collector(Surveyor):
         check_type("retention", retention, Retention, NoneType)
         survey, now = await self._survey(progress, retention, self._bounded(requests_per_second))
         try:
-            rules = Rules(retention, self._policy.immutable, now, timedelta(0), shared=shared)
-            if not offline:
-                rules = replace(rules, lease=(await self._control.states.read()).state.in_force(now).lease)
-            await in_thread(mark, survey, rules)
+            rules = (
+                Rules(retention, self._policy.immutable, now, timedelta(0))
+                if offline
+                else await self._rules(retention, now)
+            )
+            await in_thread(mark, survey, replace(rules, shared=shared))
             told = None if retention is None else retention.digest
             return await in_thread(partial(Plan, survey, offline=offline, retention=told))
         except BaseException:

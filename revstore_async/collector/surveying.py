@@ -10,7 +10,6 @@ from ..arguments import check_series, check_type
 from ..concurrency import in_thread
 from ..driver import Driver
 from ..errors import (
-    AccessDenied,
     BlobUnknown,
     InvalidArgument,
     ManifestUnknown,
@@ -22,8 +21,8 @@ from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag, tag_or_digest
 from ..layout import CURRENT, SEED, Layout
 from ..policy import Policy
-from ..runs.store import StateStore
 from .chains import Reasons, find_reasons
+from .control import Control
 from .explaining import Explanation, explain
 from .filling import fill
 from .marking import Rules
@@ -58,6 +57,7 @@ class Surveyor:
         self._driver = driver
         self._layout = layout
         self._policy = policy
+        self._control = Control(driver, layout)
 
     async def usage(self, repositories: Iterable[str] = (), *, progress: Progress | None = None) -> Usage:
         """Measure the bytes of the store and of its repositories. It costs a survey, and 1 request more.
@@ -198,12 +198,12 @@ class Surveyor:
 
     async def _rules(self, retention: Retention | None, now: datetime) -> Rules:
         """Return the rules of a question, with the lease that all processes agree on. 1 request."""
-        state = (await StateStore(self._driver, self._layout).read()).state
+        state = (await self._control.states.read()).state
         return Rules(retention, self._policy.immutable, now, state.in_force(now).lease)
 
     async def _store_time(self) -> datetime | None:
         """Return the time by the store's clock; None if the store takes no write."""
         try:
-            return (await self._driver.put(f"{self._layout.collector}/clock", b"")).modified
-        except (AccessDenied, StorageFailure):
+            return await self._control.clock.now()
+        except StorageFailure:
             return None
