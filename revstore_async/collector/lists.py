@@ -14,6 +14,7 @@ from .survey import Kind, Survey
 _SCHEMA: Final = """
 DROP TABLE IF EXISTS level;
 DROP TABLE IF EXISTS condemned;
+DROP TABLE IF EXISTS spared;
 -- Of each revision that goes, the number of manifests above it that go, on the longest way.
 CREATE TABLE level (digest TEXT PRIMARY KEY, level INTEGER NOT NULL) WITHOUT ROWID;
 -- place: the order of deletion; step: keys of different steps are not deleted together; hash: that of the key by
@@ -23,6 +24,8 @@ CREATE TABLE condemned (
 );
 CREATE INDEX of_hash ON condemned (hash);
 CREATE INDEX of_shard ON condemned (shard, place);
+-- The hashes of condemned keys that stay.
+CREATE TABLE spared (hash BLOB PRIMARY KEY, why TEXT NOT NULL) WITHOUT ROWID;
 """
 _LEVELS: Final = """
 INSERT INTO level SELECT DISTINCT o.digest, 0 FROM object o JOIN going g ON g.object = o.rowid WHERE o.kind = ?

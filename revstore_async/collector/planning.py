@@ -144,22 +144,6 @@ class Plan:
         for name, digest, why in rows:
             yield Staying(RepositoryName(name), Digest(digest), why)
 
-    def revisions_in_ranks(self) -> Iterator[Sequence[Going]]:
-        """Yield the revisions that go, in ranks: an index comes in an earlier rank than its children."""
-        left = list(self.going(Kind.REVISION))
-        while left:
-            digests = {going.digest for going in left if going.digest is not None}
-            children = {child for digest in digests for child in self._children(digest)}
-            rank = [going for going in left if going.digest not in children] or left  # a circle has no order
-            yield rank
-            done = {going.key for going in rank}
-            left = [going for going in left if going.key not in done]
-
-    def _children(self, digest: Digest) -> Iterator[str]:
-        query = "SELECT child FROM reference WHERE parent = ? AND child != parent"
-        for (child,) in self.survey.db.execute(query, (digest,)):
-            yield child
-
     def close(self) -> None:
         """Remove the temporary file."""
         self.survey.db.close()

@@ -15,7 +15,6 @@ _SCHEMA: Final = """
 DROP TABLE IF EXISTS again;
 DROP TABLE IF EXISTS needed;
 DROP TABLE IF EXISTS kept;
-DROP TABLE IF EXISTS spared;
 -- The links of the second listing; changed: they are new, or were written since the first.
 CREATE TABLE again (object INTEGER PRIMARY KEY, changed INTEGER NOT NULL);
 -- What a repository needs. manifest: a revision, which is to be read; step: each row is followed once.
@@ -26,7 +25,6 @@ CREATE TABLE needed (
 CREATE INDEX needed_of_step ON needed (step);
 -- Keys that stay with all that they refer to.
 CREATE TABLE kept (object INTEGER PRIMARY KEY, why TEXT NOT NULL);
-CREATE TABLE spared (hash BLOB PRIMARY KEY, why TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS of_key ON object (key);
 CREATE INDEX IF NOT EXISTS of_owner ON object (repository, owner) WHERE owner IS NOT NULL;
 """

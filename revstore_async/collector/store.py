@@ -302,7 +302,7 @@ class Collector(Surveyor):
         driver = self._bounded(requests_per_second)
         await self._control.end_run()
         try:
-            await sweep(plan, driver, self._tags_on(driver), progress or Progress())
+            await sweep(plan, driver, self._layout.root, self._tags_on(driver), progress or Progress())
         finally:
             self._forget()
 

@@ -1,8 +1,9 @@
 """Deletes the keys of a plan in ranks: a tag before its revision, an index before its children, content last."""
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice, takewhile
@@ -24,8 +25,9 @@ from ..errors import (
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
 from ..tags.store import TagStore
+from .lists import Condemning
 from .owned import OwnedRun
-from .planning import Going, Numbers, Plan
+from .planning import Numbers, Plan
 from .progress import Progress
 from .survey import Kind, Survey
 
@@ -35,52 +37,6 @@ BATCH: Final = 1000
 TagsOf = Callable[[RepositoryName], TagStore]
 
 
-async def sweep(plan: Plan, driver: Driver, tags_of: TagsOf, progress: Progress) -> None:
-    """Delete the keys of a plan while no other program is at work on the store.
-
-    1 request for each 1,000 keys, where the store takes that; for each tag those of its deletion. A rank begins
-    when the rank before it is deleted, so that a run that is killed leaves no link to content that is gone.
-    """
-    progress.begin("delete", todo=plan.numbers.keys)
-
-    async def untag(going: Going) -> None:
-        assert going.repository is not None  # noqa: S101 (a tag has one)
-        assert going.tag is not None  # noqa: S101
-        try:
-            await tags_of(going.repository).delete(going.tag)
-        except TagUnknown:
-            return
-        progress.deleted += 1
-
-    async for batch in _batches(plan.going(Kind.TAG)):
-        await gather_map(untag, batch, limit=driver.capabilities.connections)
-    ranks = _ranks(plan)
-    while (rank := await in_thread(next, ranks, None)) is not None:
-        async for batch in _batches(rank):
-            await driver.delete_many([going.key for going in batch])
-            progress.deleted += len(batch)
-            progress.bytes += sum(going.size for going in batch)
-
-
-def _ranks(plan: Plan) -> Iterator[Iterable[Going]]:
-    yield plan.going(Kind.INDEX, Kind.RECORD)
-    yield from plan.revisions_in_ranks()
-    for kind in (Kind.BESIDE, Kind.REFERRER, Kind.LAYER, Kind.BLOB):
-        yield plan.going(kind)
-
-
-async def _batches(found: Iterable[Going]) -> AsyncGenerator[list[Going], None]:
-    """Yield the keys in batches; a thread reads them from the database."""
-    left = iter(found)
-    while batch := await in_thread(lambda: list(islice(left, BATCH))):
-        yield batch
-
-
-# ---- beside other programs
-
-_DELETION_TRIES: Final = 6
-_GRACE: Final = 10.0
-"""Seconds that a cancelled run waits for the answer of its last deletion."""
 _CONDEMNED: Final = """
 SELECT o.rowid, o.kind, o.key, o.size, o.repository, o.digest, o.tag, c.step, c.place
 FROM condemned c JOIN object o ON o.rowid = c.object WHERE c.shard = ? AND c.place > ?
@@ -101,6 +57,73 @@ class _Condemned:
     tag: str | None
     step: int
     place: int
+
+    @property
+    def of_tag(self) -> tuple[RepositoryName, Tag]:
+        """The repository and the tag of a tag's link."""
+        assert self.repository is not None  # noqa: S101 (a tag has these)
+        assert self.tag is not None  # noqa: S101
+        return RepositoryName(self.repository), Tag(self.tag)
+
+
+def _read(survey: Survey, shard: int, after: int, count: int) -> Sequence[_Condemned]:
+    """Return the next keys to delete, all of one step: an index is not deleted together with its children.
+
+    Args:
+        survey: The survey, with the condemned and the spared keys.
+        shard: The number of the shard.
+        after: The place of the last key of the shard that was read; 0 at first.
+        count: The most keys.
+    """
+    rows = [_Condemned(*row) for row in survey.db.execute(_CONDEMNED, (shard, after, count))]
+    return list(takewhile(lambda each: each.step == rows[0].step, rows))
+
+
+async def _batches(survey: Survey, shard: int, count: int) -> AsyncGenerator[Sequence[_Condemned], None]:
+    """Yield the keys of a shard in batches; a thread reads them from the database."""
+    place = 0
+    while batch := await in_thread(_read, survey, shard, place, count):
+        yield batch
+        place = batch[-1].place
+
+
+async def sweep(plan: Plan, driver: Driver, root: str, tags_of: TagsOf, progress: Progress) -> None:
+    """Delete the keys of a plan while no other program is at work on the store.
+
+    1 request for each 1,000 keys, where the store takes that; for each tag those of its deletion. A rank begins
+    when the rank before it is deleted, so that a run that is killed leaves no link to content that is gone.
+
+    Args:
+        plan: The plan.
+        driver: The storage.
+        root: The root of the store.
+        tags_of: Returns the tags of a repository.
+        progress: A value to follow the run by.
+    """
+    progress.begin("delete", todo=plan.numbers.keys)
+
+    async def untag(going: _Condemned) -> None:
+        name, tag = going.of_tag
+        with suppress(TagUnknown):
+            await tags_of(name).delete(tag)
+            progress.deleted += 1
+
+    condemning = Condemning(plan.survey, root, shard_keys=sys.maxsize, run_keys=sys.maxsize)
+    for shard in range(await in_thread(condemning.condemn)):
+        async for batch in _batches(plan.survey, shard, BATCH):
+            if batch[0].kind == Kind.TAG:
+                await gather_map(untag, batch, limit=driver.capabilities.connections)
+                continue
+            await driver.delete_many([going.key for going in batch])
+            progress.deleted += len(batch)
+            progress.bytes += sum(going.size for going in batch)
+
+
+# ---- beside other programs
+
+_DELETION_TRIES: Final = 6
+_GRACE: Final = 10.0
+"""Seconds that a cancelled run waits for the answer of its last deletion."""
 
 
 class OnlineSweep:
@@ -128,7 +151,7 @@ class OnlineSweep:
         keep: Callable[[Sequence[int], str], Awaitable[None]],
         progress: Progress,
     ) -> None:
-        self._db: sqlite3.Connection = survey.db
+        self._survey = survey
         self._driver = driver
         self._tags_of = tags_of
         self._owned = owned
@@ -160,20 +183,13 @@ class OnlineSweep:
             Unavailable: The storage did not answer.
         """
         self._progress.begin("delete", todo=sum(shard.keys for shard in self._owned.state.shards))
+        able = self._driver.capabilities
+        together = BATCH if able.bulk_delete else min(BATCH, able.connections)
         for shard in range(count):
-            place = 0
-            while batch := await in_thread(self._read, shard, place):
-                place = batch[-1].place
+            async for batch in _batches(self._survey, shard, together):
                 await self._delete(batch)
             if not self.is_unsure:
                 await self._owned.change(done=shard + 1)
-
-    def _read(self, shard: int, place: int) -> Sequence[_Condemned]:
-        """Return the next keys to delete, all of one step: an index is not deleted together with its children."""
-        able = self._driver.capabilities
-        count = BATCH if able.bulk_delete else min(BATCH, able.connections)
-        rows = [_Condemned(*row) for row in self._db.execute(_CONDEMNED, (shard, place, count))]
-        return list(takewhile(lambda each: each.step == rows[0].step, rows))
 
     async def _delete(self, batch: Sequence[_Condemned]) -> None:
         with lost_answers() as lost:
@@ -199,11 +215,9 @@ class OnlineSweep:
 
     async def _untag(self, tag: _Condemned) -> bool:
         """Delete a tag; return whether it is gone."""
-        assert tag.repository is not None  # noqa: S101 (a tag has these)
-        assert tag.tag is not None  # noqa: S101
-        assert tag.digest is not None  # noqa: S101
-        name, digest = Tag(tag.tag), Digest(tag.digest)
-        changes = self._tags_of(RepositoryName(tag.repository)).changes
+        assert tag.digest is not None  # noqa: S101 (the link of a tag without one is no tag that goes)
+        repository, name = tag.of_tag
+        digest, changes = Digest(tag.digest), self._tags_of(repository).changes
         try:
             await self._answered(lambda until: changes.sweep(name, digest, until))
         except TagUnknown:  # a client deleted it, or an earlier try did
