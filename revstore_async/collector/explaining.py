@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from ..formats.digest import Digest
 from ..formats.names import RepositoryName, Tag
@@ -94,17 +94,19 @@ class _Asked:
 
     def find(self) -> tuple[Digest | None, int] | None:
         """Return the revision, and the time of the tag or of the revision's link."""
-        kind, column = (Kind.TAG, "tag") if self.tag else (Kind.REVISION, "digest")
-        query = f"SELECT digest, modified FROM object WHERE repository = ? AND kind = ? AND {column} = ?"  # noqa: S608
-        found = self.survey.db.execute(query, (self.name, kind, self.target)).fetchone()
+        found = self._look("SELECT digest, modified FROM object WHERE {of_target}")
         return None if found is None else (found[0] and Digest(found[0]), found[1])
+
+    def _look(self, query: str) -> Any:  # noqa: ANN401 (a row of the database)
+        """Return the first row of a query about the target's key; `{of_target}` chooses its object."""
+        kind, column = (Kind.TAG, "tag") if self.tag else (Kind.REVISION, "digest")
+        text = query.format(of_target=f"repository = ? AND kind = ? AND {column} = ?")
+        return self.survey.db.execute(text, (self.name, kind, self.target)).fetchone()
 
     def outcome(self, verdict: Verdict | None, digest: Digest | None) -> tuple[bool, str]:
         """Return whether the target stays by the marks, and the reason."""
-        kind, column = (Kind.TAG, "tag") if self.tag else (Kind.REVISION, "digest")
-        found = f"SELECT rowid FROM object WHERE repository = ? AND kind = ? AND {column} = ?"  # noqa: S608
-        query = f"SELECT why FROM going WHERE object IN ({found})"  # noqa: S608
-        going = self.survey.db.execute(query, (self.name, kind, self.target)).fetchone()
+        query = "SELECT why FROM going WHERE object IN (SELECT rowid FROM object WHERE {of_target})"
+        going = self._look(query)
         if going is not None:
             return False, verdict.why if verdict and not verdict.stays else going[0]
         if self.tag is not None and verdict is not None:

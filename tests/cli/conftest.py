@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from revstore_async import Digest
 from revstore_async.cli import main
+from tests.parts.documents import schema1, signed
 
 
 @dataclass
@@ -60,3 +62,16 @@ def run(
         return Ran(code, out, err.decode())
 
     return runs
+
+
+EXPIRE = 'history = "0s"\n[[rule]]\ntags = "old"\nexpire = true\n'
+
+
+@pytest.fixture
+def filled(run: Run, tmp_path: Path) -> Path:
+    """A store with the tags old and new of one repository, and a file of rules, keep.toml, by which old expires."""
+    for tag in ("old", "new"):
+        (tmp_path / tag).write_bytes(signed(schema1(Digest.of(b"a layer"), tag=tag, name="hello"), 1))
+        assert run("put", "--no-check-layers", f"hello:{tag}", tag).code == 0
+    (tmp_path / "keep.toml").write_text(EXPIRE)
+    return tmp_path

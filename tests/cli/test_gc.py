@@ -9,20 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from revstore_async import Digest, Registry
+from revstore_async import Registry
 from tests.cli.conftest import Run, on_each_store
-from tests.parts.documents import schema1, signed
-
-EXPIRE = 'history = "0s"\n[[rule]]\ntags = "old"\nexpire = true\n'
-
-
-@pytest.fixture
-def filled(run: Run, tmp_path: Path) -> Path:
-    for tag in ("old", "new"):
-        (tmp_path / tag).write_bytes(signed(schema1(Digest.of(b"a layer"), tag=tag, name="hello"), 1))
-        assert run("put", "--no-check-layers", f"hello:{tag}", tag).code == 0
-    (tmp_path / "keep.toml").write_text(EXPIRE)
-    return tmp_path
 
 
 @on_each_store

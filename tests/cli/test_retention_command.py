@@ -6,18 +6,7 @@ import pytest
 
 from revstore_async import Digest
 from tests.cli.conftest import Run, on_each_store
-from tests.parts.documents import schema1, signed
-
-EXPIRE = 'history = "0s"\n[[rule]]\ntags = "old"\nexpire = true\n'
-
-
-@pytest.fixture
-def filled(run: Run, tmp_path: Path) -> Path:
-    for tag in ("old", "new"):
-        (tmp_path / tag).write_bytes(signed(schema1(Digest.of(b"a layer"), tag=tag, name="hello"), 1))
-        assert run("put", "--no-check-layers", f"hello:{tag}", tag).code == 0
-    (tmp_path / "keep.toml").write_text(EXPIRE)
-    return tmp_path
+from tests.parts.documents import schema1
 
 
 @on_each_store
