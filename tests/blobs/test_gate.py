@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
-from revstore_async import CURRENT, Digest
+from revstore_async import CURRENT
 from revstore_async.blobs.gate import PATIENCE, Gate
 from revstore_async.errors import (
     BeingCollected,
@@ -17,63 +16,12 @@ from revstore_async.errors import (
     RevstoreError,
     Unavailable,
 )
-from revstore_async.layout import BlobData, RunObject
-from revstore_async.runs.state import Bounds, Phase
-from revstore_async.testing import run_on_virtual_clock
-from revstore_async.testing.virtual_clock import VirtualClockLoop
-from revstore_drivers.memory import MemoryDriver
-from revstore_drivers.wrappers import LatencyDriver, TracingDriver
+from revstore_async.layout import RunObject
+from revstore_async.runs.state import Phase
+from revstore_drivers.wrappers import TracingDriver
+from tests.parts.gates import BOUNDS, EPOCH, FAR, LISTED, OTHER, SECOND, Outcome, Store, outcome, run
 from tests.parts.lacking import WithoutConditionalPut
-from tests.parts.runs_at_work import RUN, STATE, RunAtWork, hash_of
-
-EPOCH = datetime(2026, 12, 1, tzinfo=UTC)
-FAR = EPOCH + timedelta(days=9)
-LISTED, OTHER = (BlobData(Digest.of(content)) for content in (b"listed", b"other"))
-SECOND = timedelta(seconds=1)
-BOUNDS = Bounds(keep=60 * SECOND, link_within=600 * SECOND)
-
-
-def run(coroutine: Any) -> Any:
-    return run_on_virtual_clock(coroutine)
-
-
-class Store:
-    """A store on the loop's clock, and a gate on it."""
-
-    def __init__(self, latency: float = 0.0) -> None:
-        self.ahead = 0.0  # of the store's clock
-        memory = MemoryDriver(clock=self.now)
-        self.driver = TracingDriver(LatencyDriver(memory, latency))
-        self.work = RunAtWork(memory, [[LISTED]], BOUNDS)
-        self.gate = Gate(self.driver, CURRENT)
-
-    def now(self) -> datetime:
-        return EPOCH + timedelta(seconds=asyncio.get_running_loop().time() + self.ahead)
-
-    async def __aenter__(self) -> Self:
-        await self.driver.__aenter__()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.gate.stop()
-        await self.driver.__aexit__(None, None, None)
-
-    def requests(self) -> int:
-        count = len(self.driver.requests)
-        self.driver.reset()
-        return count
-
-
-Outcome = tuple[str, int, bool]  # result, requests, whether the key was rescued
-
-
-async def outcome(store: Store, work: Callable[[Gate], Awaitable[str]]) -> Outcome:
-    store.requests()
-    try:
-        result = await work(store.gate)
-    except RevstoreError as error:
-        result = type(error).__name__
-    return result, store.requests(), hash_of(LISTED).hex() in await store.work.rescued()
+from tests.parts.runs_at_work import RUN, STATE
 
 
 async def written(gate: Gate) -> str:
@@ -352,101 +300,6 @@ def test_a_store_without_conditional_writes_is_asked_nothing() -> None:
             return store.requests()
 
     assert run(requests()) == 0
-
-
-# ---- the window
-
-
-async def late_by_the_loop(_: Store) -> None:
-    await asyncio.sleep(601)
-
-
-async def late_by_the_stores_clock(store: Store) -> None:
-    store.ahead += 601
-
-
-async def asleep(_: Store) -> None:
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualClockLoop)
-    loop.suspend(601)
-
-
-LATE = [late_by_the_loop, late_by_the_stores_clock, asleep]
-
-
-@pytest.mark.parametrize("late", LATE, ids=lambda late: late.__name__)
-@pytest.mark.parametrize(
-    ("state", "result"),
-    [
-        ({"phase": Phase.IDLE}, "closed"),
-        ({"phase": Phase.CONDEMNED}, "closed"),  # rescued
-        ({"phase": Phase.SEALED}, "Unavailable"),
-        ({"phase": Phase.IDLE, "n": 1}, "Unavailable"),  # a run came and went
-    ],
-    ids=["the same", "condemned", "sealed", "swept"],
-)
-def test_a_late_window_looks_again(
-    late: Callable[[Store], Awaitable[None]], state: dict[str, Any], result: str
-) -> None:
-    async def closed(gate: Gate) -> str:
-        window = await gate.open(LISTED)
-        assert await window.rely()
-        await late(store)
-        await store.work.enter(**{"until": FAR, **state})
-        store.requests()
-        await window.close(store.now())
-        return "closed"
-
-    store = Store()
-
-    async def seen() -> Outcome:
-        async with store:
-            await store.work.enter(Phase.IDLE)
-            return await outcome(store, closed)
-
-    found, _, rescued = run(seen())
-    assert (found, rescued) == (result, state["phase"] is Phase.CONDEMNED)
-
-
-def test_a_process_whose_clock_stood_still_asks_for_a_state_anew() -> None:
-    """Its kept state seems young: the next window must not begin with it."""
-
-    async def seen() -> tuple[bool, int, bool]:
-        async with Store() as store:
-            await store.gate.open(LISTED)
-            store.ahead += 700
-            late = (await store.gate.open(LISTED)).is_late(store.now())
-            store.requests()
-            window = await store.gate.open(LISTED)
-            return late, store.requests(), window.is_late(store.now())
-
-    assert run(seen()) == (True, 1, False)
-
-
-def test_a_window_in_time_asks_nothing() -> None:
-    async def requests() -> int:
-        async with Store() as store:
-            window = await store.gate.open(LISTED)
-            await asyncio.sleep(59)
-            window = await store.gate.open(LISTED)  # by a state that is 59 seconds old
-            await asyncio.sleep(599)
-            store.requests()
-            assert not window.is_late(store.now())
-            await window.close(store.now())
-            return store.requests()
-
-    assert run(requests()) == 0
-
-
-def test_a_window_whose_end_the_store_does_not_tell_looks_again() -> None:
-    async def requests() -> int:
-        async with Store() as store:
-            window = await store.gate.open(LISTED)
-            store.requests()
-            await window.close(None)
-            return store.requests()
-
-    assert run(requests()) == 1
 
 
 def test_a_gate_that_stops_leaves_no_task() -> None:

@@ -12,6 +12,7 @@ from anyio import to_thread
 from revstore_async import Digest, Registry, Repository
 from revstore_async.collector import Collected, Retention
 from revstore_async.driver import Condition, FileInfo
+from revstore_async.formats.names import RepositoryName
 from revstore_async.layout import CURRENT, CollectorState, Rescue, StoredObject
 from revstore_async.runs.lists import key_hash
 from revstore_async.runs.state import Phase, State
@@ -29,6 +30,9 @@ TIMES = {
     "metadata": SECOND,
 }
 STATE = CURRENT.key(CollectorState())
+NAME = RepositoryName("library/hello")
+LAYER = Digest.of(b"goes")
+"""The layer of the tag that goes, see `filled`."""
 
 EXPIRING = Retention.parse(
     'history = "0s"\n[[rule]]\ntags = "old*"\nexpire = true\n[[rule]]\nuntagged = true\nexpire = true\n'
@@ -125,3 +129,24 @@ def on_virtual_clock(
     test.__name__ = program.__name__
     test.__doc__ = program.__doc__
     return test
+
+
+class Killed(BaseException):
+    """The process is killed."""
+
+
+class KilledDriver(StagedDriver):
+    """A driver that does nothing more after its act."""
+
+    async def _asked(self) -> None:
+        await super()._asked()
+        if len(self.phases) and not self.acts:
+            raise Killed
+
+
+async def filled(registry: Registry) -> Digest:
+    """Fill a registry with a tag that stays and one that goes."""
+    await pushed(registry.repository(NAME), "stays", "v1")
+    digest = await pushed(registry.repository(NAME), "goes", "old")
+    await ready(registry)
+    return digest
