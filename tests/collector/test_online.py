@@ -35,10 +35,6 @@ from tests.parts.online_runs import (
 )
 
 
-def keys(driver: StagedDriver, part: str) -> list[str]:
-    return [key for key in driver.store.objects if part in key]
-
-
 @on_virtual_clock
 async def test_a_run_frees_what_hangs_on_expired_tags(driver: StagedDriver, registry: Registry) -> None:
     repository = registry.repository(NAME)
