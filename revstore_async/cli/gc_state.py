@@ -7,12 +7,12 @@ from typing import Any, Final
 import click
 
 from ..collector import Bounds, Status
+from ..formats.durations import UNITS
 from ..registry import Registry
 from .inputs import DurationType
 from .session import Session, shared_options
 
 _NAMES: Final = tuple(each.name for each in fields(Bounds))
-_UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 @click.command()
@@ -165,7 +165,7 @@ def _seconds(time: timedelta) -> float:
 
 def _duration(time: timedelta) -> str:
     seconds = _seconds(time)
-    for unit, size in _UNITS:
+    for unit, size in UNITS.items():
         if seconds and seconds % size == 0:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from ..formats.digest import Digest
+from ..formats.durations import UNITS
 from ..formats.names import RepositoryName, Tag
 from .deciding import Candidate, Verdict, by_age, by_version, pulls_unknown, version_of
 from .marking import Rules, mark
@@ -183,7 +184,7 @@ def _length(time: timedelta) -> str:
     """Return a length of time in its largest unit but one of days, hours, minutes and seconds: `3d 4h`."""
     seconds = max(0, int(time.total_seconds()))
     parts = []
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+    for unit, length in UNITS.items():
         count, seconds = divmod(seconds, length)
         if count:
             parts.append(f"{count}{unit}")

@@ -6,7 +6,8 @@ from typing import Final
 
 # The digits are few enough that every number becomes a time, and Python reads it at once.
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+UNITS: Final = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
+"""The units with their seconds, the largest first."""
 
 
 def read_duration(text: str) -> timedelta:
@@ -18,4 +19,4 @@ def read_duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text)
     if found is None:
         raise ValueError(text)
-    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+    return timedelta(seconds=int(found[1]) * UNITS[found[2]])
